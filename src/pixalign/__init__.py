@@ -1,0 +1,44 @@
+"""pixalign: semantic segmentation by feature alignment.
+
+The public names are imported on first use, so that ``import pixalign`` stays instant and loads neither torch nor timm.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "InputError": "pixalign.errors",
+    "Predictor": "pixalign.predict",
+    "Result": "pixalign.predict",
+    "create_model": "pixalign.models",
+    "evaluate": "pixalign.evaluate",
+    "list_encoders": "pixalign.encoders",
+    "list_models": "pixalign.models",
+    "load": "pixalign.weights",
+    "push_to_hub": "pixalign.weights",
+    "save": "pixalign.weights",
+    "train": "pixalign.train",
+}
+
+__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from pixalign.encoders import list_encoders
+    from pixalign.errors import InputError
+    from pixalign.evaluate import evaluate
+    from pixalign.models import create_model, list_models
+    from pixalign.predict import Predictor, Result
+    from pixalign.train import train
+    from pixalign.weights import load, push_to_hub, save
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'pixalign' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

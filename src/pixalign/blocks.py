@@ -1,0 +1,66 @@
+"""Small modules that several networks share: convolution-norm-activation, pyramid pooling, class heads."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pixalign.sampling import pool_to_bins, resize
+
+
+def conv_norm_act(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int = 1,
+    stride: int = 1,
+    bias: bool = False,
+    act: bool = True,
+) -> nn.Sequential:
+    """Convolution with "same" padding, batch norm (eps 1e-5) and, with ``act``, a ReLU."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=bias),
+        nn.BatchNorm2d(out_channels),
+    ]
+    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if act else nn.Sequential(*layers)
+
+
+def class_head(in_channels: int, channels: int, num_classes: int, dropout: float = 0.1) -> nn.Sequential:
+    """3x3 convolution with bias, batch norm, ReLU, dropout, 1x1 to the classes: the usual auxiliary head."""
+    return nn.Sequential(
+        *conv_norm_act(in_channels, channels, 3, bias=True), nn.Dropout2d(dropout), nn.Conv2d(channels, num_classes, 1)
+    )
+
+
+class PyramidPooling(nn.Module):
+    """Pyramid pooling module (PSPNet, arXiv 1612.01105) in the form that SFNet and BiAlignNet use.
+
+    Each bin size: average pool -> 1x1 convolution -> batch norm (no ReLU) -> resize back. Pooled maps first, the input
+    last, then a 1x1 convolution, batch norm, ReLU, dropout 0.1.
+
+    In training mode the 1 x 1 bin leaves one value per channel and image, so batch norm needs two images.
+
+    Args:
+        in_channels: channels of the input (N, in_channels, h, w).
+        channels: channels of each pooled branch and of the output.
+        bins: side lengths of the pooled grids.
+        convention: sampling convention of the resize (`pixalign.sampling`).
+    """
+
+    def __init__(
+        self, in_channels: int, channels: int, bins: Sequence[int] = (1, 2, 3, 6), convention: str = "pixel"
+    ) -> None:
+        super().__init__()
+        self.bins = tuple(bins)
+        self.convention = convention
+        self.branches = nn.ModuleList(conv_norm_act(in_channels, channels, act=False) for _ in self.bins)
+        self.bottleneck = nn.Sequential(
+            *conv_norm_act(in_channels + len(self.bins) * channels, channels), nn.Dropout2d(0.1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = (x.shape[-2], x.shape[-1])
+        pooled = [
+            resize(branch(pool_to_bins(x, bins)), size, self.convention)
+            for bins, branch in zip(self.bins, self.branches)
+        ]
+        return self.bottleneck(torch.cat((*pooled, x), dim=1))  # (N, channels, h, w)

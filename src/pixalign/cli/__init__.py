@@ -1,0 +1,55 @@
+"""The command line: ``pixalign COMMAND ...``, one file per command, each with HELP, add_arguments(parser), run(args).
+
+A command's module imports torch, timm and the rest inside ``run``, so that help and typing errors come at once.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from jsonargparse import ArgumentError, ArgumentParser
+
+from pixalign import __version__
+from pixalign.errors import InputError
+
+COMMANDS = ("train", "evaluate", "predict", "demo", "convert", "models", "encoders")
+
+
+def build_parser() -> ArgumentParser:
+    """Return the parser of all commands."""
+    parser = ArgumentParser(
+        prog="pixalign",
+        description="Semantic segmentation by feature alignment: train, evaluate, predict.",
+        version=__version__,
+        exit_on_error=False,
+    )
+    commands = parser.add_subcommands(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        module = import_module(f"pixalign.cli.{name}")
+        command = ArgumentParser(description=module.__doc__, exit_on_error=False)
+        module.add_arguments(command)
+        commands.add_subcommand(name, command, help=module.HELP)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status: 0 done, 1 done in part, 2 unusable input, 130 interrupted."""
+    try:
+        parsed = build_parser().parse_args(arguments)
+        command = parsed.command
+        return import_module(f"pixalign.cli.{command}").run(parsed[command]) or 0
+    except InputError as error:
+        return _fail(str(error), 2)
+    except ArgumentError as error:
+        return _fail(f"{error} (`pixalign COMMAND --help` lists the arguments)", 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:  # the reader of our output has gone, as in `pixalign encoders | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"pixalign: error: {' '.join(message.split())}", file=sys.stderr)
+    return status

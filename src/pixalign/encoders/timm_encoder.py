@@ -1,0 +1,191 @@
+"""Any timm backbone behind one contract: an image in, four maps at strides 4, 8, 16 and 32 out.
+
+timm's models differ in the strides and number of their outputs, in memory layout (Swin returns channels last), and in
+the sizes they accept. `TimmEncoder` reads channels and reductions from ``feature_info``, turns channels-last maps,
+builds a simple pyramid on plain ViTs (ViTDet, arXiv 2203.16527, section 3), and pads where a model refuses or truncates
+a size. Whether padding is needed is found out once, by running the model on a small odd-sized image.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixalign.encoders import sfnet_resnet as _sfnet_resnet  # noqa: F401  (registers its models with timm)
+from pixalign.errors import InputError
+
+STRIDES = (4, 8, 16, 32)
+_PROBE_SIZE = (97, 129)
+
+
+def list_encoders(pattern: str = "*") -> list[str]:
+    """Names of the timm models that may serve as encoder, by shell pattern (``*`` and ``?``), sorted."""
+    return timm.list_models(pattern)
+
+
+class TimmEncoder(nn.Module):
+    """A timm model as segmentation encoder.
+
+    Args:
+        name: a timm model name (``pixalign encoders`` lists them).
+        pretrained: True loads timm's weights for ``name``; a path loads them from that .safetensors file.
+        in_channels: channels of the image.
+        output_stride: 32, or 16 or 8 where timm supports dilation for this model; the deeper maps then stay at it.
+        options: further arguments of the timm model, such as ``drop_path_rate`` or a ResNet's ``channels``.
+
+    Attributes:
+        channels: channels of the four maps, finest first.
+        strides: image pixels per map pixel, finest first: (4, 8, 16, 32) unless ``output_stride`` is lower.
+        mean, std: the normalisation that timm gives for this model, per channel (ImageNet's if none).
+
+    Raises:
+        InputError: unknown name, unsupported option or output stride, weights that cannot be loaded, or a model that
+            has no usable feature maps.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pretrained: bool | str | Path = False,
+        in_channels: int = 3,
+        output_stride: int = 32,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        base = _create(name, in_channels, output_stride, options)
+        reductions = base.feature_info.reduction()
+        indices = _pick_levels(name, reductions, output_stride)
+        positions = [base.feature_info.out_indices[i] for i in indices]
+        self.body = _create(name, in_channels, output_stride, {**options, "out_indices": positions}, pretrained)
+        channels = self.body.feature_info.channels()
+        self.channels_last = str(getattr(self.body, "output_fmt", "NCHW")).endswith("NHWC")
+        self.pyramid = _SimplePyramid(channels[0], reductions[-1]) if len(indices) == 1 else None
+        self.channels = self.pyramid.channels if self.pyramid else list(channels)
+        self.strides = tuple(min(stride, output_stride) for stride in STRIDES)
+        self.mean, self.std = _normalisation(name, in_channels)
+        self.multiple = 1
+        self.multiple = self._find_multiple(in_channels, max(*STRIDES, *reductions[-1:]))
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Encode an image (N, in_channels, H, W) into four maps (N, channels[i], ceil(H / stride), ceil(W / stride))."""
+        height, width = image.shape[-2:]
+        if self.multiple > 1:
+            image = F.pad(image, (0, -width % self.multiple, 0, -height % self.multiple))
+        maps = self.body(image)
+        if self.channels_last:
+            maps = [x.permute(0, 3, 1, 2) for x in maps]
+        if self.pyramid is not None:
+            maps = self.pyramid(maps[0], (image.shape[-2], image.shape[-1]))
+        if self.multiple > 1:
+            maps = [x[..., : -(-height // s), : -(-width // s)] for x, s in zip(maps, self.strides)]
+        return list(maps)
+
+    def _find_multiple(self, in_channels: int, largest: int) -> int:
+        """Smallest of 1, 32 (or the patch) to which an image must be padded so that sizes are ceil(H / stride)."""
+        was_training = self.training
+        self.eval()
+        expected = [tuple(-(-side // stride) for side in _PROBE_SIZE) for stride in self.strides]
+        error: Exception | str = ""
+        # A patch of 14 has no common multiple with 32 that is worth padding to: its pyramid is resized to the strides.
+        for self.multiple in (1, largest if self.pyramid is None else self.pyramid.patch):
+            try:
+                with torch.no_grad():
+                    maps = self(torch.zeros(1, in_channels, *_PROBE_SIZE))
+            except (AssertionError, RuntimeError, ValueError) as caught:
+                error = caught
+                continue
+            if [tuple(x.shape[-2:]) for x in maps] == expected:
+                self.train(was_training)
+                return self.multiple
+            error = f"its maps have sizes {[tuple(x.shape[-2:]) for x in maps]} where {expected} were expected"
+        raise InputError(f"encoder {self.name!r} cannot take images of any size ({error}): choose another")
+
+
+class _SimplePyramid(nn.Module):
+    """Strides 4, 8, 16 and 32 from the one map of a plain ViT (ViTDet's simple feature pyramid).
+
+    Two transposed convolutions, one, none, and a max-pool; for patch sizes other than 16 each map is resized to its
+    stride (our choice).
+    """
+
+    def __init__(self, channels: int, patch: int) -> None:
+        super().__init__()
+        self.patch = patch
+        self.channels = [channels // 4, channels // 2, channels, channels]
+        self.to4 = nn.Sequential(
+            nn.ConvTranspose2d(channels, channels // 2, 2, 2),
+            nn.GroupNorm(1, channels // 2),
+            nn.GELU(),
+            nn.ConvTranspose2d(channels // 2, channels // 4, 2, 2),
+        )
+        self.to8 = nn.ConvTranspose2d(channels, channels // 2, 2, 2)
+        self.to32 = nn.MaxPool2d(2, 2, ceil_mode=True)
+
+    def forward(self, x: Tensor, image_size: tuple[int, int]) -> list[Tensor]:
+        maps = [self.to4(x), self.to8(x), x, self.to32(x)]
+        if self.patch == 16:
+            return maps
+        sizes = [(-(-image_size[0] // stride), -(-image_size[1] // stride)) for stride in STRIDES]
+        return [F.interpolate(m, size=size, mode="bilinear", align_corners=False) for m, size in zip(maps, sizes)]
+
+
+def _create(
+    name: str, in_channels: int, output_stride: int, options: dict[str, Any], pretrained: bool | str | Path = False
+) -> nn.Module:
+    """Create a timm feature extractor, letting models of a fixed input size take others where timm offers it."""
+    if not timm.is_model(name.split(".")[0]):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else "`pixalign encoders PATTERN` lists the names"
+        raise InputError(f"encoder {name!r} is unknown to timm {timm.__version__}: {hint}")
+    arguments: dict[str, Any] = {"features_only": True, "in_chans": in_channels, **options}
+    if output_stride != 32:
+        arguments["output_stride"] = output_stride
+    if isinstance(pretrained, str | Path):
+        file = Path(pretrained)
+        if file.suffix != ".safetensors" or not file.is_file():
+            raise InputError(f"pretrained: {file} is not a .safetensors file: give true, false or such a file")
+        arguments["pretrained_cfg_overlay"] = {"file": str(file)}
+    arguments["pretrained"] = bool(pretrained)
+    failures = []
+    for any_size in ({"dynamic_img_size": True}, {"strict_img_size": False}, {}):
+        try:
+            return timm.create_model(name, **arguments, **any_size)
+        except TypeError as error:  # an argument that this model does not have
+            failures.append(error)
+        except Exception as error:
+            if pretrained:
+                raise InputError(
+                    f"encoder {name!r}: pretrained weights could not be loaded ({_first_line(error)}): "
+                    "check the connection, give a .safetensors file, or train with pretrained false"
+                ) from error
+            raise InputError(f"encoder {name!r} cannot be built with {arguments}: {_first_line(error)}") from error
+    raise InputError(f"encoder {name!r} cannot be built: {_first_line(failures[-1])}") from failures[-1]
+
+
+def _pick_levels(name: str, reductions: list[int], output_stride: int) -> list[int]:
+    """Indices of four outputs at strides 4, 8, 16, 32 (capped at ``output_stride``), or of one for a plain ViT."""
+    if len(set(reductions)) == 1 and reductions[0] > 8:
+        return [len(reductions) - 1]
+    wanted = [min(stride, output_stride) for stride in STRIDES]
+    picked = [i for i, reduction in enumerate(reductions) if reduction >= 4][-4:]
+    if [reductions[i] for i in picked] != wanted:
+        raise InputError(f"encoder {name!r} has maps at strides {reductions}, not at {wanted}: choose another")
+    return picked
+
+
+def _normalisation(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Per-channel mean and std that timm documents for the model, repeated or cut to ``in_channels``."""
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    mean = getattr(config, "mean", None) or timm.data.IMAGENET_DEFAULT_MEAN
+    std = getattr(config, "std", None) or timm.data.IMAGENET_DEFAULT_STD
+    repeat = [i % len(mean) for i in range(in_channels)]
+    return tuple(mean[i] for i in repeat), tuple(std[i] for i in repeat)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

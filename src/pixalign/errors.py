@@ -1,0 +1,41 @@
+"""The error that a user can act on, and files that are never half-written."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used: one line that names it, its value and the remedy.
+
+    The command line prints the message without a traceback and exits with status 2.
+    """
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that becomes ``path`` on success and is removed on any failure.
+
+    Raises:
+        InputError: the file system refuses the write (disk full, no permission, read-only).
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}): choose another place") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}): nothing was changed") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,98 @@
+"""Aligned FPN: one plain frame in which any aligner can be swapped, for a fair comparison of alignment operators.
+
+The frame is that of SFNet (ECCV 2020, arXiv 2002.10120): with the aligner ``flow`` this is SFNet, with ``bilinear`` a
+plain feature pyramid, the baseline. From an encoder's maps c2 c3 c4 c5 (1/4 1/8 1/16 1/32):
+
+- pyramid pooling on c5; laterals (1x1 with bias, BN, ReLU) on c4, c3, c2;
+- top-down, f = aligner(lateral, f), starting from the pooled c5; f is passed on unsmoothed;
+- a smoothed copy (3x3, BN, ReLU) of each f goes to the fusion, the pooled c5 as it is;
+- fusion at 1/4: concatenate [f2, f3, f4, pooled c5], 3x3 BN ReLU, 1x1 with bias; logits are resized to the image.
+
+Open in the paper, our choice: one auxiliary head, on c4's lateral (the SFNet-Lite release has it there), and none where
+``auxiliary`` is false (the converted checkpoints have none).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pixalign.aligners import create_aligner
+from pixalign.blocks import PyramidPooling, class_head, conv_norm_act
+from pixalign.encoders import TimmEncoder
+from pixalign.sampling import check_convention, resize
+
+
+class AlignedFPN(nn.Module):
+    """A feature pyramid whose merges are done by an aligner.
+
+    Args:
+        encoder: timm model name.
+        num_classes: number of classes K.
+        aligner: key of `pixalign.aligners.ALIGNERS`.
+        channels: width C of the decoder (SFNet: 128 for ResNet-18, 256 for ResNet-50 and 101).
+        bins: grid sizes of the pyramid pooling.
+        auxiliary: add an auxiliary class head on c4's lateral, used by the loss alone.
+        pretrained, in_channels, encoder_options: see `pixalign.encoders.TimmEncoder`.
+        convention: sampling convention of every resize and warp (`pixalign.sampling`).
+    """
+
+    def __init__(
+        self,
+        encoder: str = "resnet18",
+        num_classes: int = 19,
+        aligner: str = "bilinear",
+        channels: int = 128,
+        bins: Sequence[int] = (1, 2, 3, 6),
+        auxiliary: bool = True,
+        pretrained: bool | str = False,
+        in_channels: int = 3,
+        encoder_options: dict[str, Any] | None = None,
+        convention: str = "pixel",
+    ) -> None:
+        super().__init__()
+        self.convention = check_convention(convention)
+        self.encoder = TimmEncoder(encoder, pretrained, in_channels, **(encoder_options or {}))
+        *lateral_channels, top_channels = self.encoder.channels
+        self.pool = PyramidPooling(top_channels, channels, bins, convention)
+        self.laterals = nn.ModuleList(conv_norm_act(c, channels, bias=True) for c in lateral_channels)
+        self.aligners = nn.ModuleList(create_aligner(aligner, channels, convention) for _ in lateral_channels)
+        self.smooth = nn.ModuleList(conv_norm_act(channels, channels, 3) for _ in lateral_channels)
+        self.fuse = conv_norm_act(channels * (len(lateral_channels) + 1), channels, 3)
+        self.classify = nn.Conv2d(channels, num_classes, 1)
+        self.auxiliary = class_head(channels, channels, num_classes) if auxiliary else None
+
+    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
+        """Return logits (N, K, H, W) for a normalised image (N, in_channels, H, W).
+
+        With ``heads``, return {"logits": ..., "auxiliaries": [logits at 1/16, not resized]} for the loss.
+        """
+        size = (image.shape[-2], image.shape[-1])
+        logits, lateral4 = self._decode(self.encode(image))
+        logits = resize(logits, size, self.convention)
+        if not heads:
+            return logits
+        auxiliaries = [self.auxiliary(lateral4)] if self.auxiliary is not None else []
+        return {"logits": logits, "auxiliaries": auxiliaries}
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Return the encoder's four maps, finest first."""
+        return self.encoder(image)
+
+    def decode(self, features: list[Tensor], size: tuple[int, int] | None = None) -> Tensor:
+        """Return logits at ``size``, or at 1/4 of the image (the finest map's size) if none is given."""
+        logits, _ = self._decode(features)
+        return logits if size is None else resize(logits, size, self.convention)
+
+    def _decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the logits at 1/4 and c4's lateral, which the auxiliary head reads."""
+        laterals = [lateral(x) for lateral, x in zip(self.laterals, features)]
+        pooled = self.pool(features[3])
+        fused, pyramid = pooled, [pooled]
+        for level in (2, 1, 0):
+            fused = self.aligners[level](laterals[level], fused)
+            pyramid.insert(0, self.smooth[level](fused))
+        grid = (features[0].shape[-2], features[0].shape[-1])
+        stacked = torch.cat([resize(x, grid, self.convention) for x in pyramid], dim=1)  # (N, 4C, H/4, W/4)
+        return self.classify(self.fuse(stacked)), laterals[2]
