@@ -1,0 +1,59 @@
+"""Cross-entropy over labelled pixels, and what every loss here shares: the ignored label and the shape check."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IGNORE = 255
+
+
+def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy over the labelled pixels of the batch.
+
+    sum over labelled pixels of weight[y] * -log softmax(logits)[y], divided by the sum of their weights: torch's own
+    definition. Where that sum of weights is 0 (no labelled pixel), the loss is 0 and its gradient is 0 everywhere.
+
+    Args:
+        logits: (N, K, H, W), any float dtype and memory format; computed in float32, float64 is kept.
+        target: (N, H, W) int64, ids 0..K-1, 255 is ignored.
+        weight: (K,) weight of each class, 1 if not given.
+
+    Returns:
+        Scalar, at least 0, float32 (float64 for float64 logits).
+
+    Raises:
+        ValueError: shapes that do not go together, or a target that is not int64.
+        IndexError: an id outside 0..K-1 that is not 255 (on CPU; CUDA reports it as a device assertion).
+    """
+    log_prob = log_probabilities(logits, target)
+    return mean_over_labels(log_prob, target, weight) if counts(target, weight) else no_loss(logits)
+
+
+def log_probabilities(logits: Tensor, target: Tensor) -> Tensor:
+    """Return log softmax(logits) over the classes, at least in float32, once logits and target are known to fit."""
+    if logits.ndim != 4 or target.shape != (logits.shape[0], *logits.shape[2:]):
+        raise ValueError(
+            f"logits {tuple(logits.shape)} and target {tuple(target.shape)} do not go together: "
+            "expected (N, K, H, W) and (N, H, W)"
+        )
+    if target.dtype != torch.int64:
+        raise ValueError(f"target has dtype {target.dtype}: expected torch.int64 class ids")
+    return F.log_softmax(logits, dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
+
+
+def counts(target: Tensor, weight: Tensor | None = None) -> bool:
+    """Whether the target (N, H, W) has a labelled pixel whose class weighs more than 0."""
+    labelled = target != IGNORE
+    if weight is not None:
+        labelled = labelled & (weight.to(target.device)[target.clamp(0, len(weight) - 1)] > 0)
+    return bool(labelled.any())
+
+
+def mean_over_labels(log_prob: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean of -log_prob (N, K, H, W) at the target's ids over the labelled pixels, weighted by class."""
+    return F.nll_loss(log_prob, target, None if weight is None else weight.to(log_prob), ignore_index=IGNORE)
+
+
+def no_loss(logits: Tensor) -> Tensor:
+    """Return a 0 in the dtype of the losses that keeps the graph of ``logits``; its gradient is 0, also at inf or nan."""
+    return logits[:0].sum(dtype=torch.promote_types(logits.dtype, torch.float32))

@@ -1,0 +1,37 @@
+"""Soft Dice loss over several classes, after V-Net (Milletari et al., 3DV 2016, arXiv 1606.04797)."""
+
+import torch
+from torch import Tensor
+
+from pixalign.losses.cross_entropy import IGNORE, log_probabilities, no_loss
+
+
+def dice_loss(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
+    """One minus the soft Dice coefficient, averaged over the classes that are present in the batch.
+
+    Per class, over all labelled pixels of the batch (not per image), with p the softmax and y the label as 0 or 1:
+    dice = (2 sum(p y) + smooth) / (sum(p) + sum(y) + smooth). V-Net squares p and y in the denominator and has two
+    classes; the plain sums, the batch as one set and the mean over present classes are our choice: a class without a
+    pixel in the batch would only pull at ``smooth``, and what is wrongly given to it already lowers the true classes.
+
+    Args:
+        logits, target: as in `cross_entropy`.
+        smooth: added to numerator and denominator, 0 or more.
+
+    Returns:
+        Scalar in [0, 1], float32 (float64 for float64 logits); 0 with a gradient of 0 where no pixel is labelled.
+
+    Raises:
+        ValueError, IndexError: as `cross_entropy`.
+    """
+    probability = log_probabilities(logits, target).exp()
+    labelled = target != IGNORE
+    if not labelled.any():
+        return no_loss(logits)
+    classes = torch.arange(logits.shape[1], device=logits.device)
+    truth = target.unsqueeze(1) == classes.view(1, -1, 1, 1)  # (N, K, H, W)
+    overlap = (probability * truth).sum((0, 2, 3))  # (K,)
+    predicted = (probability * labelled.unsqueeze(1)).sum((0, 2, 3))
+    labels = truth.sum((0, 2, 3))
+    dice = (2 * overlap + smooth) / (predicted + labels + smooth)
+    return 1 - dice[labels > 0].mean()

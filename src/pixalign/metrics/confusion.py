@@ -1,0 +1,168 @@
+"""Confusion matrix of a split in exact integers, and the measures that follow from it."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixalign.errors import InputError
+
+IGNORE = 255
+
+
+class Counts(NamedTuple):
+    """Pixels of one image per class, each (K,) int64, over its labelled pixels alone."""
+
+    intersection: NDArray[np.int64]
+    prediction: NDArray[np.int64]
+    label: NDArray[np.int64]
+
+
+class Confusion:
+    """Confusion matrix summed over the images of a split.
+
+    Args:
+        num_classes: number of classes K, 1 to 255.
+
+    Attributes:
+        matrix: (K, K) int64, pixels by label (row) and prediction (column). Matrices of several processes add up.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        if not 1 <= num_classes <= IGNORE:
+            raise InputError(f"{num_classes} classes: expected 1 to 255, because 255 is the id of ignored pixels")
+        self.num_classes = num_classes
+        self.matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
+
+    def update(self, prediction: NDArray[Any], label: NDArray[Any]) -> Counts:
+        """Add one image, or several stacked, and return its own counts.
+
+        Args:
+            prediction: class ids 0..K-1 of any integer dtype, (H, W).
+            label: class ids 0..K-1, or 255 for ignored pixels, of the prediction's shape.
+
+        Returns:
+            Intersection, prediction and label pixels per class, each (K,) int64, counted on labelled pixels.
+
+        Raises:
+            InputError: a label that is neither a class nor 255; it names the values and the pixels. Nothing is added.
+            ValueError: shapes that differ, a dtype that is not integer, or a prediction that is no class.
+        """
+        image = confusion_matrix(prediction, label, self.num_classes)
+        self.matrix += image
+        return Counts(image.diagonal().copy(), image.sum(axis=0), image.sum(axis=1))
+
+    def merge(self, other: "Confusion") -> None:
+        """Add the pixels that another process or part of the split has counted; ValueError if K differs."""
+        if other.num_classes != self.num_classes:
+            raise ValueError(f"confusion over {other.num_classes} classes cannot join one over {self.num_classes}")
+        self.matrix += other.matrix
+
+
+def confusion_matrix(prediction: NDArray[Any], label: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
+    """Return the (K, K) int64 counts of pixels by label (row) and prediction (column); 255 in the label is ignored.
+
+    Arguments and errors are those of `Confusion.update`.
+    """
+    if prediction.shape != label.shape:
+        raise ValueError(f"prediction {prediction.shape} and label {label.shape} differ in shape")
+    label = _ids(label, num_classes, "label")
+    prediction = _ids(prediction, num_classes, "prediction")
+    # In uint8, 255 + 1 wraps to 0: row 0 takes the ignored pixels, row c + 1 class c.
+    cells = (num_classes + 1) * num_classes
+    index = (label + np.uint8(1)).astype(np.min_scalar_type(cells - 1), copy=False)
+    index *= index.dtype.type(num_classes)
+    index += prediction
+    counts = np.bincount(index.ravel(), minlength=cells).astype(np.int64, copy=False)
+    return counts.reshape(num_classes + 1, num_classes)[1:]
+
+
+def _ids(values: NDArray[Any], num_classes: int, what: str) -> NDArray[np.uint8]:
+    """Return the ids as uint8, once each is known to be a class, or 255 where ``what`` is the label."""
+    if values.dtype.kind not in "iu":
+        raise ValueError(f"{what} has dtype {values.dtype}: expected integer class ids")
+    if values.size == 0:
+        return values.astype(np.uint8)
+    if what == "prediction":
+        valid = values.max() < num_classes and (values.dtype.kind == "u" or values.min() >= 0)
+    elif values.dtype == np.uint8:
+        valid = (values + np.uint8(1)).max() <= num_classes
+    else:
+        valid = not _outside(values, num_classes).any()
+    if valid:
+        return values.astype(np.uint8, copy=False)
+    raise _error(values, num_classes, what)
+
+
+def _outside(values: NDArray[Any], num_classes: int) -> NDArray[np.bool_]:
+    return ((values < 0) | (values >= num_classes)) & (values != IGNORE)
+
+
+def _error(values: NDArray[Any], num_classes: int, what: str) -> ValueError:
+    """Return the error that lists the ids outside the classes, with the pixels of each."""
+    outside = (values < 0) | (values >= num_classes)
+    if what == "label":
+        outside &= values != IGNORE
+    found, pixels = np.unique(values[outside], return_counts=True)
+    listed = ", ".join(f"{v} ({n} pixels)" for v, n in zip(found[:5].tolist(), pixels[:5].tolist()))
+    if len(found) > 5:
+        listed += f" and {len(found) - 5} more"
+    message = f"{what} has values outside the {num_classes} classes: {listed}; expected 0 to {num_classes - 1}"
+    if what == "prediction":
+        return ValueError(message)
+    return InputError(f"{message}, or 255 for pixels to ignore: check the masks and the number of classes")
+
+
+def summary(matrix: NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]:
+    """Return the measures of a confusion matrix.
+
+    With M the matrix, label_c its row sum, prediction_c its column sum, and T the sum of all:
+
+    - iou_c = M_cc / (label_c + prediction_c - M_cc); miou is its mean;
+    - accuracy_c = M_cc / label_c (recall); class_accuracy is its mean;
+    - pixel_accuracy = sum of M_cc / T;
+    - frequency_weighted_iou = sum of label_c * iou_c / T.
+
+    A class without a labelled pixel in the split is absent: its iou and accuracy are None and both means leave it out,
+    whether it was predicted or not (what is predicted as it already lowers the true classes).
+
+    Args:
+        matrix: (K, K) integers, rows labels, columns predictions.
+        classes: K different names.
+
+    Returns:
+        Plain Python values that JSON can hold: "miou", "pixel_accuracy", "class_accuracy" and
+        "frequency_weighted_iou" (floats in [0, 1]), "pixels" (labelled pixels, int), "iou" and "accuracy" (class name
+        -> float or None), "class_pixels" (class name -> labelled pixels), "absent" (names).
+
+    Raises:
+        InputError: names that do not fit the matrix, or a split without a labelled pixel.
+    """
+    names = list(classes)
+    if matrix.shape != (len(names), len(names)) or len(set(names)) != len(names):
+        raise InputError(f"confusion matrix {matrix.shape} and classes {names}: expected one different name per row")
+    labels = matrix.sum(axis=1)
+    total = int(labels.sum())
+    if total == 0:
+        raise InputError("the split has no labelled pixel (every label is 255): check its masks")
+    hits = matrix.diagonal()
+    present = labels > 0
+    iou = hits[present] / (labels + matrix.sum(axis=0) - hits)[present]
+    accuracy = hits[present] / labels[present]
+
+    def by_name(values: NDArray[np.float64]) -> dict[str, float | None]:
+        found = iter(values.tolist())
+        return {name: next(found) if there else None for name, there in zip(names, present)}
+
+    return {
+        "miou": float(iou.mean()),
+        "pixel_accuracy": int(hits.sum()) / total,
+        "class_accuracy": float(accuracy.mean()),
+        "frequency_weighted_iou": float((labels[present] * iou).sum() / total),
+        "pixels": total,
+        "iou": by_name(iou),
+        "accuracy": by_name(accuracy),
+        "class_pixels": dict(zip(names, labels.tolist())),
+        "absent": [name for name, there in zip(names, present) if not there],
+    }
