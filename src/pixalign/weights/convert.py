@@ -1,0 +1,260 @@
+"""The authors' checkpoints as our models: SFNet (arXiv 2002.10120) and SFNet-Lite (arXiv 2207.04415) with ResNet-18.
+
+A checkpoint is a dictionary of tensors under its authors' names. Each kind has a table from their module names to ours;
+a tensor that is missing or has another shape is refused, one that the network does not use is left out and reported.
+The model keeps the sampling convention that the checkpoint was trained with, so it computes what its authors' did.
+
+Nothing is unpickled: files are read with ``weights_only``; beside tensors and plain values only numpy numbers are let
+through (training scripts keep scores such as ``mean_iu`` beside the weights).
+"""
+
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from pixalign.errors import InputError
+from pixalign.models import create_model
+from pixalign.weights import save
+
+CITYSCAPES = {
+    "road": (128, 64, 128),
+    "sidewalk": (244, 35, 232),
+    "building": (70, 70, 70),
+    "wall": (102, 102, 156),
+    "fence": (190, 153, 153),
+    "pole": (153, 153, 153),
+    "traffic light": (250, 170, 30),
+    "traffic sign": (220, 220, 0),
+    "vegetation": (107, 142, 35),
+    "terrain": (152, 251, 152),
+    "sky": (70, 130, 180),
+    "person": (220, 20, 60),
+    "rider": (255, 0, 0),
+    "car": (0, 0, 142),
+    "truck": (0, 0, 70),
+    "bus": (0, 60, 100),
+    "train": (0, 80, 100),
+    "motorcycle": (0, 0, 230),
+    "bicycle": (119, 11, 32),
+}
+
+_RESNET_PPM = {
+    "encoder.body.conv1": "layer0.0",
+    "encoder.body.bn1": "layer0.1",
+    **{f"encoder.body.layer{i}": f"layer{i}" for i in (1, 2, 3, 4)},
+    **{f"pool.branches.{i}.{j}": f"head.ppm.stages.{i}.{j + 1}" for i in range(4) for j in (0, 1)},
+    "pool.bottleneck": "head.ppm.bottleneck",
+    "fuse": "head.conv_last.0",
+    "classify": "head.conv_last.1",
+}
+_SFNET = _RESNET_PPM | {
+    **{f"laterals.{i}": f"head.fpn_in.{i}" for i in range(3)},
+    **{f"smooth.{i}": f"head.fpn_out.{i}.0" for i in range(3)},
+    **{f"aligners.{i}.down_high": f"head.fpn_out_align.{i}.down_h" for i in range(3)},
+    **{f"aligners.{i}.down_low": f"head.fpn_out_align.{i}.down_l" for i in range(3)},
+    **{f"aligners.{i}.make_flow": f"head.fpn_out_align.{i}.flow_make" for i in range(3)},
+}
+_SFNET_LITE = _RESNET_PPM | {
+    "lateral2": "head.fpn_in.0",
+    "lateral4": "head.fpn_in.1",
+    "aligner.down_high": "head.flow_align_module.down_h",
+    "aligner.down_low": "head.flow_align_module.down_l",
+    "aligner.make_flow": "head.flow_align_module.flow_make",
+    "aligner.make_gate": "head.flow_align_module.flow_gate.0",
+    "auxiliary": "head.dsn",
+}
+
+# kind: (network, table from our module names to the authors')
+KINDS: dict[str, tuple[str, dict[str, str]]] = {
+    "sfnet-r18": ("sfnet", _SFNET),
+    "sfnet-lite-r18": ("sfnet_lite", _SFNET_LITE),
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a checkpoint's tensors, by the authors' names, sorted.
+
+    Attributes:
+        matched: tensors that the model now holds.
+        unused: tensors of the file that the network's forward pass does not use; they are left out.
+        missing: batch counters (``num_batches_tracked``) that old files lack; they stay 0. Anything else that is
+            missing makes the conversion fail.
+    """
+
+    matched: tuple[str, ...]
+    unused: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def convert(path: str | Path, kind: str, out: str | Path) -> Report:
+    """Read an authors' checkpoint (.pth or .safetensors), turn it into our model and save that as the folder ``out``.
+
+    Args:
+        path: the authors' file.
+        kind: one of `KINDS`.
+        out: folder for the converted model (`pixalign.weights.save`).
+
+    Returns:
+        Which tensors were matched, unused and missing.
+
+    Raises:
+        InputError: the file is missing, is no checkpoint, holds pickled objects, or does not fit ``kind``. Nothing is
+            written then.
+    """
+    _check_kind(kind)
+    state = read_checkpoint(path)
+    try:
+        model, report = _convert(state, kind)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    save(model, out)
+    return report
+
+
+def convert_state(state: Mapping[str, Tensor], kind: str) -> nn.Module:
+    """Turn an authors' state dictionary into our model.
+
+    The number of classes is read from the last convolution; 19 classes are named and coloured as Cityscapes'. The
+    training head ``head.dsn`` of SFNet-Lite becomes our auxiliary head where it fits and is left out otherwise.
+
+    Args:
+        state: tensors under their authors' names; wrappers' prefixes such as ``module.`` are stripped.
+        kind: one of `KINDS`.
+
+    Returns:
+        The network in evaluation mode, float32, with the convention ``sfnet``.
+
+    Raises:
+        InputError: unknown kind, or a tensor that is missing or of another shape (the first one is named).
+    """
+    _check_kind(kind)
+    return _convert(state, kind)[0]
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a .safetensors or PyTorch checkpoint by name, without wrapping dictionaries, on the CPU.
+
+    Raises:
+        InputError: the file is missing, is no checkpoint, or holds objects that only unpickling could restore.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file: give the authors' checkpoint, a .pth or .safetensors file")
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else _unwrap(_load_pth(path))
+    except Exception as error:  # arbitrary bytes make the readers raise almost anything
+        refused = re.search(r"GLOBAL ([\w.]+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if refused:
+            raise InputError(
+                f"{path}: holds a pickled {refused[1]}, and pixalign does not unpickle (a pickle can run any program): "
+                "save the bare state_dict again in an environment that trusts the file"
+            ) from error
+        raise InputError(f"{path}: is no checkpoint that can be read: damaged, or another kind of file") from error
+    if not state:
+        raise InputError(f"{path}: holds no dictionary of tensors: give the authors' checkpoint")
+    return state
+
+
+def _convert(state: Mapping[str, Tensor], kind: str) -> tuple[nn.Module, Report]:
+    architecture, table = KINDS[kind]
+    state = _strip_prefixes(state)
+    last = state.get("head.conv_last.1.weight")
+    if last is None or last.dim() != 4:
+        raise InputError(
+            f"{kind} needs the tensor head.conv_last.1.weight (classes, channels, 1, 1): choose another --as"
+        )
+    model, names = _build(architecture, table, len(last), auxiliary="auxiliary" in table)
+    if "auxiliary" in table and any(_differs(state, names, name, ours) for name, ours in _auxiliary_tensors(model)):
+        model, names = _build(architecture, table, len(last), auxiliary=False)
+    targets = model.state_dict()
+    for ours, target in targets.items():
+        if problem := _differs(state, names, ours, target):
+            raise InputError(f"does not fit {kind}: {problem}")
+    loaded = {ours: state[theirs] for ours, theirs in names.items() if theirs in state}
+    model.load_state_dict({**targets, **loaded})
+    used = set(names.values())
+    report = Report(
+        matched=tuple(sorted(used & state.keys())),
+        unused=tuple(sorted(state.keys() - used)),
+        missing=tuple(sorted(used - state.keys())),
+    )
+    return model.eval(), report
+
+
+def _build(
+    architecture: str, table: dict[str, str], num_classes: int, auxiliary: bool
+) -> tuple[nn.Module, dict[str, str]]:
+    """Return the empty model and, for each of its tensors, the authors' name."""
+    if not 1 <= num_classes <= 255:
+        raise InputError(f"head.conv_last.1.weight has {num_classes} classes: between 1 and 255 can be converted")
+    model = create_model(
+        architecture,
+        encoder="sfnet_resnet18",
+        num_classes=num_classes,
+        convention="sfnet",
+        auxiliary=auxiliary,
+    )
+    if num_classes == len(CITYSCAPES):
+        config: dict[str, Any] = model.config  # type: ignore[assignment]
+        config["classes"] = list(CITYSCAPES)
+        config["colours"] = [list(colour) for colour in CITYSCAPES.values()]
+    names = {}
+    for ours in model.state_dict():
+        prefix = next(prefix for prefix in table if ours.startswith(prefix + "."))
+        names[ours] = table[prefix] + ours.removeprefix(prefix)
+    return model, names
+
+
+def _auxiliary_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
+    return [(name, tensor) for name, tensor in model.state_dict().items() if name.startswith("auxiliary.")]
+
+
+def _differs(state: Mapping[str, Tensor], names: dict[str, str], ours: str, target: Tensor) -> str:
+    """Say how the checkpoint's tensor for ``ours`` differs from ``target``; empty if it fits."""
+    theirs = names[ours]
+    if theirs not in state:
+        return "" if ours.endswith("num_batches_tracked") else f"tensor {theirs} {tuple(target.shape)} is missing"
+    got, expected = tuple(state[theirs].shape), tuple(target.shape)
+    return "" if got == expected else f"tensor {theirs} has shape {got}, expected {expected}"
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise InputError(f"--as {kind!r} is unknown: choose one of {', '.join(KINDS)}")
+
+
+def _load_pth(path: Path) -> Any:
+    """``torch.load`` restricted to tensors, plain values and numpy numbers, the latter under their two module names."""
+    scalar = np.float64(0).__reduce__()[0]
+    allowed: list[Any] = [(scalar, f"numpy.{module}.multiarray.scalar") for module in ("core", "_core")]
+    allowed += [np.dtype, *(type(np.dtype(t)) for t in (np.float64, np.float32, np.int64, np.int32, np.bool_))]
+    with torch.serialization.safe_globals(allowed):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _unwrap(content: Any) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, found inside dictionaries such as {"state_dict": {...}, "epoch": 3}."""
+    while isinstance(content, Mapping):
+        inner = [content[k] for k in ("state_dict", "model_state", "model", "net") if k in content]
+        if not inner:
+            return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+        content = inner[0]
+    return {}
+
+
+def _strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Remove the prefixes that every name shares because of DataParallel, torch.compile or an outer module."""
+    names = dict(state)
+    for prefix in ("module.", "_orig_mod.", "model.", "net.") * 2:
+        if names and all(name.startswith(prefix) for name in names):
+            names = {name.removeprefix(prefix): tensor for name, tensor in names.items()}
+    return names
