@@ -1,0 +1,96 @@
+"""The model card: README.md of a model folder, with the front matter that the Hugging Face Hub reads."""
+
+import json
+from typing import Any
+
+
+def model_card(config: dict[str, Any], name: str) -> str:
+    """Return the card in Markdown.
+
+    Args:
+        config: content of config.json; "licence", "data" ({name, terms, ...}) and "metrics" may be absent.
+        name: what `pixalign.load` is given: a Hub id or a folder.
+    """
+    arguments = config["arguments"]
+    data = config.get("data", {})
+    licence = config.get("licence")
+    title = f"{config['architecture']} with {arguments['encoder']}"
+    lines = [
+        "---",
+        f"license: {licence.lower() if licence else 'unknown'}",
+        "library_name: pixalign",
+        "pipeline_tag: image-segmentation",
+        "tags:",
+        *(f"- {tag}" for tag in ("semantic-segmentation", "feature-alignment", config["architecture"])),
+        "---",
+        "",
+        f"# {name}: {title}",
+        "",
+        f"Semantic segmentation into {len(config['classes'])} classes, a pixalign model "
+        f"(written by pixalign {config['pixalign']}, timm {config.get('timm')}).",
+        "",
+        "```python",
+        "import pixalign",
+        f'result = pixalign.Predictor("{name}")("image.jpg")',
+        'result.overlay().save("overlay.png")',
+        "```",
+        "",
+        "## Figures",
+        "",
+        *_figures(config.get("metrics") or []),
+        "",
+        "## Classes",
+        "",
+        "| id | class | colour |",
+        "|---:|---|---|",
+        *(
+            f"| {i} | {label} | `#{red:02x}{green:02x}{blue:02x}` |"
+            for i, (label, (red, green, blue)) in enumerate(zip(config["classes"], config["colours"]))
+        ),
+        "",
+        "Images are RGB, divided by 255, then normalised with mean "
+        f"{_numbers(config['mean'])} and standard deviation {_numbers(config['std'])}.",
+        "",
+        "## Data and licence",
+        "",
+        f"Trained on: {data.get('name', 'not stated')}. Terms of that data: {data.get('terms', 'not stated')}.",
+        f"Licence of the weights: {licence or 'not stated'}.",
+        "",
+        "Arguments of the network:",
+        "",
+        "```json",
+        json.dumps(arguments, indent=1, ensure_ascii=False),
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _figures(metrics: list[dict[str, Any]]) -> list[str]:
+    """A table of mIoU and one of IoU by class, each column headed by the data that it was measured on."""
+    if not metrics:
+        return ["None recorded."]
+    rows = ["| measured on | images | mIoU % | pixel accuracy % |", "|---|---:|---:|---:|"]
+    for entry in metrics:
+        measured_on = f"{entry.get('data', 'not stated')} {entry.get('split', '')}".strip()
+        cells = (
+            measured_on,
+            entry.get("images", ""),
+            _percent(entry.get("miou")),
+            _percent(entry.get("pixel_accuracy")),
+        )
+        rows.append("| " + " | ".join(map(str, cells)) + " |")
+    detailed = [entry for entry in metrics if entry.get("iou")]
+    if detailed:
+        rows += ["", "IoU % by class:", "", "| class | " + " | ".join(str(e.get("data")) for e in detailed) + " |"]
+        rows.append("|---|" + "---:|" * len(detailed))
+        for label in detailed[0]["iou"]:
+            rows.append(f"| {label} | " + " | ".join(_percent(e["iou"].get(label)) for e in detailed) + " |")
+    return rows
+
+
+def _percent(value: float | None) -> str:
+    return "absent" if value is None else f"{100 * value:.1f}"
+
+
+def _numbers(values: list[float]) -> str:
+    return "(" + ", ".join(f"{v:g}" for v in values) + ")"
