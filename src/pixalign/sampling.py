@@ -48,8 +48,12 @@ def resize(x: Tensor, size: tuple[int, int], convention: str = "pixel") -> Tenso
 
     Returns:
         (N, C, H, W) in x's dtype. No antialiasing, in either direction.
+
+    Raises:
+        ValueError: an unknown convention.
     """
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=convention != "pixel")
+    align_corners = check_convention(convention) != "pixel"
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
 
 
 def sampling_grid(flow: Tensor, input_size: tuple[int, int], convention: str = "pixel") -> Tensor:
@@ -84,6 +88,9 @@ def warp(x: Tensor, flow: Tensor, convention: str = "pixel") -> Tensor:
 
     Returns:
         (N, C, H, W) in x's dtype; positions and interpolation are computed in float32 (float64 for float64 features).
+
+    Raises:
+        ValueError: an unknown convention.
     """
     grid = sampling_grid(flow, (x.shape[-2], x.shape[-1]), convention)
     align_corners = convention in ("sfnet", "alignseg_std")

@@ -1,0 +1,34 @@
+"""Modules as graphs with dynamic sizes: exported by torch, and as ONNX in ONNX Runtime."""
+
+import io
+from collections.abc import Callable, Sequence
+
+import onnxruntime
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+
+def export(module: nn.Module, inputs: Sequence[Tensor], fixed: Sequence[int] = (1,)) -> ExportedProgram:
+    """Export with every dimension of every input dynamic, except those in ``fixed`` (channels)."""
+    sizes = [{d: Dim.DYNAMIC for d in range(x.dim()) if d not in fixed} for x in inputs]
+    return torch.export.export(module, tuple(inputs), dynamic_shapes=tuple(sizes))
+
+
+def onnx_runner(program: ExportedProgram) -> Callable[..., Tensor]:
+    """The program as an opset 18 ONNX graph in ONNX Runtime: a function from tensors to its (one) output."""
+    file = io.BytesIO()
+    torch.onnx.export(program, opset_version=18, dynamo=True, verbose=False).save(file)
+    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+
+    def run(*inputs: Tensor) -> Tensor:
+        feeds = {node.name: x.numpy() for node, x in zip(session.get_inputs(), inputs)}
+        return torch.from_numpy(session.run(None, feeds)[0])
+
+    return run
+
+
+def relative_error(got: Tensor, expected: Tensor) -> float:
+    """Largest difference over the largest expected value."""
+    assert got.shape == expected.shape
+    return float((got - expected).abs().max() / expected.abs().max())
