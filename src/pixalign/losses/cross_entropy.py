@@ -26,7 +26,7 @@ def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = None) 
         IndexError: an id outside 0..K-1 that is not 255 (on CPU; CUDA reports it as a device assertion).
     """
     log_prob = log_probabilities(logits, target)
-    return mean_over_labels(log_prob, target, weight) if counts(target, weight) else no_loss(logits)
+    return mean_over_labels(log_prob, target, weight) if has_labels(target, weight) else no_loss(logits)
 
 
 def log_probabilities(logits: Tensor, target: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def log_probabilities(logits: Tensor, target: Tensor) -> Tensor:
     return F.log_softmax(logits, dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
-def counts(target: Tensor, weight: Tensor | None = None) -> bool:
+def has_labels(target: Tensor, weight: Tensor | None = None) -> bool:
     """Whether the target (N, H, W) has a labelled pixel whose class weighs more than 0."""
     labelled = target != IGNORE
     if weight is not None:
@@ -54,6 +54,15 @@ def mean_over_labels(log_prob: Tensor, target: Tensor, weight: Tensor | None = N
     return F.nll_loss(log_prob, target, None if weight is None else weight.to(log_prob), ignore_index=IGNORE)
 
 
+def labelled_ids(target: Tensor, num_classes: int) -> Tensor:
+    """Return the ids (P,) of the labelled pixels of target (N, H, W); IndexError if one is outside the classes."""
+    ids = target[target != IGNORE]
+    outside = ids[(ids < 0) | (ids >= num_classes)]
+    if len(outside):
+        raise IndexError(f"Target {int(outside[0])} is out of bounds: expected 0 to {num_classes - 1}, or {IGNORE}")
+    return ids
+
+
 def no_loss(logits: Tensor) -> Tensor:
-    """Return a 0 in the dtype of the losses that keeps the graph of ``logits``; its gradient is 0, also at inf or nan."""
+    """Return a 0 that keeps the graph of ``logits``; its gradient is 0, also where they are inf or nan."""
     return logits[:0].sum(dtype=torch.promote_types(logits.dtype, torch.float32))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pixalign.losses.cross_entropy import IGNORE, log_probabilities, no_loss
+from pixalign.losses.cross_entropy import IGNORE, labelled_ids, log_probabilities, no_loss
 
 
 def dice_loss(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
@@ -22,16 +22,17 @@ def dice_loss(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
         Scalar in [0, 1], float32 (float64 for float64 logits); 0 with a gradient of 0 where no pixel is labelled.
 
     Raises:
-        ValueError, IndexError: as `cross_entropy`.
+        ValueError: as `cross_entropy`.
+        IndexError: an id outside 0..K-1 that is not 255.
     """
     probability = log_probabilities(logits, target).exp()
     labelled = target != IGNORE
-    if not labelled.any():
+    labels = labelled_ids(target, logits.shape[1])  # (P,)
+    if len(labels) == 0:
         return no_loss(logits)
-    classes = torch.arange(logits.shape[1], device=logits.device)
-    truth = target.unsqueeze(1) == classes.view(1, -1, 1, 1)  # (N, K, H, W)
-    overlap = (probability * truth).sum((0, 2, 3))  # (K,)
-    predicted = (probability * labelled.unsqueeze(1)).sum((0, 2, 3))
-    labels = truth.sum((0, 2, 3))
-    dice = (2 * overlap + smooth) / (predicted + labels + smooth)
-    return 1 - dice[labels > 0].mean()
+    predicted = (probability * labelled.unsqueeze(1)).sum((0, 2, 3))  # (K,)
+    truth = labels.bincount(minlength=logits.shape[1])
+    right = probability.gather(1, target.where(labelled, 0).unsqueeze(1)).squeeze(1)[labelled]  # (P,)
+    overlap = right.new_zeros(len(truth), dtype=torch.float64).index_add(0, labels, right.double())
+    dice = (2 * overlap + smooth) / (predicted + truth + smooth)
+    return 1 - dice[truth > 0].mean().to(probability)

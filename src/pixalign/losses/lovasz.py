@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pixalign.losses.cross_entropy import IGNORE, log_probabilities, no_loss
+from pixalign.losses.cross_entropy import IGNORE, labelled_ids, log_probabilities, no_loss
 
 
 def lovasz_softmax(logits: Tensor, target: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def lovasz_softmax(logits: Tensor, target: Tensor) -> Tensor:
     """
     log_prob = log_probabilities(logits, target)
     labelled = target != IGNORE
-    labels = target[labelled]  # (P,)
+    labels = labelled_ids(target, logits.shape[1])  # (P,)
     if len(labels) == 0:
         return no_loss(logits)
     probability = log_prob.exp().movedim(1, 0)[:, labelled]  # (K, P)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixalign.losses.cross_entropy import IGNORE, counts, log_probabilities, mean_over_labels, no_loss
+from pixalign.losses.cross_entropy import IGNORE, has_labels, log_probabilities, mean_over_labels, no_loss
 
 
 def ohem_cross_entropy(
@@ -42,7 +42,7 @@ def ohem_cross_entropy(
     log_prob = log_probabilities(logits, target)
     easy = _easy_pixels(log_prob.detach(), target, threshold, min_kept)
     hard = target.masked_fill(easy, IGNORE)
-    return mean_over_labels(log_prob, hard, weight) if counts(hard, weight) else no_loss(logits)
+    return mean_over_labels(log_prob, hard, weight) if has_labels(hard, weight) else no_loss(logits)
 
 
 def _easy_pixels(log_prob: Tensor, target: Tensor, threshold: float, min_kept: int) -> Tensor:

@@ -82,36 +82,27 @@ def _ids(values: NDArray[Any], num_classes: int, what: str) -> NDArray[np.uint8]
     """Return the ids as uint8, once each is known to be a class, or 255 where ``what`` is the label."""
     if values.dtype.kind not in "iu":
         raise ValueError(f"{what} has dtype {values.dtype}: expected integer class ids")
-    if values.size == 0:
-        return values.astype(np.uint8)
     if what == "prediction":
-        valid = values.max() < num_classes and (values.dtype.kind == "u" or values.min() >= 0)
+        valid = values.min(initial=0) >= 0 and values.max(initial=0) < num_classes
     elif values.dtype == np.uint8:
-        valid = (values + np.uint8(1)).max() <= num_classes
+        valid = (values + np.uint8(1)).max(initial=0) <= num_classes  # 255 wraps to 0
     else:
-        valid = not _outside(values, num_classes).any()
+        valid = not _outside(values, num_classes, what).any()
     if valid:
         return values.astype(np.uint8, copy=False)
-    raise _error(values, num_classes, what)
-
-
-def _outside(values: NDArray[Any], num_classes: int) -> NDArray[np.bool_]:
-    return ((values < 0) | (values >= num_classes)) & (values != IGNORE)
-
-
-def _error(values: NDArray[Any], num_classes: int, what: str) -> ValueError:
-    """Return the error that lists the ids outside the classes, with the pixels of each."""
-    outside = (values < 0) | (values >= num_classes)
-    if what == "label":
-        outside &= values != IGNORE
-    found, pixels = np.unique(values[outside], return_counts=True)
-    listed = ", ".join(f"{v} ({n} pixels)" for v, n in zip(found[:5].tolist(), pixels[:5].tolist()))
+    found, pixels = np.unique(values[_outside(values, num_classes, what)], return_counts=True)
+    listed = ", ".join(f"{value} ({count} pixels)" for value, count in zip(found[:5].tolist(), pixels.tolist()))
     if len(found) > 5:
         listed += f" and {len(found) - 5} more"
     message = f"{what} has values outside the {num_classes} classes: {listed}; expected 0 to {num_classes - 1}"
     if what == "prediction":
-        return ValueError(message)
-    return InputError(f"{message}, or 255 for pixels to ignore: check the masks and the number of classes")
+        raise ValueError(message)
+    raise InputError(f"{message}, or 255 for ignored pixels: check the masks and the number of classes")
+
+
+def _outside(values: NDArray[Any], num_classes: int, what: str) -> NDArray[np.bool_]:
+    outside = (values < 0) | (values >= num_classes)
+    return outside & (values != IGNORE) if what == "label" else outside
 
 
 def summary(matrix: NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]:
