@@ -1,0 +1,118 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixalign.errors import InputError
+from pixalign.losses import cross_entropy, dice_loss, label_at, lovasz_softmax, ohem_cross_entropy, total_loss
+
+
+def outputs(requires_grad: bool = False) -> tuple[dict, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 4, 32, 48, generator=generator).requires_grad_(requires_grad)
+    heads = [torch.randn(2, 4, *size, generator=generator).requires_grad_(requires_grad) for size in ((2, 3), (4, 6))]
+    target = torch.randint(0, 4, (2, 32, 48), generator=generator)
+    target[:, :5] = 255
+    return {"logits": logits, "auxiliaries": heads}, target
+
+
+def test_the_total_is_the_sum_of_its_parts_times_their_factors():
+    out, target = outputs()
+    total, parts = total_loss(out, target, auxiliary=0.3, dice=0.5, lovasz=2.0)
+    first, second = out["auxiliaries"]
+    expected = {
+        "cross_entropy": cross_entropy(out["logits"], target),
+        "auxiliary": cross_entropy(first, label_at(target, (2, 3))) + cross_entropy(second, label_at(target, (4, 6))),
+        "dice": dice_loss(out["logits"], target),
+        "lovasz": lovasz_softmax(out["logits"], target),
+    }
+    assert parts.keys() == expected.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(parts[key], value)
+    torch.testing.assert_close(
+        total, parts["cross_entropy"] + 0.3 * parts["auxiliary"] + 0.5 * parts["dice"] + 2 * parts["lovasz"]
+    )
+
+
+def test_parts_are_detached_and_the_total_reaches_every_head():
+    out, target = outputs(requires_grad=True)
+    total, parts = total_loss(out, target)
+    assert not any(part.requires_grad for part in parts.values())
+    total.backward()
+    assert all((x.grad != 0).any() for x in (out["logits"], *out["auxiliaries"]))
+
+
+@pytest.mark.parametrize("heads", [{}, {"auxiliaries": []}, {"auxiliaries": None}])
+def test_a_model_without_auxiliaries_has_its_main_loss_alone(heads):
+    out, target = outputs()
+    total, parts = total_loss({"logits": out["logits"], **heads}, target)
+    assert parts.keys() == {"cross_entropy"}
+    torch.testing.assert_close(total, cross_entropy(out["logits"], target))
+
+
+def test_a_factor_of_zero_leaves_the_auxiliaries_out():
+    out, target = outputs(requires_grad=True)
+    total, parts = total_loss(out, target, auxiliary=0.0)
+    total.backward()
+    assert parts.keys() == {"cross_entropy"}
+    assert out["auxiliaries"][0].grad is None
+
+
+def test_ohem_mines_the_auxiliaries_by_their_share_of_the_pixels():
+    out, target = outputs()
+    total, parts = total_loss(out, target, name="ohem", threshold=0.01, min_kept=512)  # of 3072: 2 of 12, 8 of 48
+    first, second = out["auxiliaries"]
+    main = ohem_cross_entropy(out["logits"], target, 0.01, 512)
+    heads = ohem_cross_entropy(first, label_at(target, (2, 3)), 0.01, 2)
+    heads = heads + ohem_cross_entropy(second, label_at(target, (4, 6)), 0.01, 8)
+    torch.testing.assert_close(parts, {"ohem": main, "auxiliary": heads})
+    torch.testing.assert_close(total, main + 0.4 * heads)
+
+
+def test_ohem_keeps_a_sixteenth_of_the_pixels_unless_told():
+    out, target = outputs()
+    _, parts = total_loss(out, target, name="ohem", threshold=0.01)
+    torch.testing.assert_close(parts["ohem"], ohem_cross_entropy(out["logits"], target, 0.01, 2 * 32 * 48 // 16))
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "ohem"])
+def test_class_weights_reach_the_logits_and_the_auxiliaries(name):
+    out, target = outputs()
+    weight = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    _, weighted = total_loss(out, target, name=name, weight=weight)
+    _, plain = total_loss(out, target, name=name)
+    assert weighted[name] != plain[name]
+    assert weighted["auxiliary"] != plain["auxiliary"]
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "ohem"])
+def test_a_batch_without_labels_costs_nothing_whatever_the_parts(name):
+    out, target = outputs(requires_grad=True)
+    total, parts = total_loss(out, torch.full_like(target, 255), name=name, dice=1.0, lovasz=1.0)
+    total.backward()
+    assert total == 0
+    assert all(part == 0 for part in parts.values())
+    assert all((x.grad == 0).all() for x in (out["logits"], *out["auxiliaries"]))
+
+
+def test_an_unknown_loss_is_refused_with_the_known_ones():
+    out, target = outputs()
+    with pytest.raises(InputError, match="loss 'focal' is unknown: choose one of cross_entropy, ohem"):
+        total_loss(out, target, name="focal")
+
+
+@given(*(st.integers(1, 40) for _ in range(4)))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_the_label_at_a_map_is_the_one_under_its_pixel_centres(height, width, h, w):
+    target = torch.arange(height * width).reshape(1, height, width)
+    rows = [int((i + 0.5) * height / h + 1e-9) for i in range(h)]
+    columns = [int((j + 0.5) * width / w + 1e-9) for j in range(w)]
+    assert label_at(target, (h, w))[0].tolist() == [[i * width + j for j in columns] for i in rows]
+
+
+@pytest.mark.parametrize("size", [(23, 30), (22, 30), (90, 120), (360, 480), (500, 481)])
+def test_the_label_at_a_map_is_interpolation_nearest_exact(size):
+    target = torch.randint(0, 256, (2, 360, 480), generator=torch.Generator().manual_seed(0))
+    expected = F.interpolate(target.unsqueeze(1).double(), size, mode="nearest-exact").squeeze(1).long()
+    assert torch.equal(label_at(target, size), expected)
