@@ -122,6 +122,13 @@ def test_a_label_outside_the_classes_is_refused_by_value_and_pixels_and_adds_not
     assert confusion.matrix.sum() == 0
 
 
+@pytest.mark.parametrize("num_classes", [1, 3, 15, 254])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_the_first_id_after_the_classes_is_refused(num_classes, dtype):
+    with pytest.raises(InputError, match=rf"{num_classes} \(1 pixels\); expected 0 to {num_classes - 1}, or 255"):
+        confusion_matrix(np.zeros((1, 2), np.uint8), np.array([[0, num_classes]], dtype), num_classes)
+
+
 @pytest.mark.parametrize(("value", "dtype"), [(-1, np.int64), (256, np.int32), (511, np.uint16), (-256, np.int16)])
 def test_a_label_that_would_wrap_in_a_byte_is_refused(value, dtype):
     with pytest.raises(InputError, match=rf"{value} \(1 pixels\)"):
