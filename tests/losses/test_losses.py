@@ -203,7 +203,7 @@ def test_a_batch_with_none_but_weightless_classes_costs_nothing(loss):
 # --- online hard example mining ---------------------------------------------------------------------------------------
 
 
-@given(examples(), st.sampled_from([0.1, 0.5, 0.7, 1.0]), st.integers(0, 10))
+@given(examples(), st.sampled_from([0.001, 0.5, 0.7, 1.0]), st.integers(0, 20))
 @laws
 def test_ohem_is_the_mean_over_pixels_below_the_threshold_and_at_least_min_kept(case, threshold, min_kept):
     logits, target = case
@@ -233,6 +233,12 @@ def test_ohem_worked_by_hand(threshold, min_kept, kept):
     target = torch.tensor([[[0, 0, 0, 0, 255]]])
     expected = -sum(math.log(p) for p in chances[:kept]) / max(1, kept)
     assert ohem_cross_entropy(logits, target, threshold, min_kept).item() == pytest.approx(expected)
+
+
+def test_a_threshold_of_one_keeps_even_a_pixel_without_loss():
+    logits = torch.tensor([[1000.0, 0.0], [0.0, 0.0]]).reshape(1, 2, 1, 2)  # losses 0 and log 2
+    target = torch.zeros(1, 1, 2, dtype=torch.int64)
+    assert ohem_cross_entropy(logits, target, threshold=1.0, min_kept=0).item() == pytest.approx(math.log(2) / 2)
 
 
 def test_ohem_gives_easy_pixels_no_gradient():
