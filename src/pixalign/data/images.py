@@ -1,0 +1,157 @@
+"""Reading photographs as they come: any mode, any orientation, and one clear line for what cannot be read."""
+
+import glob
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from pixalign.errors import InputError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
+MAX_PIXELS = 250_000_000
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")  # named, so that no file starts Ghostscript or another program
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_opening = threading.Lock()
+
+
+def read_image(path: str | Path, max_pixels: int = MAX_PIXELS, channels: int = 3) -> np.ndarray:
+    """Read an image file (JPEG, PNG, WebP, TIFF, BMP, GIF) upright; of several frames or pages the first.
+
+    Args:
+        path: the file.
+        max_pixels: larger images are refused from the header, before anything is decoded.
+        channels: 3 (RGB) or 1 (grey).
+
+    Returns:
+        (H, W, channels) uint8, as `to_pixels` converts it.
+
+    Raises:
+        InputError: the file is missing, a folder, empty, no image, truncated, too large, or without 8-bit meaning.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            if not os.fstat(file.fileno()).st_size:
+                raise InputError(f"{path}: the file is empty: copy it again or remove it")
+            with _open(file) as image:
+                width, height = image.size
+                if width * height > max_pixels:
+                    raise InputError(
+                        f"{path}: {width} x {height} pixels are more than {max_pixels:,}: "
+                        "make it smaller, or raise --max-pixels if there is memory for it"
+                    )
+                return to_pixels(image, channels)
+    except InputError as error:
+        raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: is a folder: name an image") from error
+    except PermissionError as error:
+        raise InputError(f"{path}: may not be read: change its permissions") from error
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{path}: is not an image in JPEG, PNG, WebP, TIFF, BMP or GIF: convert or remove it"
+        ) from error
+    except MemoryError as error:
+        raise InputError(f"{path}: does not fit into memory: make it smaller") from error
+    except Exception as error:  # damaged files make Pillow's decoders raise almost anything
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: is truncated or damaged ({reason}): copy it again or remove it") from error
+
+
+def to_pixels(image: Image.Image, channels: int = 3) -> np.ndarray:
+    """Turn a Pillow image into (H, W, channels) uint8, upright by its EXIF orientation; ``channels`` is 3 or 1.
+
+    Transparent pixels are laid over white; 16-bit grey keeps its upper 8 bits (as Pillow does for 16-bit colour);
+    palettes, 1-bit, CMYK and other colour spaces are converted as Pillow does it, without colour profiles.
+
+    Raises:
+        InputError: another number of channels, or floating-point or 32-bit values, whose white is not known.
+    """
+    if channels not in (1, 3):
+        raise InputError(f"the model takes images of {channels} channels, and image files give 1 or 3: pass an array")
+    image.load()
+    orientation = image.getexif().get(_ORIENTATION)  # after load(): PNG may have it last, TIFF is turned by Pillow
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = _upper_bits(image)
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("L" if channels == 1 else "RGB")
+    if orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[orientation])
+    return np.array(image).reshape(image.height, image.width, channels)
+
+
+def find_images(inputs: Sequence[str | Path]) -> dict[Path, Path]:
+    """Find the images that files, folders and patterns name.
+
+    Args:
+        inputs: files (any suffix), folders (images in them and in their sub-folders, by suffix), and patterns with
+            ``*``, ``?``, ``[...]`` and ``**`` (files alone, by suffix). Hidden files and folders are left out.
+
+    Returns:
+        Each image with its path below the folder, or the fixed part of the pattern, that was given (a file: its name);
+        in the order of the inputs, sorted within each.
+
+    Raises:
+        InputError: a path that is not there, a folder or pattern without images.
+    """
+    found: dict[Path, Path] = {}
+    for given in inputs:
+        path, text = Path(given), str(given)
+        if path.is_dir():
+            base, files = path, iter(path.rglob("*"))
+        elif path.exists() or not glob.has_magic(text):
+            if not path.exists():
+                raise InputError(f"{text}: no such file or folder")
+            found.setdefault(path, Path(path.name))
+            continue
+        else:
+            parts = path.parts
+            base = Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
+            files = (Path(match) for match in glob.iglob(text, recursive=True))
+        images = sorted(p for p in files if _is_visible_image(p.relative_to(base)) and p.is_file())
+        if not images:
+            kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+            raise InputError(f"{text}: no image {'in it' if path.is_dir() else 'matches'} ({kinds})")
+        for image in images:
+            found.setdefault(image, image.relative_to(base))
+    return found
+
+
+def _open(file: object) -> Image.Image:
+    """``Image.open`` without Pillow's own limit on pixels; the lock keeps others from restoring a limit set aside."""
+    with _opening:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(file, formats=_FORMATS)  # type: ignore[arg-type]
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _upper_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits as 8; InputError for values outside 16 bits."""
+    values = np.asarray(image)
+    if image.mode == "F" or (values.size and (values.min() < 0 or values.max() > 65535)):
+        raise InputError(f"has mode {image.mode}, whose white is not known: convert it to 8 or 16 bits")
+    return Image.fromarray((values >> 8).astype(np.uint8))
+
+
+def _is_visible_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not any(part.startswith(".") for part in path.parts)
