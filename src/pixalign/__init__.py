@@ -22,7 +22,20 @@ _PUBLIC = {
     "train": "pixalign.train",
 }
 
-__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604
+__all__ = [
+    "InputError",
+    "Predictor",
+    "Result",
+    "__version__",
+    "create_model",
+    "evaluate",
+    "list_encoders",
+    "list_models",
+    "load",
+    "push_to_hub",
+    "save",
+    "train",
+]
 
 if TYPE_CHECKING:
     from pixalign.encoders import list_encoders

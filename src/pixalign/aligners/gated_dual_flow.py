@@ -34,7 +34,7 @@ class GatedDualFlow(nn.Module):
         geometry = self.geometry(low, high)
         warped_high = warp(high, geometry["flow"], self.convention)
         warped_low = warp(low, geometry["flow_low"], self.convention)
-        return geometry["gate"] * warped_high + (1 - geometry["gate"]) * warped_low
+        return torch.lerp(warped_low, warped_high, geometry["gate"].to(warped_low.dtype))
 
     def geometry(self, low: Tensor, high: Tensor) -> dict[str, Tensor]:
         """Return {"flow": (N, 2, H, W) of high, "flow_low": the same of low, "gate": (N, 1, H, W) in 0..1}."""

@@ -1,7 +1,7 @@
 """Networks by name: `create_model` builds one, `list_models` names them.
 
-A network is a module with ``forward(image, heads=False)``, ``encode(image)`` and ``decode(features, size=None)``, and an
-attribute ``config``, a dictionary of plain values that rebuilds it (`pixalign.weights.save` writes it).
+A network is a module with ``forward(image, heads=False)``, ``encode(image)`` and ``decode(features, size=None)``, and
+an attribute ``config``, a dictionary of plain values that rebuilds it (`pixalign.weights.save` writes it).
 """
 
 import inspect

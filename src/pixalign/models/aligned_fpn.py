@@ -95,4 +95,5 @@ class AlignedFPN(nn.Module):
             pyramid.insert(0, self.smooth[level](fused))
         grid = (features[0].shape[-2], features[0].shape[-1])
         stacked = torch.cat([resize(x, grid, self.convention) for x in pyramid], dim=1)  # (N, 4C, H/4, W/4)
-        return self.classify(self.fuse(stacked)), laterals[2]
+        logits = self.classify(self.fuse(stacked)).contiguous()  # few channels: resizing them is faster so
+        return logits, laterals[2]

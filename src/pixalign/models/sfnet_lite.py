@@ -84,4 +84,5 @@ class SFNetLite(nn.Module):
         fused = self.aligner(lateral2, self.pool(features[3]))
         middle = resize(lateral4, (lateral2.shape[-2], lateral2.shape[-1]), self.convention)
         logits = self.classify(self.fuse(torch.cat((fused, middle), dim=1)))
+        logits = logits.contiguous()  # few channels: resizing them is faster so
         return logits, lateral4

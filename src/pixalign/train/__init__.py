@@ -1,1 +1,14 @@
-""""""
+"""Training: `train(config)` runs one configuration to its end."""
+
+from pathlib import Path
+
+from pixalign.train.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
+
+__all__ = ["DataConfig", "LossConfig", "ModelConfig", "OptimConfig", "TrainConfig", "train"]
+
+
+def train(config: TrainConfig, resume: bool = False) -> Path:
+    """Train a network as configured; return the run folder. See `pixalign.train.loop`."""
+    from pixalign.train.loop import train as run
+
+    return run(config, resume)

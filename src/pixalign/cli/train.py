@@ -1,0 +1,36 @@
+"""Train a network on CamVid or on any folder of images/ and masks/; every key of the configuration is an argument."""
+
+from pathlib import Path
+
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+
+from pixalign.train.config import TrainConfig
+
+HELP = "train a network"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file of a configuration; later arguments win")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, by its own config.yaml")
+    parser.add_class_arguments(TrainConfig)
+
+
+def run(args: Namespace) -> int:
+    parser = ArgumentParser(exit_on_error=False)
+    add_arguments(parser)
+    written = Path(args.out) / "config.yaml"
+    if args.resume and not args.config and written.is_file():
+        defaults = parser.get_defaults()
+        given = {key: value for key, value in args.items() if value != defaults.get(key)}
+        args = parser.parse_path(written)
+        for key, value in given.items():
+            args[key] = value
+    resume = args.resume
+    config = parser.instantiate(args)
+    config.pop("config")
+    config.pop("resume")
+
+    from pixalign.train import train
+
+    train(TrainConfig(**vars(config)), resume=resume)
+    return 0

@@ -1,0 +1,186 @@
+"""The configuration of a training run: dataclasses, read from YAML and dotted overrides. Imports no torch."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from pixalign.errors import InputError, replacing
+
+
+@dataclass
+class ModelConfig:
+    """Which network.
+
+    Args:
+        name: network, one of `pixalign models`.
+        encoder: timm model, one of `pixalign encoders`.
+        pretrained: true for timm's weights of the encoder, or the path of a .safetensors file of them.
+        options: further arguments of the network, such as {aligner: flow, channels: 64}.
+    """
+
+    name: str = "sfnet"
+    encoder: str = "resnet18"
+    pretrained: bool | str = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class DataConfig:
+    """Which data, and its augmentation.
+
+    Args:
+        name: camvid, or folder for any folder of images/ and masks/.
+        root: where the data is.
+        train: split to train on.
+        val: splits to evaluate; the first one decides which weights are the best.
+        crop: height and width of a training crop, pixels.
+        scale: lowest and highest factor of the random resize before the crop.
+        flip: probability of a horizontal flip.
+        colour: strength of the photometric augmentation, 0 (none) to 1 (strong).
+        blur: probability of a gaussian blur.
+        workers: processes that load and augment; 0 does it in the training process.
+        cache: keep the decoded images in memory; auto does so up to 2 GiB.
+    """
+
+    name: str = "folder"
+    root: str = ""
+    train: str = "train"
+    val: list[str] = field(default_factory=lambda: ["val"])
+    crop: tuple[int, int] = (360, 480)
+    scale: tuple[float, float] = (0.5, 2.0)
+    flip: float = 0.5
+    colour: float = 0.5
+    blur: float = 0.1
+    workers: int = 2
+    cache: Literal["auto", "yes", "no"] = "auto"
+
+
+@dataclass
+class LossConfig:
+    """What is minimised.
+
+    Args:
+        name: cross_entropy, or ohem (its hardest pixels).
+        class_weights: none, median (median frequency) or enet (1 / ln(1.02 + share)).
+        auxiliary: weight of each auxiliary head's loss.
+        dice: weight of the Dice loss, added.
+        lovasz: weight of the Lovasz-softmax loss, added.
+        threshold: OHEM keeps pixels whose class has a lower probability than this.
+        min_kept: OHEM keeps at least so many pixels of a batch.
+    """
+
+    name: Literal["cross_entropy", "ohem"] = "cross_entropy"
+    class_weights: Literal["none", "median", "enet"] = "none"
+    auxiliary: float = 0.4
+    dice: float = 0.0
+    lovasz: float = 0.0
+    threshold: float = 0.7
+    min_kept: int = 100_000
+
+
+@dataclass
+class OptimConfig:
+    """How it is minimised.
+
+    Args:
+        name: adamw or sgd (Nesterov momentum).
+        lr: highest learning rate, of the decoder.
+        encoder_lr: the encoder's learning rate as a multiple of lr.
+        weight_decay: decay of weights; norms and biases have none.
+        momentum: of sgd.
+        schedule: poly (power 0.9) or cosine, both down to zero.
+        warmup: share of all steps during which the learning rate rises linearly.
+        clip: largest norm of the gradient; 0 does not clip.
+    """
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 1e-3
+    encoder_lr: float = 1.0
+    weight_decay: float = 0.01
+    momentum: float = 0.9
+    schedule: Literal["poly", "cosine"] = "poly"
+    warmup: float = 0.02
+    clip: float = 0.0
+
+
+@dataclass
+class TrainConfig:
+    """A training run.
+
+    Args:
+        model: which network.
+        data: which data, and its augmentation.
+        loss: what is minimised.
+        optim: how it is minimised.
+        epochs: passes over the training split.
+        batch_size: images per step and process.
+        accumulate: batches per optimiser step.
+        precision: fp32, bf16 or fp16 (autocast).
+        channels_last: keep convolutions in channels-last layout.
+        compile: compile the network with torch.compile.
+        ema: decay of the moving average of the weights, which is what is evaluated and saved; 0 has none.
+        seed: of initial weights, order and augmentation.
+        evaluate_every: epochs between evaluations (the last epoch is always evaluated).
+        pictures_every: epochs between sheets of sample predictions; 0 draws none.
+        out: run folder.
+        device: cpu or cuda; auto takes what Accelerate finds.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    epochs: int = 100
+    batch_size: int = 8
+    accumulate: int = 1
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    channels_last: bool = True
+    compile: bool = False
+    ema: float = 0.999
+    seed: int = 0
+    evaluate_every: int = 5
+    pictures_every: int = 20
+    out: str = "runs/train"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def check(self) -> None:
+        """Raise InputError for a value out of range, naming its key."""
+        for key, ok, remedy in (
+            ("epochs", self.epochs >= 1, "at least 1"),
+            ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("accumulate", self.accumulate >= 1, "at least 1"),
+            ("ema", 0 <= self.ema < 1, "from 0 to below 1"),
+            ("evaluate_every", self.evaluate_every >= 1, "at least 1"),
+            ("pictures_every", self.pictures_every >= 0, "0 or more"),
+            ("data.workers", self.data.workers >= 0, "0 or more"),
+            ("data.val", bool(self.data.val), "at least one split"),
+            ("data.crop", min(self.data.crop) >= 32, "32 pixels or more"),
+            ("data.scale", 0 < self.data.scale[0] <= self.data.scale[1], "lowest and highest factor, above 0"),
+            ("data.flip", 0 <= self.data.flip <= 1, "from 0 to 1"),
+            ("data.colour", 0 <= self.data.colour <= 1, "from 0 to 1"),
+            ("data.blur", 0 <= self.data.blur <= 1, "from 0 to 1"),
+            ("optim.lr", self.optim.lr > 0, "above 0"),
+            ("optim.encoder_lr", self.optim.encoder_lr >= 0, "0 or more"),
+            ("optim.warmup", 0 <= self.optim.warmup < 1, "from 0 to below 1"),
+            ("optim.clip", self.optim.clip >= 0, "0 or more"),
+        ):
+            if not ok:
+                value: Any = self
+                for part in key.split("."):
+                    value = getattr(value, part)
+                raise InputError(f"{key} is {value}: it must be {remedy}")
+
+
+def write_config(config: TrainConfig, path: str | Path) -> None:
+    """Write the configuration as YAML that reproduces the run."""
+    with replacing(path) as temporary:
+        temporary.write_text(yaml.safe_dump(_plain(asdict(config)), sort_keys=False))
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, for YAML."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

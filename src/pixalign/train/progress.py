@@ -1,0 +1,61 @@
+"""What a person sees while a run goes on: a bar on a terminal, a line per epoch elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class TrainingProgress:
+    """Progress over ``total`` steps of which ``done`` are done; shows loss, images/s, time left and the last mIoU."""
+
+    def __init__(self, total: int, done: int, per_epoch: int, console: Console, show: bool = True) -> None:
+        self.per_epoch, self.console, self.show = per_epoch, console, show
+        self.bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[rate]:.1f} images/s{task.fields[miou]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=console,
+            disable=not (console.is_terminal and show),
+        )
+        epochs = f"{done // per_epoch}/{total // per_epoch}"
+        self.task = self.bar.add_task(
+            "", total=total, completed=done, epoch=epochs, loss=float("nan"), rate=0.0, miou=""
+        )
+        self.total, self.loss, self.rate, self.last = total, float("nan"), 0.0, time.perf_counter()
+
+    def __enter__(self) -> "TrainingProgress":
+        self.bar.start()
+        self.last = time.perf_counter()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.bar.stop()
+
+    def step(self, done: int, loss: float, images: int) -> None:
+        """Show step ``done``; loss and rate are smoothed over about twenty steps."""
+        now = time.perf_counter()
+        rate, self.last = images / max(now - self.last, 1e-9), now
+        self.loss = loss if self.loss != self.loss else 0.95 * self.loss + 0.05 * loss
+        self.rate = (self.rate and 0.95 * self.rate + 0.05 * rate) or rate
+        epochs = f"{-(-done // self.per_epoch)}/{self.total // self.per_epoch}"
+        self.bar.update(self.task, completed=done, epoch=epochs, loss=self.loss, rate=self.rate)
+
+    def epoch(self, line: dict[str, Any]) -> None:
+        """Show a line of metrics.jsonl."""
+        scores = "".join(
+            f"  {split} mIoU {100 * r['miou']:.1f}" for split, r in line.get("val", {}).items() if r["miou"]
+        )
+        self.bar.update(self.task, **({"miou": scores} if scores else {}))
+        if self.show and (scores or not self.console.is_terminal):
+            self.console.print(
+                f"epoch {line['epoch']}/{self.total // self.per_epoch}  loss {line['loss']:.3f}  "
+                f"{line['images_per_second']:.1f} images/s{scores}",
+                highlight=False,
+            )
+        self.last = time.perf_counter()

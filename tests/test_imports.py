@@ -1,0 +1,70 @@
+"""The package stays quick to import, and its rooms import downward only."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pixalign
+
+SOURCE = Path(pixalign.__file__).parent
+
+# Rooms from the bottom up; a room imports from lower rows, or from itself.
+ROWS = [
+    {"errors", "palette", "sampling"},
+    {"blocks", "encoders", "aligners"},
+    {"models", "losses", "data", "metrics", "weights"},
+    {"evaluate", "predict", "train"},
+    {"cli", "__main__"},
+]
+# Within a row these directions are meant: weights rebuild models; training measures with evaluate and opens a device
+# as predict does.
+WITHIN_A_ROW = {("weights", "models"), ("train", "evaluate"), ("evaluate", "predict"), ("train", "predict")}
+
+
+def test_every_public_name_can_be_had():
+    for name in pixalign.__all__:
+        assert getattr(pixalign, name) is not None
+    assert set(pixalign.__all__) == {"__version__", *pixalign._PUBLIC}
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nothing_such"):
+        _ = pixalign.nothing_such
+
+
+@pytest.mark.parametrize("code", ["import pixalign", "from pixalign.cli import main; main(['--help'])"])
+def test_import_and_help_load_neither_torch_nor_timm(code):
+    script = (
+        f"import sys\ntry:\n    {code.replace('; ', chr(10) + '    ')}\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'timm', 'torchvision', 'accelerate', 'gradio'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_imports_run_downward():
+    row_of = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
+    wrong = []
+    for path in SOURCE.rglob("*.py"):
+        room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            for name in names:
+                parts = name.split(".")
+                if parts[0] != "pixalign" or len(parts) == 1:
+                    continue
+                used = parts[1]
+                downward = row_of[used] < row_of[room] or used == room or (room, used) in WITHIN_A_ROW
+                if not downward:
+                    wrong.append(f"{path.relative_to(SOURCE)} imports {name}")
+    assert not wrong
