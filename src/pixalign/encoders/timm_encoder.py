@@ -13,6 +13,7 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pixalign.encoders import sfnet_resnet as _sfnet_resnet  # noqa: F401  (registers its models with timm)
@@ -20,10 +21,19 @@ from pixalign.errors import InputError
 
 STRIDES = (4, 8, 16, 32)
 _PROBE_SIZE = (97, 129)
+_OWN_OPTIONS = {
+    "features_only": "maps are always asked for",
+    "in_chans": "give in_channels",
+    "out_indices": "the levels are found by their strides",
+    "pretrained_cfg_overlay": "give pretrained a .safetensors file",
+}
 
 
 def list_encoders(pattern: str = "*") -> list[str]:
-    """Names of the timm models that may serve as encoder, by shell pattern (``*`` and ``?``), sorted."""
+    """Names of the timm models that may serve as encoder, by shell pattern (``*`` and ``?``).
+
+    Sorted, with numbers in a name compared as numbers.
+    """
     return timm.list_models(pattern)
 
 
@@ -56,6 +66,12 @@ class TimmEncoder(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
+        for option in options.keys() & _OWN_OPTIONS.keys():
+            raise InputError(f"encoder option {option!r} cannot be set: {_OWN_OPTIONS[option]}")
+        if output_stride not in STRIDES[1:]:
+            raise InputError(f"output_stride is {output_stride}: choose 8, 16 or 32")
+        if in_channels < 1:
+            raise InputError(f"in_channels is {in_channels}: an image has one channel or more")
         self.name = name
         base = _create(name, in_channels, output_stride, options)
         reductions = base.feature_info.reduction()
@@ -72,7 +88,10 @@ class TimmEncoder(nn.Module):
         self.multiple = self._find_multiple(in_channels, max(*STRIDES, *reductions[-1:]))
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Encode an image (N, in_channels, H, W) into four maps (N, channels[i], ceil(H / stride), ceil(W / stride))."""
+        """Encode an image (N, in_channels, H, W) into four maps (N, channels[i], ceil(H / stride), ceil(W / stride)).
+
+        The maps have the network's dtype; ``stride`` runs through ``strides``.
+        """
         height, width = image.shape[-2:]
         if self.multiple > 1:
             image = F.pad(image, (0, -width % self.multiple, 0, -height % self.multiple))
@@ -92,7 +111,8 @@ class TimmEncoder(nn.Module):
         expected = [tuple(-(-side // stride) for side in _PROBE_SIZE) for stride in self.strides]
         error: Exception | str = ""
         # A patch of 14 has no common multiple with 32 that is worth padding to: its pyramid is resized to the strides.
-        for self.multiple in (1, largest if self.pyramid is None else self.pyramid.patch):
+        for multiple in (1, largest if self.pyramid is None else self.pyramid.patch):
+            self.multiple = multiple
             try:
                 with torch.no_grad():
                     maps = self(torch.zeros(1, in_channels, *_PROBE_SIZE))
@@ -101,7 +121,7 @@ class TimmEncoder(nn.Module):
                 continue
             if [tuple(x.shape[-2:]) for x in maps] == expected:
                 self.train(was_training)
-                return self.multiple
+                return multiple
             error = f"its maps have sizes {[tuple(x.shape[-2:]) for x in maps]} where {expected} were expected"
         raise InputError(f"encoder {self.name!r} cannot take images of any size ({error}): choose another")
 
@@ -136,7 +156,7 @@ class _SimplePyramid(nn.Module):
 
 def _create(
     name: str, in_channels: int, output_stride: int, options: dict[str, Any], pretrained: bool | str | Path = False
-) -> nn.Module:
+) -> Any:
     """Create a timm feature extractor, letting models of a fixed input size take others where timm offers it."""
     if not timm.is_model(name.split(".")[0]):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
@@ -148,15 +168,18 @@ def _create(
     if isinstance(pretrained, str | Path):
         file = Path(pretrained)
         if file.suffix != ".safetensors" or not file.is_file():
-            raise InputError(f"pretrained: {file} is not a .safetensors file: give true, false or such a file")
+            problem = "is not a .safetensors file" if file.exists() else "does not exist"
+            raise InputError(f"pretrained: {file} {problem}: give true, false or a .safetensors file")
         arguments["pretrained_cfg_overlay"] = {"file": str(file)}
     arguments["pretrained"] = bool(pretrained)
     failures = []
-    for any_size in ({"dynamic_img_size": True}, {"strict_img_size": False}, {}):
+    any_sizes: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
+    for any_size in any_sizes:
         try:
-            return timm.create_model(name, **arguments, **any_size)
+            model = timm.create_model(name, **arguments, **any_size)
         except TypeError as error:  # an argument that this model does not have
             failures.append(error)
+            continue
         except Exception as error:
             if pretrained:
                 raise InputError(
@@ -164,7 +187,27 @@ def _create(
                     "check the connection, give a .safetensors file, or train with pretrained false"
                 ) from error
             raise InputError(f"encoder {name!r} cannot be built with {arguments}: {_first_line(error)}") from error
+        if isinstance(pretrained, str | Path):
+            _check_arrival(name, model, Path(pretrained))
+        return model
     raise InputError(f"encoder {name!r} cannot be built: {_first_line(failures[-1])}") from failures[-1]
+
+
+def _check_arrival(name: str, model: nn.Module, file: Path) -> None:
+    """Raise InputError unless most weights of ``model`` are found, by value, in ``file``: timm skips what has no match.
+
+    Not all need be: weights of the first layer change with in_channels, position embeddings with the size.
+    """
+    known: dict[torch.Size, list[Tensor]] = {}
+    for tensor in load_file(file).values():
+        known.setdefault(tensor.shape, []).append(tensor)
+    weights = [x for x in model.parameters() if x.dim() > 1]
+    arrived = sum(any(torch.equal(x.detach(), y.to(x.dtype)) for y in known.get(x.shape, ())) for x in weights)
+    if arrived < 0.8 * len(weights):
+        raise InputError(
+            f"pretrained: only {arrived} of the {len(weights)} weight tensors of {name!r} are in {file}: "
+            f"give a file of timm's {name}"
+        )
 
 
 def _pick_levels(name: str, reductions: list[int], output_stride: int) -> list[int]:
