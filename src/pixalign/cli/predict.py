@@ -1,0 +1,51 @@
+"""Segment images: an id map and an overlay for each, in a folder."""
+
+import sys
+from typing import Any
+
+HELP = "segment images, folders or patterns of them"
+
+
+def add_arguments(parser: Any) -> None:
+    parser.add_argument("images", nargs="+", metavar="IMAGES", help="images, folders (with sub-folders), or patterns")
+    parser.add_argument(
+        "--model", default="default", help="default, another bundled name, a folder, a file or a Hub id"
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="folder for <stem>.png (ids) and <stem>_overlay.jpg"
+    )
+    parser.add_argument("--probabilities", action="store_true", help="also write <stem>_probabilities.npz (float16)")
+    parser.add_argument("--max-pixels", type=int, default=250_000_000, help="refuse larger images from the header")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs")
+    parser.add_argument("--force", action="store_true", help="predict again what is done")
+
+
+def run(args: Any) -> int:
+    from pixalign.data.images import find_images
+    from pixalign.predict import Predictor, predict_files
+    from pixalign.predict.files import plan
+    from pixalign.predict.progress import show_progress
+
+    targets = plan(find_images(args.images), args.out)
+    predictor = Predictor(args.model, args.device)
+    with show_progress(len(targets)) as advance:
+        summary = predict_files(
+            predictor,
+            targets,
+            args.out,
+            probabilities=args.probabilities,
+            max_pixels=args.max_pixels,
+            force=args.force,
+            advance=advance,
+            note=print,
+        )
+    print(
+        f"{len(targets)} images: {summary.predicted} predicted, {summary.skipped} done before, "
+        f"{len(summary.failed)} failed"
+    )
+    if summary.areas:
+        print("largest classes:", ", ".join(f"{name} {share:.1%}" for name, share in list(summary.areas.items())[:5]))
+    print(f"id maps and overlays: {args.out}")
+    for line in summary.failed:
+        print(f"pixalign: failed: {line}", file=sys.stderr)
+    return 1 if summary.failed else 0

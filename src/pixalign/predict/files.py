@@ -1,0 +1,184 @@
+"""Many images into a folder of results: safe to interrupt, to repeat, and against one broken file among thousands."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pixalign.data.images import MAX_PIXELS, read_image
+from pixalign.errors import InputError, replacing
+from pixalign.predict.predictor import Predictor
+from pixalign.predict.result import Result, output_paths
+
+RECORD = "pixalign.json"
+
+
+@dataclass
+class Summary:
+    """What `predict_files` did.
+
+    Attributes:
+        predicted: images predicted now.
+        skipped: images whose results were there already.
+        failed: what cannot be read, and why, one line each.
+        areas: share of the pixels predicted now (0 to 1) by class, largest first; empty if there are none.
+    """
+
+    predicted: int = 0
+    skipped: int = 0
+    failed: list[str] = field(default_factory=list)
+    areas: dict[str, float] = field(default_factory=dict)
+
+
+def plan(images: Mapping[Path, Path], out: str | Path) -> dict[Path, Path]:
+    """Return each image's output without suffix: ``out``, the image's path below what was given, its stem.
+
+    Args:
+        images: what `pixalign.data.images.find_images` found. Images inside ``out``, results of an earlier run, are
+            left out.
+        out: the folder for the results.
+
+    Raises:
+        InputError: two images would be written to one place, a result would overwrite an image, nothing is left.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file: name a folder for the results")
+    inside = out.resolve()
+    targets: dict[Path, Path] = {}
+    taken: dict[Path, Path] = {}
+    for image, relative in images.items():
+        target = out / relative.with_suffix("")
+        if image.resolve() in {path.resolve() for path in output_paths(target.parent, target.name, True)}:
+            raise InputError(
+                f"{image}: its result would overwrite it: choose another folder than {out} for the results"
+            )
+        if image.resolve().is_relative_to(inside):
+            continue
+        if target in taken:
+            raise InputError(
+                f"{taken[target]} and {image} would both be written to {target}.png: "
+                "name a folder above both, or run them with two output folders"
+            )
+        taken[target] = image
+        targets[image] = target
+    if not targets:
+        raise InputError(f"{out}: all images given lie in the folder for the results: choose another folder for these")
+    return targets
+
+
+def predict_files(
+    predictor: Predictor,
+    targets: Mapping[Path, Path],
+    out: str | Path,
+    *,
+    probabilities: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    force: bool = False,
+    advance: Callable[[], None] = lambda: None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Summary:
+    """Predict ``targets`` (see `plan`) into ``out``; what is done and newer than its image is skipped.
+
+    ``out/pixalign.json`` records the model and the options. Where they have changed, everything is predicted again. The
+    next image is decoded, and the last result written, while the network runs.
+
+    Args:
+        predictor: the model.
+        targets: image to output path without suffix.
+        out: folder of the record.
+        probabilities: also write them.
+        max_pixels: larger images are refused.
+        force: predict again what is done.
+        advance: called once for each image, done, skipped or failed.
+        note: called with a line if results of another model are replaced.
+
+    Raises:
+        InputError: a result cannot be written (disk full). All files written so far are whole.
+    """
+    since = _claim(Path(out), _identity(predictor), note)
+    summary = Summary()
+    pixels: Counter[str] = Counter()
+    waiting = []
+    for image, target in targets.items():
+        if force or not _is_done(image, output_paths(target.parent, target.name, probabilities), since):
+            waiting.append((image, target))
+        else:
+            summary.skipped += 1
+            advance()
+
+    def read(index: int) -> np.ndarray:
+        return read_image(waiting[index][0], max_pixels, predictor.channels)
+
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        upcoming = reader.submit(read, 0) if waiting else None
+        writing: Future | None = None
+        for index, (image, target) in enumerate(waiting):
+            current, upcoming = upcoming, reader.submit(read, index + 1) if index + 1 < len(waiting) else None
+            assert current is not None
+            try:
+                result = predictor(current.result(), probabilities)
+            except InputError as error:
+                line = str(error)
+                summary.failed.append(line if line.startswith(str(image)) else f"{image}: {line}")
+                advance()
+                continue
+            if writing is not None:
+                writing.result()
+            writing = writer.submit(result.save, target.parent, target.name)
+            _count(result, pixels)
+            summary.predicted += 1
+            advance()
+        if writing is not None:
+            writing.result()
+    total = sum(pixels.values())
+    summary.areas = {name: count / total for name, count in pixels.most_common()}
+    return summary
+
+
+def _count(result: Result, pixels: Counter[str]) -> None:
+    for name, share in result.areas().items():
+        pixels[name] += round(share * result.ids.size)
+
+
+def _identity(predictor: Predictor) -> dict[str, object]:
+    """What decides the results: a hash over the network, its weights and its classes, and the options."""
+    digest = hashlib.sha256()
+    known = {key: predictor.config[key] for key in ("architecture", "arguments", "classes", "colours", "mean", "std")}
+    digest.update(json.dumps(known, sort_keys=True).encode())
+    for name, tensor in predictor.model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return {"model": f"sha256:{digest.hexdigest()}", "options": {"precision": predictor.precision}}
+
+
+def _claim(out: Path, identity: dict[str, object], note: Callable[[str], None]) -> int:
+    """Record ``identity`` in ``out`` unless it is there; return from what file time (ns) on results are its own."""
+    record = out / RECORD
+    try:
+        known = json.loads(record.read_text())
+    except FileNotFoundError:
+        known = None
+    except (OSError, ValueError):
+        known = {}
+    if known != identity:
+        if known is not None:
+            note(f"{out}: the model or its options have changed since the last run: all images are predicted again")
+        with replacing(record) as temporary:
+            temporary.write_text(json.dumps(identity, indent=1) + "\n")
+    return record.stat().st_mtime_ns
+
+
+def _is_done(image: Path, outputs: list[Path], since: int) -> bool:
+    """Whether all outputs are there, newer than the image and than the record of the model."""
+    try:
+        newest_cause = max(image.stat().st_mtime_ns, since)
+        return all(path.stat().st_mtime_ns >= newest_cause for path in outputs)
+    except OSError:
+        return False

@@ -1,0 +1,111 @@
+"""One image in, one result out."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from pixalign.data.images import read_image, to_pixels
+from pixalign.errors import InputError
+from pixalign.predict.result import Result
+from pixalign.weights import load
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_SMALLEST = 32
+
+
+def pick_device(device: str | None = None) -> torch.device:
+    """Return the torch device for ``auto`` or None (CUDA if there) or by name; InputError if it is not there."""
+    if device in (None, "auto"):
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if str(device).startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"device is {device} but no CUDA device is there: use auto or cpu")
+    try:
+        return torch.device(str(device))
+    except RuntimeError as error:
+        raise InputError(f"device {device!r} is unknown: use auto, cpu or cuda") from error
+
+
+class Predictor:
+    """A model made ready to be called on pictures.
+
+    Args:
+        model: a network with ``config`` (it is moved and put into evaluation mode), or what `pixalign.load` takes.
+        device: a torch device by name; None or "auto" takes CUDA if it is there.
+        precision: fp32, bf16 or fp16 (autocast).
+
+    Raises:
+        InputError: no such model, device or precision.
+    """
+
+    def __init__(
+        self, model: nn.Module | str | Path = "default", device: str | None = None, precision: str = "fp32"
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise InputError(f"precision {precision!r} is unknown: choose one of {', '.join(PRECISIONS)}")
+        self.device = pick_device(device)
+        self.precision = precision
+        model = model if isinstance(model, nn.Module) else load(model)
+        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)  # 15 % faster on CPUs too
+        self.config: dict[str, Any] = self.model.config  # type: ignore[assignment]
+        self.channels: int = self.config["arguments"]["in_channels"]
+        self._mean, self._std = (
+            torch.tensor(self.config[key], device=self.device).view(1, -1, 1, 1) for key in ("mean", "std")
+        )
+
+    def __call__(self, image: str | Path | Image.Image | np.ndarray, probabilities: bool = False) -> Result:
+        """Segment one image.
+
+        Args:
+            image: a file, a Pillow image, or an array (H, W, C) uint8 in RGB (C is the model's number of channels).
+            probabilities: also return them; they take 4 bytes per pixel and class.
+
+        Returns:
+            The result, at the image's size.
+
+        Raises:
+            InputError: an image that cannot be read, is smaller than 32 x 32, or does not fit into memory.
+        """
+        pixels, name = self._pixels(image)
+        height, width = pixels.shape[:2]
+        if min(height, width) < _SMALLEST:
+            raise InputError(f"{name}: {width} x {height} pixels are too few: {_SMALLEST} x {_SMALLEST} are needed")
+        try:
+            ids, shares = self._run(pixels, probabilities)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
+            raise InputError(
+                f"{name}: {width} x {height} pixels do not fit into the memory of {self.device}: make the image smaller"
+            ) from error
+        return Result(pixels, ids, list(self.config["classes"]), list(self.config["colours"]), shares)
+
+    def _pixels(self, image: str | Path | Image.Image | np.ndarray) -> tuple[np.ndarray, str]:
+        """Return the image as (H, W, C) uint8 and what to call it in a message."""
+        if isinstance(image, str | Path):
+            return read_image(image, channels=self.channels), str(image)
+        if isinstance(image, Image.Image):
+            return to_pixels(image, self.channels), "image"
+        if not isinstance(image, np.ndarray):
+            raise InputError(f"image is a {type(image).__name__}: give a path, a Pillow image or a numpy array")
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != self.channels:
+            raise InputError(
+                f"image is an array of shape {image.shape} and type {image.dtype}: "
+                f"(H, W, {self.channels}) uint8 is needed"
+            )
+        return image, "image"
+
+    def _run(self, pixels: np.ndarray, probabilities: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """Ids (H, W) uint8 and, if asked for, probabilities (K, H, W) float32 of an image (H, W, C) uint8."""
+        dtype = PRECISIONS[self.precision]
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, dtype=dtype, enabled=self.precision != "fp32"),
+        ):
+            batch = torch.tensor(pixels, device=self.device).permute(2, 0, 1)[None]  # (1, C, H, W), channels last
+            logits = self.model((batch / 255 - self._mean) / self._std)[0]  # (K, H, W)
+            shares = logits.float().softmax(0).cpu().numpy() if probabilities else None
+            return logits.argmax(0).to(torch.uint8).cpu().numpy(), shares

@@ -1,0 +1,97 @@
+"""What a prediction is: class ids per pixel, with names and colours to show and store them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pixalign.errors import replacing
+
+_JPEG_SIDE = 65500  # longest side that the format can hold
+
+
+@dataclass
+class Result:
+    """The prediction for one image.
+
+    Attributes:
+        image: (H, W, C) uint8, upright, as the network saw it; C is 3 or 1.
+        ids: (H, W) uint8, positions in ``classes``.
+        classes: names.
+        colours: an RGB triple (0 to 255) per class.
+        probabilities: (K, H, W) float32, summing to 1 over K, if they were asked for.
+    """
+
+    image: np.ndarray
+    ids: np.ndarray
+    classes: list[str]
+    colours: list[list[int]]
+    probabilities: np.ndarray | None = None
+
+    def areas(self) -> dict[str, float]:
+        """Share of the pixels (0 to 1) by class, all classes, in the order of the ids."""
+        counts = np.bincount(self.ids.ravel(), minlength=len(self.classes))
+        return {name: int(count) / self.ids.size for name, count in zip(self.classes, counts)}
+
+    def overlay(self, opacity: float = 0.5) -> Image.Image:
+        """The image under the class colours (RGB, same size), borders between classes drawn stronger.
+
+        Args:
+            opacity: of the colours, 0 (the image alone) to 1 (the colours alone).
+        """
+        return draw_overlay(self.image, self.ids, self.colours, opacity)
+
+    def id_image(self) -> Image.Image:
+        """The ids as an image of mode P: pixel values are ids, the palette has the class colours."""
+        picture = Image.fromarray(self.ids, mode="P")
+        picture.putpalette([value for colour in self.colours for value in colour])
+        return picture
+
+    def save(self, folder: str | Path, stem: str) -> list[Path]:
+        """Write what `output_paths` lists into ``folder``, each file whole or not at all; return the paths.
+
+        Raises:
+            InputError: the file system refuses the write.
+        """
+        paths = output_paths(folder, stem, self.probabilities is not None)
+        with replacing(paths[0]) as temporary:
+            self.id_image().save(temporary)
+        with replacing(paths[1]) as temporary:
+            overlay = self.overlay()
+            overlay.thumbnail((_JPEG_SIDE, _JPEG_SIDE))
+            overlay.save(temporary, quality=92)
+        if self.probabilities is not None:
+            with replacing(paths[2]) as temporary:
+                np.savez_compressed(temporary, probabilities=self.probabilities.astype(np.float16))
+        return paths
+
+
+def output_paths(folder: str | Path, stem: str, probabilities: bool) -> list[Path]:
+    """The files of one result: <stem>.png, <stem>_overlay.jpg and, if asked for, <stem>_probabilities.npz (float16)."""
+    suffixes = [".png", "_overlay.jpg"] + ["_probabilities.npz"] * probabilities
+    return [Path(folder) / f"{stem}{suffix}" for suffix in suffixes]
+
+
+def draw_overlay(image: np.ndarray, ids: np.ndarray, colours: list[list[int]], opacity: float = 0.5) -> Image.Image:
+    """Blend class colours over an image; ids beyond ``colours`` (255: no label) leave it as it is.
+
+    Args:
+        image: (H, W, 3) or (H, W, 1) uint8.
+        ids: (H, W) uint8.
+        colours: an RGB triple per class.
+        opacity: 0 to 1; borders between classes are drawn at 40 % of what is left to 1 above it.
+    """
+    height, width = ids.shape
+    thickness = max(1, round(min(height, width) / 600))
+    border = np.zeros(ids.shape, bool)
+    border[thickness:] |= ids[thickness:] != ids[:-thickness]
+    border[:, thickness:] |= ids[:, thickness:] != ids[:, :-thickness]
+    table = np.zeros((256, 3), np.float32)
+    table[: len(colours)] = colours
+    strength = np.zeros((2, 256), np.float32)
+    strength[0, : len(colours)] = opacity
+    strength[1, : len(colours)] = opacity + 0.4 * (1 - opacity) * (opacity > 0)
+    alpha = strength[border.astype(np.uint8), ids][..., None]
+    blended = image + alpha * (table[ids] - image)
+    return Image.fromarray((blended + 0.5).astype(np.uint8))
