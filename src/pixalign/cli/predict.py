@@ -24,24 +24,21 @@ def run(args: Any) -> int:
     from pixalign.data.images import find_images
     from pixalign.predict import Predictor, predict_files
     from pixalign.predict.files import plan
-    from pixalign.predict.progress import show_progress
 
     targets = plan(find_images(args.images), args.out)
     predictor = Predictor(args.model, args.device)
-    with show_progress(len(targets)) as advance:
-        summary = predict_files(
-            predictor,
-            targets,
-            args.out,
-            probabilities=args.probabilities,
-            max_pixels=args.max_pixels,
-            force=args.force,
-            advance=advance,
-            note=print,
-        )
+    summary = predict_files(
+        predictor,
+        targets,
+        args.out,
+        probabilities=args.probabilities,
+        max_pixels=args.max_pixels,
+        force=args.force,
+        verbose=True,
+    )
     print(
-        f"{len(targets)} images: {summary.predicted} predicted, {summary.skipped} done before, "
-        f"{len(summary.failed)} failed"
+        f"{len(targets)} image{'s' * (len(targets) != 1)}: {summary.predicted} predicted, "
+        f"{summary.skipped} done before, {len(summary.failed)} failed"
     )
     if summary.areas:
         print("largest classes:", ", ".join(f"{name} {share:.1%}" for name, share in list(summary.areas.items())[:5]))

@@ -86,7 +86,7 @@ class _Canvas:
         cloud = _noise(rng, ids.shape, 4) + 0.3 * _noise(rng, ids.shape, 11)
         sky = np.stack([c + 60 * y + 7 * cloud for c in (196, 214, 236)], -1) + 0 * x[:, None]
         image = np.where((ids == _SKY)[..., None] & (image[..., 2:] > 230), sky, image)
-        grain = np.array([0, 8, 4, 5, 6, 13, 3, 7, 2, 5, 5], np.float32)[ids]
+        grain = np.array([0, 4, 3, 5, 5, 13, 2, 6, 1, 4, 4], np.float32)[ids]
         texture = rng.normal(0, 1, ids.shape) + 0.6 * _noise(rng, ids.shape, 60) + 0.4 * _noise(rng, ids.shape, 14)
         image += (grain * texture)[..., None]
         image *= (1.03 - 0.22 * (x - 0.55) ** 2 - 0.16 * (y - 0.4) ** 2)[..., None]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from pixalign.data.images import MAX_PIXELS, read_image
 from pixalign.errors import InputError, replacing
 from pixalign.predict.predictor import Predictor
+from pixalign.predict.progress import show_progress
 from pixalign.predict.result import Result, output_paths
 
 RECORD = "pixalign.json"
@@ -81,8 +82,7 @@ def predict_files(
     probabilities: bool = False,
     max_pixels: int = MAX_PIXELS,
     force: bool = False,
-    advance: Callable[[], None] = lambda: None,
-    note: Callable[[str], None] = lambda text: None,
+    verbose: bool = False,
 ) -> Summary:
     """Predict ``targets`` (see `plan`) into ``out``; what is done and newer than its image is skipped.
 
@@ -96,27 +96,29 @@ def predict_files(
         probabilities: also write them.
         max_pixels: larger images are refused.
         force: predict again what is done.
-        advance: called once for each image, done, skipped or failed.
-        note: called with a line if results of another model are replaced.
+        verbose: print progress, and a note if results of another model are replaced.
 
     Raises:
         InputError: a result cannot be written (disk full). All files written so far are whole.
     """
-    since = _claim(Path(out), _identity(predictor), note)
+    since = _claim(Path(out), _identity(predictor), verbose)
     summary = Summary()
     pixels: Counter[str] = Counter()
-    waiting = []
-    for image, target in targets.items():
-        if force or not _is_done(image, output_paths(target.parent, target.name, probabilities), since):
-            waiting.append((image, target))
-        else:
-            summary.skipped += 1
-            advance()
+    waiting = [
+        (image, target)
+        for image, target in targets.items()
+        if force or not _is_done(image, output_paths(target.parent, target.name, probabilities), since)
+    ]
+    summary.skipped = len(targets) - len(waiting)
 
     def read(index: int) -> np.ndarray:
         return read_image(waiting[index][0], max_pixels, predictor.channels)
 
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+    with (
+        show_progress(len(waiting), verbose) as advance,
+        ThreadPoolExecutor(1) as reader,
+        ThreadPoolExecutor(1) as writer,
+    ):
         upcoming = reader.submit(read, 0) if waiting else None
         writing: Future | None = None
         for index, (image, target) in enumerate(waiting):
@@ -158,7 +160,7 @@ def _identity(predictor: Predictor) -> dict[str, object]:
     return {"model": f"sha256:{digest.hexdigest()}", "options": {"precision": predictor.precision}}
 
 
-def _claim(out: Path, identity: dict[str, object], note: Callable[[str], None]) -> int:
+def _claim(out: Path, identity: dict[str, object], verbose: bool) -> int:
     """Record ``identity`` in ``out`` unless it is there; return from what file time (ns) on results are its own."""
     record = out / RECORD
     try:
@@ -168,8 +170,8 @@ def _claim(out: Path, identity: dict[str, object], note: Callable[[str], None]) 
     except (OSError, ValueError):
         known = {}
     if known != identity:
-        if known is not None:
-            note(f"{out}: the model or its options have changed since the last run: all images are predicted again")
+        if known is not None and verbose:
+            print(f"{out}: the model or its options have changed since the last run: all images are predicted again")
         with replacing(record) as temporary:
             temporary.write_text(json.dumps(identity, indent=1) + "\n")
     return record.stat().st_mtime_ns

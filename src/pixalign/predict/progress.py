@@ -15,9 +15,12 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def show_progress(total: int) -> Iterator[Callable[[], None]]:
-    """Yield a function to be called after each of ``total`` images."""
+def show_progress(total: int, show: bool) -> Iterator[Callable[[], None]]:
+    """Yield a function to be called after each of ``total`` images; without ``show`` nothing is printed."""
     console = Console()
+    if not show or total == 0:
+        yield lambda: None
+        return
     if console.is_terminal:
         columns = (BarColumn(), MofNCompleteColumn(), _Rate(), TextColumn("left"), TimeRemainingColumn())
         with Progress(*columns, console=console) as bar:
@@ -29,7 +32,7 @@ def show_progress(total: int) -> Iterator[Callable[[], None]]:
     def advance() -> None:
         nonlocal done
         done += 1
-        if done * 10 // total > (done - 1) * 10 // total and total >= 10:
+        if done * 10 // total > (done - 1) * 10 // total and total > 10:
             rate = done / max(time.perf_counter() - started, 1e-9)
             print(f"{done}/{total} images, {rate:.1f} images/s", flush=True)
 
