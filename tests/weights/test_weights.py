@@ -279,7 +279,7 @@ def test_an_unreachable_hub_is_one_line_with_the_remedy(monkeypatch):
         raise ConnectionError("offline\nand more")
 
     monkeypatch.setattr(weights, "snapshot_download", offline)
-    with pytest.raises(InputError, match="the Hub did not give it .offline.: check") as caught:
+    with pytest.raises(InputError, match=r"the Hub did not give it .offline.: check") as caught:
         load("me/streets")
     assert "\n" not in str(caught.value)
 
@@ -318,7 +318,7 @@ def test_push_uploads_the_three_files(model, monkeypatch, tmp_path):
 
 def test_a_refused_push_is_one_line(model, monkeypatch):
     monkeypatch.setattr(weights, "HfApi", lambda: FakeApi(fails=True))
-    with pytest.raises(InputError, match="401 Unauthorized.*hf auth login"):
+    with pytest.raises(InputError, match=r"401 Unauthorized.*hf auth login"):
         push_to_hub(model, "me/streets")
 
 

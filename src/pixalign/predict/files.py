@@ -127,8 +127,8 @@ def predict_files(
             try:
                 result = predictor(current.result(), probabilities)
             except InputError as error:
-                line = str(error)
-                summary.failed.append(line if line.startswith(str(image)) else f"{image}: {line}")
+                line = str(error).removeprefix("image: ").removeprefix(f"{image}: ")
+                summary.failed.append(f"{image}: {line}")
                 advance()
                 continue
             if writing is not None:

@@ -1,0 +1,215 @@
+"""Images of every mode come out as upright 8-bit arrays; what cannot be read is one clear line."""
+
+import struct
+import threading
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixalign import InputError
+from pixalign.data.images import find_images, read_image, to_pixels
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (40, 60), dtype=np.uint8)
+RGB = RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that promises ``width`` x ``height`` pixels and brings none."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tiff", "bmp"])
+def test_lossless_formats_come_back_exactly(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(RGB).save(path, **({"lossless": True} if suffix == "webp" else {}))
+    pixels = read_image(path)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.writeable
+    assert (pixels == RGB).all()
+
+
+def test_jpeg_comes_back_nearly(tmp_path):
+    smooth = np.array(Image.fromarray(RGB).resize((6, 4)).resize((60, 40), Image.Resampling.BICUBIC))
+    Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=95, subsampling=0)
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - smooth).max() < 12
+
+
+def test_grey_is_repeated_over_the_channels_and_read_as_one_where_one_is_asked_for(tmp_path):
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    assert (read_image(tmp_path / "a.png") == GREY[..., None]).all()
+    assert (read_image(tmp_path / "a.png", channels=1) == GREY[..., None]).all()
+    assert read_image(tmp_path / "a.png", channels=1).shape == (40, 60, 1)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_16_bit_grey_keeps_its_upper_8_bits(tmp_path, suffix):
+    values = GREY.astype(np.uint16) * 256 + 77
+    Image.fromarray(values).save(tmp_path / f"a.{suffix}")
+    assert (read_image(tmp_path / f"a.{suffix}") == GREY[..., None]).all()
+
+
+def test_transparent_pixels_are_laid_over_white(tmp_path):
+    alpha = np.zeros((40, 60), np.uint8)
+    alpha[:, 30:] = 255
+    Image.fromarray(np.dstack([RGB, alpha])).save(tmp_path / "rgba.png")
+    Image.fromarray(np.dstack([GREY, alpha])).save(tmp_path / "la.png")
+    palette = Image.fromarray(RGB).quantize(8)
+    palette.save(tmp_path / "p.png", transparency=int(np.asarray(palette)[0, 0]))
+    pixels = read_image(tmp_path / "rgba.png")
+    assert (pixels[:, :30] == 255).all()
+    assert (pixels[:, 30:] == RGB[:, 30:]).all()
+    assert (read_image(tmp_path / "la.png")[:, 30:] == GREY[:, 30:, None]).all()
+    assert (read_image(tmp_path / "p.png")[0, 0] == 255).all()
+
+
+def test_palette_and_one_bit_images_give_their_colours(tmp_path):
+    palette = Image.fromarray(RGB).quantize(8)
+    palette.save(tmp_path / "p.png")
+    assert (read_image(tmp_path / "p.png") == np.asarray(palette.convert("RGB"))).all()
+    Image.fromarray(GREY > 127).save(tmp_path / "1.png")
+    assert (read_image(tmp_path / "1.png") == np.where(GREY > 127, 255, 0)[..., None]).all()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tiff"])
+def test_cmyk_is_turned_into_rgb(tmp_path, suffix):
+    flat = np.full((40, 60, 3), (200, 120, 40), np.uint8)
+    Image.fromarray(flat).convert("CMYK").save(tmp_path / f"a.{suffix}")
+    assert np.abs(read_image(tmp_path / f"a.{suffix}").astype(int) - flat).max() <= 3
+
+
+def test_of_an_animation_the_first_frame_is_read(tmp_path):
+    frames = [Image.new("RGB", (60, 40), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert (read_image(tmp_path / "a.gif") == (255, 0, 0)).all()
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tiff"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_honoured(tmp_path, orientation, suffix):
+    turned = {
+        1: RGB,
+        2: RGB[:, ::-1],
+        3: RGB[::-1, ::-1],
+        4: RGB[::-1],
+        5: RGB.transpose(1, 0, 2),
+        6: np.rot90(RGB, 1),
+        7: RGB[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(RGB, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if suffix == "webp" else {}
+    Image.fromarray(np.ascontiguousarray(turned)).save(tmp_path / f"a.{suffix}", exif=exif, **options)
+    assert (read_image(tmp_path / f"a.{suffix}") == RGB).all()
+
+
+def test_floating_point_images_are_refused(tmp_path):
+    Image.fromarray(GREY.astype(np.float32)).save(tmp_path / "a.tiff")
+    with pytest.raises(InputError, match=r"a.tiff: has mode F, whose white is not known"):
+        read_image(tmp_path / "a.tiff")
+
+
+def test_other_numbers_of_channels_are_refused():
+    with pytest.raises(InputError, match="images of 4 channels"):
+        to_pixels(Image.fromarray(RGB), channels=4)
+
+
+def test_a_huge_image_is_refused_from_its_header(tmp_path):
+    (tmp_path / "bomb.png").write_bytes(png_header(100_000, 100_000))
+    with pytest.raises(InputError, match=r"100000 x 100000 pixels are more than 250,000,000: .*--max-pixels"):
+        read_image(tmp_path / "bomb.png")
+
+
+def test_max_pixels_alone_decides_and_pillow_keeps_its_own_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    Image.fromarray(RGB).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png", max_pixels=2400).shape == (40, 60, 3)
+    with pytest.raises(InputError, match="60 x 40 pixels are more than 2,399"):
+        read_image(tmp_path / "a.png", max_pixels=2399)
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_threads_that_read_together_restore_pillows_limit(tmp_path):
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.fromarray(RGB).save(tmp_path / "a.png")
+    threads = [threading.Thread(target=lambda: [read_image(tmp_path / "a.png") for _ in range(50)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert limit == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", "bmp", "gif"])
+def test_a_truncated_file_is_named(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(np.repeat(np.repeat(RGB, 4, 0), 4, 1)).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=rf"a.{suffix}: is (truncated or damaged|not an image)") as caught:
+        read_image(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_images_are_named(tmp_path):
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("hello")
+    (tmp_path / "program.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    for name, message in (
+        ("empty.jpg", "the file is empty"),
+        ("text.jpg", "is not an image"),
+        ("program.eps", "is not an image"),
+        ("missing.jpg", "no such file"),
+        (".", "is a folder"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            read_image(tmp_path / name)
+        assert str(caught.value).startswith(str(tmp_path / name))
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in ("b.jpg", "a.PNG", "notes.txt", "sub/c.webp", ".hidden/d.jpg", ".e.jpg", "sub/deep/f.tif"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_a_folder_gives_its_images_sorted_with_their_path_below_it(tree):
+    found = find_images([tree])
+    assert [str(p) for p in found.values()] == ["a.PNG", "b.jpg", "sub/c.webp", "sub/deep/f.tif"]
+    assert all(image == tree / relative for image, relative in found.items())
+
+
+def test_patterns_are_expanded_and_relative_to_their_fixed_part(tree):
+    assert [str(p) for p in find_images([f"{tree}/**/*.webp"]).values()] == ["sub/c.webp"]
+    assert [str(p) for p in find_images([f"{tree}/sub/*"]).values()] == ["c.webp"]
+    assert [str(p) for p in find_images([f"{tree}/**"]).values()] == ["a.PNG", "b.jpg", "sub/c.webp", "sub/deep/f.tif"]
+
+
+def test_files_are_taken_as_given_once(tree):
+    (tree / "x[1].jpg").touch()
+    found = find_images([tree / "notes.txt", tree / "b.jpg", f"{tree}/x[1].jpg", tree / "b.jpg"])
+    assert [str(p) for p in found.values()] == ["notes.txt", "b.jpg", "x[1].jpg"]
+
+
+def test_nothing_found_is_an_error_that_names_the_input(tree):
+    for given, message in (
+        (tree / ".hidden" / "none", "no such file or folder"),
+        (f"{tree}/*.gif", "no image matches"),
+        (f"{tree}/nowhere/*", "no image matches"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            find_images([tree, given])
+        assert str(given) in str(caught.value)
+    (tree / "bare").mkdir()
+    with pytest.raises(InputError, match="bare: no image in it"):
+        find_images([tree / "bare"])

@@ -1,0 +1,69 @@
+"""A result: shares, overlay, id image, files."""
+
+import errno
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixalign import InputError, Result
+from pixalign.predict.result import draw_overlay
+
+COLOURS = [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
+
+
+@pytest.fixture
+def result() -> Result:
+    ids = np.zeros((40, 60), np.uint8)
+    ids[:, 45:] = 2
+    shares = np.full((3, 40, 60), 1 / 3, np.float32)
+    return Result(np.full((40, 60, 3), 100, np.uint8), ids, ["road", "car", "sky"], COLOURS, shares)
+
+
+def test_areas_are_shares_of_all_classes(result):
+    assert result.areas() == {"road": 0.75, "car": 0.0, "sky": 0.25}
+
+
+def test_the_overlay_blends_and_draws_borders_stronger(result):
+    overlay = np.asarray(result.overlay(0.5))
+    assert tuple(overlay[20, 20]) == (178, 50, 50)
+    assert overlay[20, 45, 2] > overlay[20, 55, 2] == 178
+    assert (np.asarray(result.overlay(0)) == result.image).all()
+    assert tuple(np.asarray(result.overlay(1))[0, 0]) == (255, 0, 0)
+
+
+def test_unlabelled_pixels_stay_as_they_are_in_an_overlay(result):
+    ids = np.full((40, 60), 255, np.uint8)
+    assert (np.asarray(draw_overlay(result.image, ids, COLOURS)) == result.image).all()
+
+
+def test_the_id_image_holds_ids_as_values_and_colours_as_palette(result):
+    picture = result.id_image()
+    assert picture.mode == "P"
+    assert (np.asarray(picture) == result.ids).all()
+    assert picture.getpalette()[:9] == [255, 0, 0, 0, 255, 0, 0, 0, 255]
+
+
+def test_files_hold_what_the_result_holds(result, tmp_path):
+    paths = result.save(tmp_path / "new", "street")
+    assert [p.name for p in paths] == ["street.png", "street_overlay.jpg", "street_probabilities.npz"]
+    with Image.open(paths[0]) as ids:
+        assert ids.mode == "P"
+        assert (np.asarray(ids) == result.ids).all()
+        assert ids.convert("RGB").getpixel((59, 0)) == (0, 0, 255)
+    with Image.open(paths[1]) as overlay:
+        assert overlay.size == (60, 40)
+    stored = np.load(paths[2])["probabilities"]
+    assert stored.dtype == np.float16
+    assert stored.shape == (3, 40, 60)
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(result, tmp_path, monkeypatch):
+    def full(self, path, **options):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(InputError, match=r"street.png: cannot be written \(No space left on device\)"):
+        result.save(tmp_path, "street")
+    assert not list(tmp_path.iterdir())
