@@ -17,7 +17,8 @@ ROWS = [
     {"blocks", "encoders", "aligners"},
     {"models", "losses", "data", "metrics", "weights"},
     {"evaluate", "predict", "train"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 ]
 # Within a row these directions are meant: weights rebuild models; training measures with evaluate and opens a device
 # as predict does.

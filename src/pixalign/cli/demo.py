@@ -21,8 +21,8 @@ def run(args: Any) -> int:
     from rich.table import Table
 
     from pixalign.data.camvid import CLASSES
+    from pixalign.data.images import write_image
     from pixalign.data.scene import draw_scene
-    from pixalign.errors import replacing
     from pixalign.metrics.confusion import Confusion, summary
     from pixalign.predict import Predictor
     from pixalign.predict.result import draw_overlay
@@ -56,11 +56,9 @@ def run(args: Any) -> int:
     )
     out = Path(args.out)
     if label is not None:
-        with replacing(out / f"{name}_image.png") as temporary:
-            panels[0][1].save(temporary)
+        write_image(panels[0][1], out / f"{name}_image.png")
     result.save(out, name)
-    with replacing(out / f"{name}_sheet.png") as temporary:
-        sheet.save(temporary)
+    write_image(sheet, out / f"{name}_sheet.png")
 
     table = Table(title=title)
     table.add_column("class")

@@ -1,5 +1,6 @@
 """Train a network on CamVid or on any folder of images/ and masks/; every key of the configuration is an argument."""
 
+from dataclasses import fields
 from pathlib import Path
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
@@ -16,6 +17,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    from pixalign.train import train
+
+    train(read_config(args), resume=args.resume)
+    return 0
+
+
+def read_config(args: Namespace) -> TrainConfig:
+    """Return the configuration of parsed arguments; a resumed run's own one, if no --config is given."""
     parser = ArgumentParser(exit_on_error=False)
     add_arguments(parser)
     written = Path(args.out) / "config.yaml"
@@ -25,12 +34,5 @@ def run(args: Namespace) -> int:
         args = parser.parse_path(written)
         for key, value in given.items():
             args[key] = value
-    resume = args.resume
-    config = parser.instantiate(args)
-    config.pop("config")
-    config.pop("resume")
-
-    from pixalign.train import train
-
-    train(TrainConfig(**vars(config)), resume=resume)
-    return 0
+    parts = vars(parser.instantiate(args))
+    return TrainConfig(**{field.name: parts[field.name] for field in fields(TrainConfig)})

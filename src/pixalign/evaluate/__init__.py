@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pixalign.data import Pairs
 from pixalign.data.transforms import normalise
-from pixalign.errors import replacing
+from pixalign.errors import InputError, replacing
 from pixalign.metrics.confusion import Confusion, summary
 
 
@@ -56,7 +56,10 @@ def evaluate(
             if index + 1 < len(pairs):
                 upcoming = threads.submit(pairs.__getitem__, index + 1)
             prediction = predict_ids(model, torch.from_numpy(image).permute(2, 0, 1)[None].to(device), precision)
-            counts = confusion.update(prediction[0].cpu().numpy(), label)
+            try:
+                counts = confusion.update(prediction[0].cpu().numpy(), label)
+            except InputError as error:
+                raise InputError(f"{pairs.masks[index]}: {error}") from error
             if write:
                 write(pairs.images[index].name, counts)
             advance(1)

@@ -1,0 +1,87 @@
+"""Evaluation over a split: exact, at label size, streamed."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pixalign.data import Pairs
+from pixalign.errors import InputError
+from pixalign.evaluate import evaluate, write_result
+
+
+class Oracle(nn.Module):
+    """Reads the class from the red channel, and gets every pixel of value 200 wrong."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+        self.config = {"mean": [0.0, 0.0, 0.0], "std": [1 / 255] * 3}
+
+    def forward(self, image):
+        ids = image[:, 0].round().long()
+        ids = torch.where(ids == 200, 0, ids)
+        return nn.functional.one_hot(ids, 3).permute(0, 3, 1, 2).float()
+
+
+def pairs():
+    rng = np.random.default_rng(0)
+    cached = []
+    for size in ((40, 52), (33, 64)):
+        label = rng.integers(0, 2, size).astype(np.uint8)
+        image = np.repeat(label[..., None], 3, -1)
+        image[0, :10] = 200
+        label[0, :10] = 1
+        label[1] = 255
+        cached.append((image, label))
+    files = [f"{i}.png" for i in range(2)]
+    from pathlib import Path
+
+    split = Pairs("made/val", [Path(f) for f in files], [Path(f) for f in files], list("abc"), [[0, 0, 0]] * 3, cached=cached)
+    split.fingerprint = lambda: "0" * 16
+    return split
+
+
+def test_counts_are_exact_over_the_split_and_absent_classes_are_left_out():
+    split = pairs()
+    result = evaluate(Oracle(), split)
+    labels = np.concatenate([label[label != 255] for _, label in split.cached])
+    zeros, ones = (labels == 0).sum(), (labels == 1).sum()
+    expected = {"a": zeros / (zeros + 20), "b": (ones - 20) / ones, "c": None}
+    assert result["iou"] == pytest.approx(expected)
+    assert result["miou"] == pytest.approx((expected["a"] + expected["b"]) / 2)
+    assert result["absent"] == ["c"]
+    assert (result["data"], result["images"]) == ("made/val", 2)
+
+
+def test_the_counts_of_each_image_add_up_to_the_split(tmp_path):
+    result = evaluate(Oracle(), pairs(), per_image=tmp_path / "images.csv")
+    with (tmp_path / "images.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 3
+    for name, iou in result["iou"].items():
+        inter, pred, label = (
+            sum(int(row[key]) for row in rows if row["class"] == name) for key in ("intersection", "prediction", "label")
+        )
+        assert iou == (pytest.approx(inter / (pred + label - inter)) if label else None)
+
+
+def test_results_are_written_as_json_and_csv(tmp_path):
+    result = evaluate(Oracle(), pairs())
+    write_result(result, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == result
+    with (tmp_path / "out" / "classes.csv").open() as file:
+        rows = {row["class"]: row for row in csv.DictReader(file)}
+    assert float(rows["a"]["iou"]) == pytest.approx(result["iou"]["a"], abs=1e-6)
+    assert rows["c"]["iou"] == ""
+
+
+def test_a_label_outside_the_classes_stops_the_evaluation_and_names_the_file(tmp_path):
+    split = pairs()
+    split.cached[1][1][5, 5] = 9
+    with pytest.raises(InputError, match=r"1.png.*9"):
+        evaluate(Oracle(), split, per_image=tmp_path / "images.csv")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,176 @@
+"""Training as a whole, on a tiny network and tiny data."""
+
+import json
+import os
+import signal
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import pixalign
+from pixalign.errors import InputError
+from pixalign.train.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
+from pixalign.train.loop import learning_rate, train
+
+TINY = {"channels": 16, "encoder_options": {"channels": [8, 16, 24, 32]}}
+
+
+def configuration(root, out, **changes):
+    config = TrainConfig(
+        model=ModelConfig("sfnet", "resnet18", options=TINY),
+        data=DataConfig(root=str(root), crop=(32, 48), workers=0, colour=0.2, blur=0.0),
+        optim=OptimConfig(lr=3e-3),
+        epochs=2, batch_size=4, precision="fp32", ema=0.9, evaluate_every=1, pictures_every=2, out=str(out), device="cpu",
+    )  # fmt: skip
+    return replace(config, **changes)
+
+
+def metrics(out):
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_models_metrics_pictures_and_its_configuration(folder_data, tmp_path):
+    out = train(configuration(folder_data, tmp_path / "run"))
+    lines = metrics(out)
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert {"loss", "lr", "images_per_second", "seconds", "val"} <= set(lines[0])
+    assert sorted(p.name for p in out.iterdir()) == ["best", "config.yaml", "last", "metrics.jsonl", "pictures", "state"]
+    assert Image.open(out / "pictures" / "epoch_0002.jpg").size[0] > 300
+    model = pixalign.load(out / "best")
+    assert model.config["classes"] == ["class_0", "class_1", "class_2"]
+    assert model.config["data"]["name"] == "data/train"
+
+
+@pytest.mark.slow
+def test_a_network_learns_what_can_be_learnt(folder_data, tmp_path):
+    config = configuration(folder_data, tmp_path / "run", epochs=40, evaluate_every=40, pictures_every=0)
+    assert metrics(train(config))[-1]["val"]["val"]["miou"] > 0.6
+
+
+def test_the_reported_miou_is_that_of_the_saved_model(folder_data, tmp_path):
+    from pixalign.data import open_data
+
+    out = train(configuration(folder_data, tmp_path / "run"))
+    measured = pixalign.evaluate(pixalign.load(out / "last"), open_data("folder", folder_data, "val"))
+    assert measured["miou"] == metrics(out)[-1]["val"]["val"]["miou"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"accumulate": 2, "optim": OptimConfig("sgd", lr=0.01, schedule="cosine", clip=1.0, encoder_lr=0.1)},
+        {"precision": "bf16", "loss": LossConfig("ohem", "enet", dice=0.5, min_kept=100)},
+        {"loss": LossConfig(class_weights="median", lovasz=0.5), "ema": 0.0, "channels_last": False},
+        {"data": "two workers, not cached"},
+    ],
+    ids=["sgd, accumulation", "bf16, ohem", "lovasz, no ema", "workers"],
+)
+def test_the_options_of_a_run_work_together(folder_data, tmp_path, changes):
+    config = configuration(folder_data, tmp_path / "run")
+    if "data" in changes:
+        changes = {"data": replace(config.data, workers=2, cache="no")}
+    out = train(replace(config, epochs=1, **changes))
+    assert np.isfinite(metrics(out)[0]["loss"])
+
+
+def test_an_interrupted_run_resumes_to_the_same_weights(folder_data, tmp_path):
+    whole = train(configuration(folder_data, tmp_path / "whole", epochs=6))
+    config = configuration(folder_data, tmp_path / "cut", epochs=6)
+    timer = threading.Thread(target=interrupt_after_an_epoch, args=(tmp_path / "cut" / "metrics.jsonl",))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        train(config)
+    timer.join()
+    assert 0 < len(metrics(tmp_path / "cut")) < 6
+    train(config, resume=True)
+    assert [line["epoch"] for line in metrics(tmp_path / "cut")] == [1, 2, 3, 4, 5, 6]
+    a, b = (load_file(run / "last" / "model.safetensors") for run in (whole, tmp_path / "cut"))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def interrupt_after_an_epoch(file):
+    while not file.exists():
+        threading.Event().wait(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_second_run_does_not_overwrite_the_first(folder_data, tmp_path):
+    config = configuration(folder_data, tmp_path / "run", epochs=1)
+    train(config)
+    with pytest.raises(InputError, match="a run is there already: go on with --resume, or choose another --out"):
+        train(config)
+
+
+def test_resuming_from_nothing_says_so(folder_data, tmp_path):
+    with pytest.raises(InputError, match="no training state in it to resume from"):
+        train(configuration(folder_data, tmp_path / "run"), resume=True)
+
+
+def test_a_state_of_another_network_is_refused(folder_data, tmp_path):
+    config = configuration(folder_data, tmp_path / "run", epochs=1)
+    train(config)
+    other = replace(config, model=ModelConfig("sfnet", "resnet18", options={**TINY, "channels": 24}))
+    with pytest.raises(InputError, match="the state is of another network"):
+        train(other, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 1}, "batch_size 1: batch norm over a pooled map needs two images"),
+        ({"precision": "fp16"}, "precision is fp16, which needs a GPU"),
+        ({"optim": OptimConfig(lr=1e30)}, r"the loss is (nan|inf) at epoch \d, step \d+: lower optim.lr \(1e\+30\)"),
+        ({"model": ModelConfig("sfnet", "resnet81")}, "encoder 'resnet81' is unknown to timm"),
+        ({"model": ModelConfig("sfnet", "resnet18", options={"chanels": 3})}, "sfnet has no option 'chanels'"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line_with_the_remedy(folder_data, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message) as caught:
+        train(configuration(folder_data, tmp_path / "run", **changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bad_mask_met_by_a_loading_process_is_one_line(folder_data, tmp_path):
+    (folder_data / "classes.yaml").write_text("classes: [a, b, c]")
+    for path in (folder_data / "masks").iterdir():
+        Image.fromarray(np.full((48, 64), 37, np.uint8)).save(path)
+    config = configuration(folder_data, tmp_path / "run")
+    with pytest.raises(InputError, match=r"^\S+png: label value 37 \(3072 pixels\) lies outside the 3 classes"):
+        train(replace(config, data=replace(config.data, workers=1, cache="no")))
+
+
+def test_a_full_disk_keeps_the_last_state_and_model(folder_data, tmp_path, monkeypatch):
+    config = configuration(folder_data, tmp_path / "run", epochs=4)
+    calls = []
+
+    def full(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        return real(*arguments, **options)
+
+    from pixalign.train import state
+
+    real = state.save_file
+    monkeypatch.setattr(state, "save_file", full)
+    with pytest.raises(InputError, match="training state cannot be written .*No space left"):
+        train(config)
+    assert json.loads((tmp_path / "run" / "state" / "state.json").read_text())["step"] == 4
+    monkeypatch.undo()
+    train(config, resume=True)
+    assert metrics(tmp_path / "run")[-1]["epoch"] == 4
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero():
+    for schedule in ("poly", "cosine"):
+        optim = OptimConfig(lr=1.0, warmup=0.1, schedule=schedule)
+        rates = [learning_rate(i / 1000, optim) for i in range(1001)]
+        assert rates[0] < 0.02
+        assert max(rates) == pytest.approx(1.0, abs=0.02)
+        assert rates[100:] == sorted(rates[100:], reverse=True)
+        assert rates[-1] == pytest.approx(0.0)
