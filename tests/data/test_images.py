@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pixalign import InputError
-from pixalign.data.images import find_images, read_image, to_pixels
+from pixalign.data.images import find_images, read_image, to_pixels, write_image
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (40, 60), dtype=np.uint8)
@@ -173,6 +173,21 @@ def test_files_that_are_no_images_are_named(tmp_path):
         with pytest.raises(InputError, match=message) as caught:
             read_image(tmp_path / name)
         assert str(caught.value).startswith(str(tmp_path / name))
+
+
+def test_an_image_is_written_whole_or_not_at_all(tmp_path):
+    write_image(Image.fromarray(RGB), tmp_path / "new" / "a.png")
+    assert (read_image(tmp_path / "new" / "a.png") == RGB).all()
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # a file system that takes the first 1000 bytes
+    try:
+        for suffix in ("png", "jpg"):
+            with pytest.raises(InputError, match="cannot be written"):
+                write_image(Image.fromarray(RGB), tmp_path / f"b.{suffix}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [p.name for p in tmp_path.iterdir()] == ["new"]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A result: shares, overlay, id image, files."""
 
 import errno
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,11 +60,13 @@ def test_files_hold_what_the_result_holds(result, tmp_path):
 
 
 def test_a_full_disk_leaves_no_part_of_a_file(result, tmp_path, monkeypatch):
-    def full(self, path, **options):
-        path.write_bytes(b"half")
+    write = Path.write_bytes
+
+    def full(self, content):
+        write(self, b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError, match=r"street.png: cannot be written \(No space left on device\)"):
         result.save(tmp_path, "street")
     assert not list(tmp_path.iterdir())

@@ -1,15 +1,17 @@
 """Reading photographs as they come: any mode, any orientation, and one clear line for what cannot be read."""
 
 import glob
+import io
 import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pixalign.errors import InputError
+from pixalign.errors import InputError, replacing
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
 MAX_PIXELS = 250_000_000
@@ -96,6 +98,20 @@ def to_pixels(image: Image.Image, channels: int = 3) -> np.ndarray:
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
     return np.array(image).reshape(image.height, image.width, channels)
+
+
+def write_image(image: Image.Image, path: str | Path, **options: Any) -> None:
+    """Write a Pillow image in the format of the path's suffix, whole or not at all; ``options`` are the format's.
+
+    It is encoded in memory first: Pillow itself takes the short write of a full disk for success.
+
+    Raises:
+        InputError: the file system refuses the write.
+    """
+    encoded = io.BytesIO()
+    image.save(encoded, Image.registered_extensions()[Path(path).suffix.lower()], **options)
+    with replacing(path) as temporary:
+        temporary.write_bytes(encoded.getbuffer())
 
 
 def find_images(inputs: Sequence[str | Path]) -> dict[Path, Path]:

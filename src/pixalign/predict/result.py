@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pixalign.data.images import write_image
 from pixalign.errors import replacing
 
 _JPEG_SIDE = 65500  # longest side that the format can hold
@@ -55,12 +56,10 @@ class Result:
             InputError: the file system refuses the write.
         """
         paths = output_paths(folder, stem, self.probabilities is not None)
-        with replacing(paths[0]) as temporary:
-            self.id_image().save(temporary)
-        with replacing(paths[1]) as temporary:
-            overlay = self.overlay()
-            overlay.thumbnail((_JPEG_SIDE, _JPEG_SIDE))
-            overlay.save(temporary, quality=92)
+        write_image(self.id_image(), paths[0])
+        overlay = self.overlay()
+        overlay.thumbnail((_JPEG_SIDE, _JPEG_SIDE))
+        write_image(overlay, paths[1], quality=92)
         if self.probabilities is not None:
             with replacing(paths[2]) as temporary:
                 np.savez_compressed(temporary, probabilities=self.probabilities.astype(np.float16))
