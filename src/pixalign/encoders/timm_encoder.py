@@ -94,21 +94,21 @@ class TimmEncoder(nn.Module):
         """
         height, width = image.shape[-2:]
         if self.multiple > 1:
-            image = F.pad(image, (0, -width % self.multiple, 0, -height % self.multiple))
+            image = F.pad(image, (0, _missing(width, self.multiple), 0, _missing(height, self.multiple)))
         maps = self.body(image)
         if self.channels_last:
             maps = [x.permute(0, 3, 1, 2) for x in maps]
         if self.pyramid is not None:
             maps = self.pyramid(maps[0], (image.shape[-2], image.shape[-1]))
         if self.multiple > 1:
-            maps = [x[..., : -(-height // s), : -(-width // s)] for x, s in zip(maps, self.strides)]
+            maps = [_crop(x, _cells(height, s), _cells(width, s)) for x, s in zip(maps, self.strides)]
         return list(maps)
 
     def _find_multiple(self, in_channels: int, largest: int) -> int:
         """Smallest of 1, 32 (or the patch) to which an image must be padded so that sizes are ceil(H / stride)."""
         was_training = self.training
         self.eval()
-        expected = [tuple(-(-side // stride) for side in _PROBE_SIZE) for stride in self.strides]
+        expected = [tuple(_cells(side, stride) for side in _PROBE_SIZE) for stride in self.strides]
         error: Exception | str = ""
         # A patch of 14 has no common multiple with 32 that is worth padding to: its pyramid is resized to the strides.
         for multiple in (1, largest if self.pyramid is None else self.pyramid.patch):
@@ -150,8 +150,23 @@ class _SimplePyramid(nn.Module):
         maps = [self.to4(x), self.to8(x), x, self.to32(x)]
         if self.patch == 16:
             return maps
-        sizes = [(-(-image_size[0] // stride), -(-image_size[1] // stride)) for stride in STRIDES]
+        sizes = [(_cells(image_size[0], stride), _cells(image_size[1], stride)) for stride in STRIDES]
         return [F.interpolate(m, size=size, mode="bilinear", align_corners=False) for m, size in zip(maps, sizes)]
+
+
+def _cells(side: int, stride: int) -> int:
+    """ceil(side / stride), of positive numbers only: ONNX truncates a negative quotient towards zero."""
+    return (side + stride - 1) // stride
+
+
+def _missing(side: int, multiple: int) -> int:
+    """What is missing to the next multiple, of positive numbers only, as in `_cells`."""
+    return (multiple - side % multiple) % multiple
+
+
+def _crop(x: Tensor, height: int, width: int) -> Tensor:
+    """The first rows and columns, as negative padding: a slice would fix an exported graph to sizes that need none."""
+    return F.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2]))
 
 
 def _create(

@@ -15,6 +15,7 @@ from pixalign.errors import InputError
 from pixalign.models.aligned_fpn import AlignedFPN
 from pixalign.models.sfnet_lite import SFNetLite
 from pixalign.palette import default_classes, default_colours
+from pixalign.sampling import check_convention
 
 MODELS: dict[str, Any] = {
     "aligned_fpn": AlignedFPN,
@@ -63,6 +64,13 @@ def create_model(
     for option in options:
         if option not in allowed:
             raise InputError(f"model.options: {name} has no option {option!r}: choose from {', '.join(allowed)}")
+    for option in options.get("encoder_options") or {}:
+        if option in ("name", "pretrained", "in_channels"):
+            raise InputError(f"model.options.encoder_options: {option!r} is set by the model: leave it out here")
+    try:
+        check_convention(options.get("convention", "pixel"))
+    except ValueError as error:
+        raise InputError(f"model.options: {error}") from error
     model = constructor(
         encoder=encoder, num_classes=num_classes, pretrained=pretrained, in_channels=in_channels, **options
     )

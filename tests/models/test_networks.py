@@ -1,0 +1,163 @@
+"""What every network promises: any size, one result however it is asked for, gradients everywhere, and clear errors."""
+
+import json
+
+import pytest
+import torch
+
+from graphs import relative_error
+from networks import CLASSES, NETWORKS, image, network, randomised
+from pixalign import create_model, list_models
+from pixalign.errors import InputError
+from pixalign.palette import default_classes
+
+SIZES = ((32, 32), (33, 47), (64, 96), (97, 129))
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def key(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(key):
+    return network(key)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_logits_have_the_images_size(model, size):
+    with torch.no_grad():
+        logits = model(image(*size, batch=2))
+    assert logits.shape == (2, CLASSES, *size)
+    assert logits.isfinite().all()
+    assert logits.dtype == torch.float32
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_heads_are_the_same_logits_and_an_auxiliary_at_a_sixteenth(model, size):
+    with torch.no_grad():
+        outputs = model(image(*size), heads=True)
+        assert torch.equal(outputs["logits"], model(image(*size)))
+    [auxiliary] = outputs["auxiliaries"]
+    assert auxiliary.shape == (1, CLASSES, -(-size[0] // 16), -(-size[1] // 16))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_decoding_the_encoding_is_forward(model, size):
+    x = image(*size)
+    with torch.no_grad():
+        features = model.encode(x)
+        assert [tuple(f.shape[-2:]) for f in features] == [(-(-size[0] // s), -(-size[1] // s)) for s in (4, 8, 16, 32)]
+        assert torch.equal(model.decode(features, size), model(x))
+        assert model.decode(features).shape[-2:] == features[0].shape[-2:]
+        assert model.decode(features, (50, 20)).shape[-2:] == (50, 20)
+
+
+def test_images_of_a_batch_do_not_influence_each_other(model):
+    x = image(33, 47, batch=3)
+    with torch.no_grad():
+        assert relative_error(model(x)[1:2], model(x[1:2])) < 1e-5
+
+
+def test_gradients_reach_every_parameter(key):
+    torch.manual_seed(0)
+    model = network(key).train()
+    outputs = model(image(64, 96, batch=3), heads=True)
+    (outputs["logits"].square().mean() + outputs["auxiliaries"][0].square().mean()).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_channels_last_gives_equal_logits(key):
+    x = image(33, 47, batch=2)
+    with torch.no_grad():
+        expected = network(key)(x)
+        got = network(key).to(memory_format=torch.channels_last)(x.contiguous(memory_format=torch.channels_last))
+    assert relative_error(got, expected) < 1e-5
+
+
+def test_bfloat16_autocast_stays_close(model):
+    x = image(97, 129)
+    with torch.no_grad():
+        expected = model(x)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = model(x)
+    assert relative_error(logits.float(), expected) < 0.25  # positions off by pixels would make it about 1
+
+
+def test_training_on_one_image_raises_torchs_own_error(key):
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
+        network(key).train()(image(64, 96))
+
+
+def test_config_rebuilds_the_network(key, model):
+    config = json.loads(json.dumps(model.config))
+    again = create_model(config["architecture"], **config["arguments"])
+    again.load_state_dict(model.state_dict())
+    assert config["classes"] == default_classes(CLASSES)
+    assert len(config["colours"]) == CLASSES
+    assert config["mean"] == list(model.encoder.mean)
+    with torch.no_grad():
+        assert torch.equal(again.eval()(image(33, 47)), model(image(33, 47)))
+
+
+def test_convention_changes_the_result_and_is_kept_in_the_config(key, model):
+    other = network(key, convention="sfnet")
+    assert other.config["arguments"]["convention"] == "sfnet"
+    with torch.no_grad():
+        assert relative_error(other(image(33, 47)), model(image(33, 47))) > 1e-2
+
+
+def test_auxiliary_head_can_be_left_out(key):
+    model = network(key, auxiliary=False)
+    assert model(image(32, 32), heads=True)["auxiliaries"] == []
+    assert not any(name.startswith("auxiliary") for name in model.state_dict())
+
+
+def test_sfnet_is_the_aligned_fpn_with_flow():
+    sfnet, frame = network("sfnet"), randomised(network("aligned_fpn-flow"), seed=1)
+    frame.load_state_dict(sfnet.state_dict())
+    with torch.no_grad():
+        assert torch.equal(frame(image(97, 129)), sfnet(image(97, 129)))
+
+
+def test_every_listed_network_is_tested_here():
+    assert list_models() == sorted({name for name, _ in NETWORKS.values()})
+
+
+@pytest.mark.parametrize("encoder", ["test_convnext", "test_vit", "mobilenetv4_conv_small_050"])
+@pytest.mark.parametrize("name", list_models())
+def test_networks_take_encoders_of_other_kinds(name, encoder):
+    model = create_model(name, encoder=encoder, num_classes=CLASSES, channels=16).eval()
+    with torch.no_grad():
+        assert model(image(33, 47)).shape == (1, CLASSES, 33, 47)
+
+
+def test_encoder_options_and_channels_of_the_image_are_passed_on():
+    options = {"output_stride": 16}
+    model = create_model("sfnet", encoder="resnet18", num_classes=2, in_channels=4, encoder_options=options).eval()
+    with torch.no_grad():
+        assert model.encode(image(64, 64, channels=4))[3].shape[-2:] == (4, 4)
+        assert model(image(64, 64, channels=4)).shape == (1, 2, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "sfnett"}, r"model 'sfnett' is unknown: choose one of aligned_fpn, sfnet"),
+        ({"name": "sfnet", "num_classes": 0}, r"num_classes is 0: it must lie between 1 and 255"),
+        ({"name": "sfnet", "num_classes": 256}, r"num_classes is 256"),
+        ({"name": "sfnet", "chanels": 64}, r"sfnet has no option 'chanels': choose from .*channels"),
+        ({"name": "sfnet", "aligner": "bilinear"}, r"sfnet has no option 'aligner'"),
+        ({"name": "aligned_fpn", "aligner": "none"}, r"aligner 'none' is unknown"),
+        ({"name": "sfnet", "encoder": "resnet81"}, r"encoder 'resnet81' is unknown"),
+        ({"name": "sfnet", "encoder_options": {"depth": 3}}, r"'resnet18' cannot be built: .*'depth'"),
+        ({"name": "sfnet", "encoder_options": {"in_channels": 3}}, r"encoder_options: .*'in_channels'"),
+        ({"name": "sfnet_lite", "convention": "corners"}, r"convention 'corners' is unknown: choose one of pixel"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_with_the_reason(arguments, message):
+    with pytest.raises(InputError, match=message):
+        create_model(**arguments)

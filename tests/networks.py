@@ -1,0 +1,60 @@
+"""Small networks with seeded random weights and norm statistics, whose flows move features by more than a pixel."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pixalign import create_model
+from pixalign.aligners import ALIGNERS
+
+# id: (name, options) of every network, the frame once with each aligner
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sfnet": ("sfnet", {}),
+    "sfnet_lite": ("sfnet_lite", {}),
+    **{f"aligned_fpn-{aligner}": ("aligned_fpn", {"aligner": aligner}) for aligner in sorted(ALIGNERS)},
+}
+CLASSES = 5
+
+
+def network(key: str, encoder: str = "test_resnet", **options: Any) -> nn.Module:
+    """The network ``key`` of `NETWORKS` with 32 decoder channels and `randomised` weights, in evaluation mode."""
+    name, own = NETWORKS[key]
+    model = create_model(name, encoder=encoder, num_classes=CLASSES, channels=32, **own, **options)
+    return randomised(model).eval()
+
+
+def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
+    """Fill convolutions, norms and norm statistics with seeded random numbers; those of flows with larger ones."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, x in module.state_dict().items():
+        if not x.is_floating_point():
+            continue
+        if name.endswith("running_var") or (x.dim() == 1 and name.endswith("weight")):
+            x.copy_(0.5 + torch.rand(x.shape, generator=generator))
+        elif x.dim() <= 1:
+            x.copy_(0.1 * torch.randn(x.shape, generator=generator))
+        else:
+            gain = 4 if "make_flow" in name else 1
+            x.copy_(torch.randn(x.shape, generator=generator) * gain / x[0].numel() ** 0.5)
+    return module
+
+
+def image(height: int, width: int, batch: int = 1, channels: int = 3) -> Tensor:
+    """A seeded image (batch, channels, height, width), the same for the same arguments."""
+    return torch.randn(batch, channels, height, width, generator=torch.Generator().manual_seed(height * 4099 + width))
+
+
+def displacements(model: nn.Module, x: Tensor) -> list[float]:
+    """Largest displacement, in the flow's unit, of each flow that the model predicts for ``x``."""
+    found: list[float] = []
+    hooks = [
+        module.register_forward_hook(lambda module, arguments, flow: found.append(float(flow.abs().max())))
+        for name, module in model.named_modules()
+        if name.endswith("make_flow")
+    ]
+    with torch.no_grad():
+        model(x)
+    for hook in hooks:
+        hook.remove()
+    return found
