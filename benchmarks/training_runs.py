@@ -1,6 +1,6 @@
-"""Tables of training runs, from their metrics.jsonl: mIoU by epoch and by minutes of training, IoU per class at the end.
+"""Tables of training runs, from their metrics.jsonl: mIoU by epoch and minutes of training, IoU per class at the end.
 
-    python benchmarks/training_runs.py runs/a [runs/b ...]
+python benchmarks/training_runs.py runs/a [runs/b ...]
 """
 
 import json
@@ -18,7 +18,8 @@ def main() -> None:
         measured = [line for line in lines if "val" in line]
         splits = list(measured[-1]["val"])
         speed = sum(line["images_per_second"] for line in lines) / len(lines)
-        print(f"\n{folder.name}: {lines[-1]['epoch']} epochs, {lines[-1]['seconds'] / 60:.0f} minutes, {speed:.1f} images/s\n")
+        minutes = lines[-1]["seconds"] / 60
+        print(f"\n{folder.name}: {lines[-1]['epoch']} epochs, {minutes:.0f} minutes, {speed:.1f} images/s\n")
         print(f"| epoch | minutes | {' | '.join(f'{split} mIoU' for split in splits)} |")
         print("|" + "---|" * (2 + len(splits)))
         every = max(1, len(measured) // 10)

@@ -21,7 +21,7 @@ from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
 from pixalign.data.transforms import normalise, training_transform
 from pixalign.losses import total_loss
 from pixalign.models import create_model
-from pixalign.train.config import ModelConfig, TrainConfig
+from pixalign.training.config import ModelConfig, TrainConfig
 
 ROUNDS, STEPS = 5, 6
 PLAIN_FPN = ModelConfig("aligned_fpn", "resnet18", options={"aligner": "bilinear", "channels": 128})
@@ -80,8 +80,12 @@ def main() -> None:
     alone, loaded, prototype = (1000 * statistics.median(column) for column in zip(*rows))
     share = statistics.median(a / b for a, b, _ in rows)
     ratio = statistics.median(c / a for a, _, c in rows)
-    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, batch {config.batch_size}, {config.precision}")
-    print(f"{config.model.name}/{config.model.encoder} at {config.data.crop}, one cached batch: {alone:.1f} ms per image")
+    print(
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}, batch {config.batch_size}, {config.precision}"
+    )
+    print(
+        f"{config.model.name}/{config.model.encoder} at {config.data.crop}, one cached batch: {alone:.1f} ms per image"
+    )
     print(f"the same with the data pipeline: {loaded:.1f} ms per image, {100 * share:.0f} % of the cached images/s")
     print(f"plain FPN, ResNet-18, 128 channels at (360, 480): {prototype:.1f} ms per image, {ratio:.2f} times ours")
 

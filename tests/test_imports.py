@@ -16,19 +16,29 @@ ROWS = [
     {"errors", "palette", "sampling"},
     {"blocks", "encoders", "aligners"},
     {"models", "losses", "data", "metrics", "weights"},
-    {"evaluate", "predict", "train"},
+    {"evaluation", "predict", "training"},
     {"cli"},
     {"__main__"},
 ]
-# Within a row these directions are meant: weights rebuild models; training measures with evaluate and opens a device
-# as predict does.
-WITHIN_A_ROW = {("weights", "models"), ("train", "evaluate"), ("evaluate", "predict"), ("train", "predict")}
+# Within a row these directions are meant: weights rebuild models; training measures with evaluation and draws
+# overlays as predict does.
+WITHIN_A_ROW = {("weights", "models"), ("training", "evaluation"), ("evaluation", "predict"), ("training", "predict")}
 
 
 def test_every_public_name_can_be_had():
     for name in pixalign.__all__:
         assert getattr(pixalign, name) is not None
     assert set(pixalign.__all__) == {"__version__", *pixalign._PUBLIC}
+
+
+def test_public_names_stay_what_they_are_when_rooms_are_imported():
+    import pixalign.cli.evaluate
+    import pixalign.cli.train
+    import pixalign.evaluation
+    import pixalign.training.loop
+
+    for name in pixalign.__all__[1:]:
+        assert name == "__version__" or callable(getattr(pixalign, name))
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -13,13 +13,13 @@ _PUBLIC = {
     "Predictor": "pixalign.predict",
     "Result": "pixalign.predict",
     "create_model": "pixalign.models",
-    "evaluate": "pixalign.evaluate",
+    "evaluate": "pixalign.evaluation",
     "list_encoders": "pixalign.encoders",
     "list_models": "pixalign.models",
     "load": "pixalign.weights",
     "push_to_hub": "pixalign.weights",
     "save": "pixalign.weights",
-    "train": "pixalign.train",
+    "train": "pixalign.training",
 }
 
 __all__ = [
@@ -40,10 +40,10 @@ __all__ = [
 if TYPE_CHECKING:
     from pixalign.encoders import list_encoders
     from pixalign.errors import InputError
-    from pixalign.evaluate import evaluate
+    from pixalign.evaluation import evaluate
     from pixalign.models import create_model, list_models
     from pixalign.predict import Predictor, Result
-    from pixalign.train import train
+    from pixalign.training import train
     from pixalign.weights import load, push_to_hub, save
 
 

@@ -55,7 +55,7 @@ def test_an_image_without_label_is_named(camvid_data):
 def test_an_empty_folder_is_named(camvid_data):
     shutil.rmtree(camvid_data / "val")
     (camvid_data / "val").mkdir()
-    with pytest.raises(InputError, match="no .png or .jpg image"):
+    with pytest.raises(InputError, match=r"no \.png or \.jpg image"):
         open_data("camvid", camvid_data, "val")
 
 

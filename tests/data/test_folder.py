@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from conftest import write_pair
 from PIL import Image
 
+from conftest import write_pair
 from pixalign.data import label_counts, open_data
 from pixalign.errors import InputError
 
@@ -69,7 +69,9 @@ def test_palette_masks_give_their_indices_and_colours(tmp_path):
 def test_label_counts_are_pixels_and_labelled_pixels_of_their_images(tmp_path):
     write_pair(tmp_path / "images/train/a.png", tmp_path / "masks/train/a.png", 0)
     write_pair(tmp_path / "images/train/b.png", tmp_path / "masks/train/b.png", 0)
-    write_mask(tmp_path / "masks/train/a.png", np.where(np.arange(48 * 64).reshape(48, 64) < 100, 1, 0).astype(np.uint8))
+    write_mask(
+        tmp_path / "masks/train/a.png", np.where(np.arange(48 * 64).reshape(48, 64) < 100, 1, 0).astype(np.uint8)
+    )
     write_mask(tmp_path / "masks/train/b.png", np.full((48, 64), 0, np.uint8))
     pixels, image_pixels = label_counts(open_data("folder", tmp_path, "train"))
     assert pixels.tolist() == [2 * 3072 - 100, 100]
@@ -131,8 +133,10 @@ def read_first(root, name="img0"):
         (lambda root: write_mask(root / "masks/img0.png", np.zeros((40, 64), np.uint8)), "both must have one size"),
         (lambda root: write_mask(root / "masks/img0.png", np.zeros((48, 64, 3), np.uint8)), "store class ids"),
         (
-            lambda root: Image.open((root / "masks/img0.png")).save((root / "masks/img0.png").with_suffix(".jpg"))
-            or (root / "masks/img0.png").unlink(),
+            lambda root: (
+                Image.open(root / "masks/img0.png").save((root / "masks/img0.png").with_suffix(".jpg"))
+                or (root / "masks/img0.png").unlink()
+            ),
             "a JPEG mask has lost its exact labels",
         ),
         (

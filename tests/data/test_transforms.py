@@ -14,13 +14,21 @@ GEOMETRY = {"crop": (40, 56), "scale": (0.5, 2.0), "flip": 0.5, "colour": 0.0, "
 
 def blocks(height=64, width=80):
     """An image whose red channel is 40 times its label, in blocks of 16 pixels."""
-    mask = np.random.default_rng(0).integers(0, 4, (height // 16, width // 16)).repeat(16, 0).repeat(16, 1).astype(np.uint8)
+    mask = (
+        np.random.default_rng(0)
+        .integers(0, 4, (height // 16, width // 16))
+        .repeat(16, 0)
+        .repeat(16, 1)
+        .astype(np.uint8)
+    )
     return np.stack([40 * mask, 0 * mask, 0 * mask], -1), mask
 
 
 def pairs(count=6):
     image, mask = blocks()
-    return Pairs("blocks/train", [None] * count, [None] * count, list("abcd"), [[0, 0, 0]] * 4, cached=[(image, mask)] * count)
+    return Pairs(
+        "blocks/train", [None] * count, [None] * count, list("abcd"), [[0, 0, 0]] * 4, cached=[(image, mask)] * count
+    )
 
 
 def augmented(index=0, epoch=0, seed=0, **changes):

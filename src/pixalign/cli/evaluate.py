@@ -22,7 +22,7 @@ def run(args: Namespace) -> int:
     from rich.progress import Progress
 
     from pixalign.data import open_data
-    from pixalign.evaluate import evaluate, result_table, write_result
+    from pixalign.evaluation import evaluate, result_table, write_result
     from pixalign.predict import pick_device
     from pixalign.weights import check_classes, load
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
-from pixalign.train.config import TrainConfig
+from pixalign.training.config import TrainConfig
 
 HELP = "train a network"
 
@@ -17,7 +17,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    from pixalign.train import train
+    from pixalign.training import train
 
     train(read_config(args), resume=args.resume)
     return 0

@@ -6,6 +6,7 @@ workers does not change a batch.
 
 import hashlib
 import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -81,12 +82,17 @@ def training_loader(dataset: AugmentedPairs, batches: EpochBatches, workers: int
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         prefetch_factor=4 if workers else None,
+        generator=torch.Generator(),  # its own, so that starting to load draws nothing from the global one
         worker_init_fn=_give_way,
     )
 
 
 def _give_way(worker: int) -> None:
-    """One thread per worker, at a lower priority: on a CPU, loading fills the gaps that training leaves."""
+    """One thread per worker, at a lower priority: on a CPU, loading fills the gaps that training leaves.
+
+    Ctrl-C reaches every process of a terminal; what it means is decided by the training process alone.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     if hasattr(os, "nice"):
         os.nice(10)

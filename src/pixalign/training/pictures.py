@@ -6,25 +6,25 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pixalign.data import IGNORE
-from pixalign.errors import replacing
+from pixalign.data.images import write_image
+from pixalign.predict.result import draw_overlay
 
 _HEIGHT, _GAP = 240, 6
 
 
 def prediction_sheet(
-    samples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], colours: Sequence[Sequence[int]], path: Path
+    samples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], colours: list[list[int]], path: Path
 ) -> None:
     """Write rows of (image (H, W, 3), label (H, W), prediction (H, W)), all uint8, as one picture.
 
-    Unlabelled pixels are black in the label; the prediction is laid over the darkened image.
+    Unlabelled pixels are black in the label; the prediction is laid over the image.
     """
     table = np.zeros((256, 3), np.uint8)
     table[: len(colours)] = colours
     rows = []
     for image, label, prediction in samples:
-        overlay = (0.35 * image + 0.65 * table[prediction]).astype(np.uint8)
-        shown = [Image.fromarray(x) for x in (image, table[np.where(label == IGNORE, 255, label)], overlay)]
+        overlay = draw_overlay(image, prediction, colours, opacity=0.6)
+        shown = [Image.fromarray(image), Image.fromarray(table[label]), overlay]
         width = max(1, round(_HEIGHT * image.shape[1] / image.shape[0]))
         rows.append([x.resize((width, _HEIGHT), Image.Resampling.LANCZOS) for x in shown])
     columns = max(row[0].width for row in rows)
@@ -32,5 +32,4 @@ def prediction_sheet(
     for y, row in enumerate(rows):
         for x, picture in enumerate(row):
             sheet.paste(picture, (_GAP + x * (columns + _GAP), _GAP + y * (_HEIGHT + _GAP)))
-    with replacing(path) as temporary:
-        sheet.save(temporary, quality=90)
+    write_image(sheet, path, quality=90)

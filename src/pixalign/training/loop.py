@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import set_seed
 from rich.console import Console
 from rich.progress import Progress
@@ -27,14 +28,14 @@ from pixalign.data import Pairs, label_counts, open_data
 from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
 from pixalign.data.transforms import normalise, training_transform
 from pixalign.errors import InputError
-from pixalign.evaluate import evaluate, predict_ids
+from pixalign.evaluation import evaluate, predict_ids
 from pixalign.losses import total_loss
 from pixalign.losses.weights import class_weights
 from pixalign.models import create_model
-from pixalign.train.config import OptimConfig, TrainConfig, write_config
-from pixalign.train.pictures import prediction_sheet
-from pixalign.train.progress import TrainingProgress
-from pixalign.train.state import find_state, load_state, save_state
+from pixalign.training.config import OptimConfig, TrainConfig, write_config
+from pixalign.training.pictures import prediction_sheet
+from pixalign.training.progress import TrainingProgress
+from pixalign.training.state import find_state, load_state, save_state
 from pixalign.weights import save
 
 _CACHE_LIMIT = 2 << 30
@@ -198,6 +199,8 @@ def _check_run_folder(out: Path, resume: bool) -> Path | None:
 def _accelerator(config: TrainConfig) -> Accelerator:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device is cuda but no CUDA device is there: use auto or cpu")
+    if AcceleratorState._shared_state:  # an earlier run in this process would fix precision and device for this one
+        AcceleratorState._reset_state(reset_partial_state=PartialState().num_processes == 1)
     accelerator = Accelerator(
         mixed_precision={"fp32": "no"}.get(config.precision, config.precision),
         gradient_accumulation_steps=config.accumulate,

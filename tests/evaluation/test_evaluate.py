@@ -10,7 +10,7 @@ from torch import nn
 
 from pixalign.data import Pairs
 from pixalign.errors import InputError
-from pixalign.evaluate import evaluate, write_result
+from pixalign.evaluation import evaluate, write_result
 
 
 class Oracle(nn.Module):
@@ -40,7 +40,9 @@ def pairs():
     files = [f"{i}.png" for i in range(2)]
     from pathlib import Path
 
-    split = Pairs("made/val", [Path(f) for f in files], [Path(f) for f in files], list("abc"), [[0, 0, 0]] * 3, cached=cached)
+    split = Pairs(
+        "made/val", [Path(f) for f in files], [Path(f) for f in files], list("abc"), [[0, 0, 0]] * 3, cached=cached
+    )
     split.fingerprint = lambda: "0" * 16
     return split
 
@@ -64,7 +66,8 @@ def test_the_counts_of_each_image_add_up_to_the_split(tmp_path):
     assert len(rows) == 2 * 3
     for name, iou in result["iou"].items():
         inter, pred, label = (
-            sum(int(row[key]) for row in rows if row["class"] == name) for key in ("intersection", "prediction", "label")
+            sum(int(row[key]) for row in rows if row["class"] == name)
+            for key in ("intersection", "prediction", "label")
         )
         assert iou == (pytest.approx(inter / (pred + label - inter)) if label else None)
 

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 import pixalign
 from pixalign.errors import InputError
-from pixalign.train.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
-from pixalign.train.loop import learning_rate, train
+from pixalign.training.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
+from pixalign.training.loop import learning_rate, train
 
 TINY = {"channels": 16, "encoder_options": {"channels": [8, 16, 24, 32]}}
 
@@ -25,8 +25,15 @@ def configuration(root, out, **changes):
         model=ModelConfig("sfnet", "resnet18", options=TINY),
         data=DataConfig(root=str(root), crop=(32, 48), workers=0, colour=0.2, blur=0.0),
         optim=OptimConfig(lr=3e-3),
-        epochs=2, batch_size=4, precision="fp32", ema=0.9, evaluate_every=1, pictures_every=2, out=str(out), device="cpu",
-    )  # fmt: skip
+        epochs=2,
+        batch_size=4,
+        precision="fp32",
+        ema=0.9,
+        evaluate_every=1,
+        pictures_every=2,
+        out=str(out),
+        device="cpu",
+    )
     return replace(config, **changes)
 
 
@@ -39,7 +46,14 @@ def test_a_run_leaves_models_metrics_pictures_and_its_configuration(folder_data,
     lines = metrics(out)
     assert [line["epoch"] for line in lines] == [1, 2]
     assert {"loss", "lr", "images_per_second", "seconds", "val"} <= set(lines[0])
-    assert sorted(p.name for p in out.iterdir()) == ["best", "config.yaml", "last", "metrics.jsonl", "pictures", "state"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "best",
+        "config.yaml",
+        "last",
+        "metrics.jsonl",
+        "pictures",
+        "state",
+    ]
     assert Image.open(out / "pictures" / "epoch_0002.jpg").size[0] > 300
     model = pixalign.load(out / "best")
     assert model.config["classes"] == ["class_0", "class_1", "class_2"]
@@ -154,11 +168,11 @@ def test_a_full_disk_keeps_the_last_state_and_model(folder_data, tmp_path, monke
             raise OSError(28, "No space left on device")
         return real(*arguments, **options)
 
-    from pixalign.train import state
+    from pixalign.training import state
 
     real = state.save_file
     monkeypatch.setattr(state, "save_file", full)
-    with pytest.raises(InputError, match="training state cannot be written .*No space left"):
+    with pytest.raises(InputError, match=r"training state cannot be written .*No space left"):
         train(config)
     assert json.loads((tmp_path / "run" / "state" / "state.json").read_text())["step"] == 4
     monkeypatch.undo()

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from pixalign.train.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
+from pixalign.training.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
 
 __all__ = ["DataConfig", "LossConfig", "ModelConfig", "OptimConfig", "TrainConfig", "train"]
 
 
 def train(config: TrainConfig, resume: bool = False) -> Path:
-    """Train a network as configured; return the run folder. See `pixalign.train.loop`."""
-    from pixalign.train.loop import train as run
+    """Train a network as configured; return the run folder. See `pixalign.training.loop`."""
+    from pixalign.training.loop import train as run
 
     return run(config, resume)

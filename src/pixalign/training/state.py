@@ -29,7 +29,7 @@ def save_state(
     tensors = {f"model/{k}": v for k, v in model.state_dict().items()}
     if ema is not None:
         tensors |= {f"ema/{k}": v for k, v in ema.state_dict().items()}
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     for parameter, entries in optimizer.state.items():
         for key, value in entries.items():
             if value is not None:

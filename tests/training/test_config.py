@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser
 
 from pixalign.cli import train as command
 from pixalign.errors import InputError
-from pixalign.train.config import DataConfig, OptimConfig, TrainConfig, write_config
+from pixalign.training.config import DataConfig, OptimConfig, TrainConfig, write_config
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml"))
 

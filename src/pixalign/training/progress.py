@@ -51,7 +51,8 @@ class TrainingProgress:
         scores = "".join(
             f"  {split} mIoU {100 * r['miou']:.1f}" for split, r in line.get("val", {}).items() if r["miou"]
         )
-        self.bar.update(self.task, **({"miou": scores} if scores else {}))
+        if scores:
+            self.bar.update(self.task, miou=scores)
         if self.show and (scores or not self.console.is_terminal):
             self.console.print(
                 f"epoch {line['epoch']}/{self.total // self.per_epoch}  loss {line['loss']:.3f}  "
