@@ -30,7 +30,7 @@ def run(args: Namespace) -> int:
     pairs = open_data(args.data.name, args.data.root, args.data.split)
     model = load(args.model, device=pick_device(args.device))
     check_classes(model, pairs.classes)
-    with Progress(console=console, transient=True) as bar:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(pairs.name, total=len(pairs))
         per_image = Path(args.out) / "images.csv" if args.out else None
         result = evaluate(

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pixalign.data import Pairs
-from pixalign.data.transforms import normalise
 from pixalign.errors import InputError, replacing
 from pixalign.metrics.confusion import Confusion, summary
+from pixalign.predict import predict_logits
 
 
 def evaluate(
@@ -55,9 +55,9 @@ def evaluate(
             image, label = upcoming.result()
             if index + 1 < len(pairs):
                 upcoming = threads.submit(pairs.__getitem__, index + 1)
-            prediction = predict_ids(model, torch.from_numpy(image).permute(2, 0, 1)[None].to(device), precision)
+            logits = predict_logits(model, torch.from_numpy(image).permute(2, 0, 1)[None].to(device), precision)
             try:
-                counts = confusion.update(prediction[0].cpu().numpy(), label)
+                counts = confusion.update(logits[0].argmax(0).to(torch.uint8).cpu().numpy(), label)
             except InputError as error:
                 raise InputError(f"{pairs.masks[index]}: {error}") from error
             if write:
@@ -65,15 +65,6 @@ def evaluate(
             advance(1)
     result = summary(confusion.matrix, pairs.classes)
     return {"data": pairs.name, "images": len(pairs), "fingerprint": pairs.fingerprint(), **result}
-
-
-def predict_ids(model: nn.Module, images: Tensor, precision: str = "fp32") -> Tensor:
-    """Class ids (N, H, W) uint8 of uint8 images (N, C, H, W), on the images' device."""
-    config: Any = model.config
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    with torch.inference_mode(), torch.autocast(images.device.type, dtype=dtype, enabled=precision != "fp32"):
-        logits = model(normalise(images, config["mean"], config["std"]))
-    return logits.argmax(1).to(torch.uint8)
 
 
 def result_table(result: dict[str, Any]) -> Any:

@@ -28,10 +28,11 @@ from pixalign.data import Pairs, label_counts, open_data
 from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
 from pixalign.data.transforms import normalise, training_transform
 from pixalign.errors import InputError
-from pixalign.evaluation import evaluate, predict_ids
+from pixalign.evaluation import evaluate
 from pixalign.losses import total_loss
 from pixalign.losses.weights import class_weights
 from pixalign.models import create_model
+from pixalign.predict import Predictor
 from pixalign.training.config import OptimConfig, TrainConfig, write_config
 from pixalign.training.pictures import prediction_sheet
 from pixalign.training.progress import TrainingProgress
@@ -103,6 +104,7 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
         f"parameters, {len(training.classes)} classes; {len(training)} images of {training.name}, "
         f"{config.epochs} epochs of {batches.per_epoch} batches; run folder {out}",
         highlight=False,
+        soft_wrap=True,
     )
 
     def save_progress() -> None:
@@ -173,7 +175,7 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
             if stop and updated:
                 numbers |= {"step": step, "seconds": numbers["seconds"] + time.perf_counter() - started}
                 save_progress()
-                console.print(f"stopped at step {step} of {total_steps}, saved: go on with --resume")
+                console.print(f"stopped at step {step} of {total_steps}, saved: go on with --resume", highlight=False)
                 raise KeyboardInterrupt
     return out
 
@@ -217,7 +219,7 @@ def _open(config: TrainConfig, split: str, console: Console) -> Pairs:
     keep = config.data.cache == "yes" or (config.data.cache == "auto" and pairs.decoded_bytes() <= _CACHE_LIMIT)
     if not keep:
         return pairs
-    with Progress(console=console, transient=True) as bar:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"reading {pairs.name}", total=len(pairs))
         return pairs.cache(lambda count: bar.advance(task, count))
 
@@ -256,12 +258,11 @@ def _brief(result: dict[str, Any]) -> dict[str, Any]:
 
 def _draw(model: nn.Module, pairs: Pairs, path: Path, count: int = 4) -> None:
     """Draw predictions for ``count`` pairs spread over the split."""
-    device = next(model.parameters()).device
+    predictor = Predictor(model, device=str(next(model.parameters()).device))
     samples = []
     for index in sorted({round(i * (len(pairs) - 1) / (count - 1)) for i in range(count)}):
         image, label = pairs[index]
-        ids = predict_ids(model, torch.from_numpy(image).permute(2, 0, 1)[None].to(device))
-        samples.append((image, label, ids[0].cpu().numpy()))
+        samples.append((image, label, predictor(image).ids))
     prediction_sheet(samples, pairs.colours, path)
 
 
