@@ -42,7 +42,7 @@ def stepper(config: TrainConfig) -> Callable[[torch.Tensor, torch.Tensor], None]
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     model = model.to(memory_format=layout)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    loss_options = {key: value for key, value in asdict(config.loss).items() if key != "class_weights"}
+    loss_options = {key: value for key, value in asdict(config.loss).items() if key not in ("class_weights", "adjust")}
 
     def step(images: torch.Tensor, masks: torch.Tensor) -> None:
         images = normalise(images, model.config["mean"], model.config["std"]).contiguous(memory_format=layout)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pixalign.errors import InputError
-from pixalign.losses import class_weights
+from pixalign.losses.weights import adjust_logits, class_weights
 
 # Two images of 100 labelled pixels: 90 road + 10 car, and 100 road; no tree.
 PIXELS = np.array([190, 10, 0])
@@ -51,3 +51,21 @@ def test_an_unknown_scheme_is_refused_with_the_known_ones():
 def test_counts_that_cannot_come_from_one_split_are_refused(pixels, image_pixels):
     with pytest.raises(InputError, match="expected"):
         class_weights("median", pixels, image_pixels)
+
+
+def test_adjusting_by_the_whole_weights_undoes_them_in_the_probabilities():
+    from pixalign import create_model
+
+    torch.manual_seed(0)
+    model = create_model("sfnet", encoder="test_resnet", num_classes=3, channels=16).eval()
+    image = torch.randn(1, 3, 32, 48)
+    weight = torch.tensor([1.0, 4.0, 10.0])
+    with torch.no_grad():
+        before = model(image)
+        after = adjust_logits(model, weight, 1.0)(image)
+        half = adjust_logits(model, weight, 0.5)(image)
+        again = model(image)
+    expected = before.softmax(1) / weight.view(1, -1, 1, 1)
+    torch.testing.assert_close(after.softmax(1), expected / expected.sum(1, keepdim=True))
+    torch.testing.assert_close(half, (before + after) / 2)
+    assert torch.equal(before, again)  # the model itself is left alone

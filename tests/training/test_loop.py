@@ -13,7 +13,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import pixalign
+from pixalign.data import label_counts, open_data
 from pixalign.errors import InputError
+from pixalign.losses.weights import class_weights
 from pixalign.training.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
 from pixalign.training.loop import learning_rate, train
 
@@ -67,8 +69,6 @@ def test_a_network_learns_what_can_be_learnt(folder_data, tmp_path):
 
 
 def test_the_reported_miou_is_that_of_the_saved_model(folder_data, tmp_path):
-    from pixalign.data import open_data
-
     out = train(configuration(folder_data, tmp_path / "run"))
     measured = pixalign.evaluate(pixalign.load(out / "last"), open_data("folder", folder_data, "val"))
     assert measured["miou"] == metrics(out)[-1]["val"]["val"]["miou"]
@@ -78,7 +78,7 @@ def test_the_reported_miou_is_that_of_the_saved_model(folder_data, tmp_path):
     "changes",
     [
         {"accumulate": 2, "optim": OptimConfig("sgd", lr=0.01, schedule="cosine", clip=1.0, encoder_lr=0.1)},
-        {"precision": "bf16", "loss": LossConfig("ohem", "enet", dice=0.5, min_kept=100)},
+        {"precision": "bf16", "loss": LossConfig("ohem", "enet", adjust=0.5, dice=0.5, min_kept=100)},
         {"loss": LossConfig(class_weights="median", lovasz=0.5), "ema": 0.0, "channels_last": False},
         {"data": "two workers, not cached"},
     ],
@@ -90,6 +90,20 @@ def test_the_options_of_a_run_work_together(folder_data, tmp_path, changes):
         changes = {"data": replace(config.data, workers=2, cache="no")}
     out = train(replace(config, epochs=1, **changes))
     assert np.isfinite(metrics(out)[0]["loss"])
+
+
+def test_saved_weights_are_adjusted_once_and_training_goes_on_with_its_own(folder_data, tmp_path):
+    runs = {}
+    for adjust in (0.0, 1.0):
+        loss = LossConfig(class_weights="enet", adjust=adjust)
+        runs[adjust] = load_file(
+            train(configuration(folder_data, tmp_path / f"{adjust}", loss=loss)) / "last/model.safetensors"
+        )
+    different = [key for key in runs[0.0] if not torch.equal(runs[0.0][key], runs[1.0][key])]
+    assert different == ["classify.bias"]
+    difference = runs[0.0]["classify.bias"] - runs[1.0]["classify.bias"]
+    pixels, image_pixels = label_counts(open_data("folder", folder_data, "train"))
+    torch.testing.assert_close(difference, class_weights("enet", pixels, image_pixels).log())
 
 
 def test_an_interrupted_run_resumes_to_the_same_weights(folder_data, tmp_path):

@@ -1,13 +1,33 @@
-"""Class weights from the pixel counts of a training split."""
+"""Class weights from the pixel counts of a training split, and taking them back from a trained network."""
+
+import copy
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
+from torch import Tensor, nn
 
 from pixalign.errors import InputError
 
 SCHEMES = ("none", "median", "enet")
+
+
+def adjust_logits(model: nn.Module, weight: Tensor, share: float) -> nn.Module:
+    """Return a copy of ``model`` whose logits are lower by ``share * log(weight)``: logit adjustment after training.
+
+    A network trained by weighted cross-entropy estimates probabilities multiplied by the weights (and normalised), so
+    it sees rare classes too often. Subtracting the weights' logarithm takes that back (Menon et al., "Long-tail
+    learning via logit adjustment", ICLR 2021, arXiv 2007.07314, section 4); taking back a part of it is our choice.
+
+    Args:
+        model: a network whose last layer is ``model.classify``, a convolution with bias.
+        weight: (K,) class weights, above 0.
+        share: 0 (nothing) to 1 (all of it).
+    """
+    adjusted = copy.deepcopy(model)
+    with torch.no_grad():
+        adjusted.classify.bias -= share * weight.log()  # type: ignore[union-attr, operator]
+    return adjusted
 
 
 def class_weights(scheme: str, pixels: ArrayLike, image_pixels: ArrayLike) -> Tensor:

@@ -64,6 +64,8 @@ class LossConfig:
     Args:
         name: cross_entropy, or ohem (its hardest pixels).
         class_weights: none, median (median frequency) or enet (1 / ln(1.02 + share)).
+        adjust: share (0 to 1) of the class weights that is taken back after training, from the logits of the models
+            that are evaluated and saved: weights teach rare classes early, but then see them everywhere.
         auxiliary: weight of each auxiliary head's loss.
         dice: weight of the Dice loss, added.
         lovasz: weight of the Lovasz-softmax loss, added.
@@ -73,6 +75,7 @@ class LossConfig:
 
     name: Literal["cross_entropy", "ohem"] = "cross_entropy"
     class_weights: Literal["none", "median", "enet"] = "none"
+    adjust: float = 0.0
     auxiliary: float = 0.4
     dice: float = 0.0
     lovasz: float = 0.0
@@ -161,6 +164,7 @@ class TrainConfig:
             ("data.flip", 0 <= self.data.flip <= 1, "from 0 to 1"),
             ("data.colour", 0 <= self.data.colour <= 1, "from 0 to 1"),
             ("data.blur", 0 <= self.data.blur <= 1, "from 0 to 1"),
+            ("loss.adjust", 0 <= self.loss.adjust <= 1, "from 0 to 1"),
             ("optim.lr", self.optim.lr > 0, "above 0"),
             ("optim.encoder_lr", self.optim.encoder_lr >= 0, "0 or more"),
             ("optim.warmup", 0 <= self.optim.warmup < 1, "from 0 to below 1"),

@@ -30,7 +30,7 @@ from pixalign.data.transforms import normalise, training_transform
 from pixalign.errors import InputError
 from pixalign.evaluation import evaluate
 from pixalign.losses import total_loss
-from pixalign.losses.weights import class_weights
+from pixalign.losses.weights import adjust_logits, class_weights
 from pixalign.models import create_model
 from pixalign.predict import Predictor
 from pixalign.training.config import OptimConfig, TrainConfig, write_config
@@ -78,7 +78,7 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
     averaged = ema.module if ema else model
     optimizer = _optimizer(model, config)
     weight = _class_weights(training, config, accelerator.device)
-    loss_options = {key: value for key, value in asdict(config.loss).items() if key != "class_weights"}
+    loss_options = {key: value for key, value in asdict(config.loss).items() if key not in ("class_weights", "adjust")}
 
     # Steps are batches; an update of the weights is made every `accumulate` of them.
     batches = EpochBatches(
@@ -156,16 +156,19 @@ def train(config: TrainConfig, resume: bool = False) -> Path:
                     "seconds": numbers["seconds"],
                 }  # fmt: skip
                 if is_main:
+                    shown = averaged.eval()
+                    if weight is not None and config.loss.adjust:
+                        shown = adjust_logits(shown, weight, config.loss.adjust)
                     if finished or epoch % config.evaluate_every == 0:
-                        results = [evaluate(averaged.eval(), pairs, precision=config.precision) for pairs in validation]
+                        results = [evaluate(shown, pairs, precision=config.precision) for pairs in validation]
                         line["val"] = {r["data"].rsplit("/", 1)[-1]: _brief(r) for r in results}
                         metrics = [{"epoch": epoch, **_brief(r)} for r in results]
-                        save(averaged, out / "last", metrics=metrics)
+                        save(shown, out / "last", metrics=metrics)
                         if (results[0]["miou"] or 0.0) > numbers["best"]:
                             numbers["best"] = results[0]["miou"] or 0.0
-                            save(averaged, out / "best", metrics=metrics)
+                            save(shown, out / "best", metrics=metrics)
                     if config.pictures_every and (finished or epoch % config.pictures_every == 0):
-                        _draw(averaged.eval(), validation[0], out / "pictures" / f"epoch_{epoch:04d}.jpg")
+                        _draw(shown, validation[0], out / "pictures" / f"epoch_{epoch:04d}.jpg")
                     with (out / "metrics.jsonl").open("a") as file:
                         file.write(json.dumps(line) + "\n")
                 save_progress()

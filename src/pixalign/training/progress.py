@@ -16,7 +16,7 @@ class TrainingProgress:
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[rate]:.1f} images/s{task.fields[miou]}"),
+            TextColumn("{task.fields[speed]}{task.fields[miou]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=False),
@@ -24,10 +24,8 @@ class TrainingProgress:
             disable=not (console.is_terminal and show),
         )
         epochs = f"{done // per_epoch}/{total // per_epoch}"
-        self.task = self.bar.add_task(
-            "", total=total, completed=done, epoch=epochs, loss=float("nan"), rate=0.0, miou=""
-        )
-        self.total, self.loss, self.rate, self.last = total, float("nan"), 0.0, time.perf_counter()
+        self.task = self.bar.add_task("", total=total, completed=done, epoch=epochs, speed="starting", miou="")
+        self.total, self.loss, self.rate, self.last = total, 0.0, 0.0, time.perf_counter()
 
     def __enter__(self) -> "TrainingProgress":
         self.bar.start()
@@ -41,10 +39,13 @@ class TrainingProgress:
         """Show step ``done``; loss and rate are smoothed over about twenty steps."""
         now = time.perf_counter()
         rate, self.last = images / max(now - self.last, 1e-9), now
-        self.loss = loss if self.loss != self.loss else 0.95 * self.loss + 0.05 * loss
-        self.rate = (self.rate and 0.95 * self.rate + 0.05 * rate) or rate
+        first = not self.rate
+        self.loss = loss if first else 0.95 * self.loss + 0.05 * loss
+        self.rate = rate if first else 0.95 * self.rate + 0.05 * rate
         epochs = f"{-(-done // self.per_epoch)}/{self.total // self.per_epoch}"
-        self.bar.update(self.task, completed=done, epoch=epochs, loss=self.loss, rate=self.rate)
+        self.bar.update(
+            self.task, completed=done, epoch=epochs, speed=f"loss {self.loss:.3f}  {self.rate:.1f} images/s"
+        )
 
     def epoch(self, line: dict[str, Any]) -> None:
         """Show a line of metrics.jsonl."""
