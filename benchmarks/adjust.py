@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pixalign.cli import train as command
-from pixalign.data import label_counts, open_data
+from pixalign.data import class_pixels, label_counts, open_data
 from pixalign.losses.weights import adjust_logits, class_weights
 from pixalign.metrics.confusion import Confusion, summary
 from pixalign.predict import predict_logits
@@ -35,7 +35,7 @@ def main() -> None:
     config = command.read_config(reader.parse_args(["--config", str(args.run / "config.yaml")]))
     name, root = config.data.name, args.data.root
     scheme = config.loss.class_weights
-    weight = class_weights(scheme, *label_counts(open_data(name, root, config.data.train).cache()))
+    weight = class_weights(scheme, *label_counts(class_pixels(open_data(name, root, config.data.train))))
     model = load(args.run / "last")
     scores = {}
     for split in args.splits:

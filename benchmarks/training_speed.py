@@ -18,7 +18,8 @@ from jsonargparse import ArgumentParser
 from pixalign.cli import train as command
 from pixalign.data import open_data
 from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
-from pixalign.data.transforms import normalise, training_transform
+from pixalign.data.samples import cached
+from pixalign.data.transforms import TrainingTransform, normalise
 from pixalign.losses import total_loss
 from pixalign.models import create_model
 from pixalign.training.config import ModelConfig, TrainConfig
@@ -28,9 +29,9 @@ PLAIN_FPN = ModelConfig("aligned_fpn", "resnet18", options={"aligner": "bilinear
 
 
 def batches(config: TrainConfig) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    pairs = open_data(config.data.name, config.data.root, config.data.train).cache()
+    pairs = cached(open_data(config.data.name, config.data.root, config.data.train))
     data = config.data
-    transform = training_transform(data.crop, data.scale, data.flip, data.colour, data.blur)
+    transform = TrainingTransform(data.crop, data.scale, data.flip, data.colour, data.dusk, data.blur)
     order = EpochBatches(len(pairs), config.batch_size, config.seed, 1000)
     return iter(training_loader(AugmentedPairs(pairs, transform, config.seed), order, data.workers))
 

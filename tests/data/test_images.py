@@ -1,6 +1,8 @@
 """Images of every mode come out as upright 8-bit arrays; what cannot be read is one clear line."""
 
+import os
 import struct
+import sys
 import threading
 import zlib
 from pathlib import Path
@@ -10,7 +12,10 @@ import pytest
 from PIL import Image
 
 from pixalign import InputError
-from pixalign.data.images import find_images, read_image, to_pixels, write_image
+from pixalign.data import images as module
+from pixalign.data.images import find_images, image_size, read_image, to_pixels, walk, write_image
+
+pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (40, 60), dtype=np.uint8)
@@ -118,9 +123,76 @@ def test_floating_point_images_are_refused(tmp_path):
         read_image(tmp_path / "a.tiff")
 
 
-def test_other_numbers_of_channels_are_refused():
-    with pytest.raises(InputError, match="images of 4 channels"):
+def test_other_numbers_of_channels_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"images of 4 channels, and this one has 3 \(mode RGB\)"):
         to_pixels(Image.fromarray(RGB), channels=4)
+    Image.fromarray(RGB).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a.png: the model takes images of 5 channels"):
+        read_image(tmp_path / "a.png", channels=5)
+
+
+def test_rgba_gives_four_channels_as_they_are(tmp_path):
+    pixels = np.dstack([RGB, GREY])
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert (read_image(tmp_path / "a.png", channels=4) == pixels).all()
+
+
+def write_bands(path, bands):
+    rasterio = pytest.importorskip("rasterio")
+    count, height, width = bands.shape
+    options = {"driver": "GTiff", "height": height, "width": width, "count": count, "dtype": bands.dtype}
+    with rasterio.open(path, "w", **options) as file:
+        file.write(bands)
+    return path
+
+
+@pytest.mark.parametrize("channels", [2, 4, 6])
+def test_tiff_files_of_several_bands_come_back(tmp_path, channels):
+    bands = RNG.integers(0, 256, (channels, 40, 60), dtype=np.uint8)
+    path = write_bands(tmp_path / "a.tif", bands)
+    pixels = read_image(path, channels=channels)
+    assert pixels.flags.c_contiguous
+    assert (pixels == bands.transpose(1, 2, 0)).all()
+    assert image_size(path, channels) == (40, 60)
+
+
+def test_of_16_bit_bands_the_upper_8_bits_are_kept(tmp_path):
+    bands = RNG.integers(0, 65536, (5, 40, 60), dtype=np.uint16)
+    pixels = read_image(write_bands(tmp_path / "a.tiff", bands), channels=5)
+    assert pixels.dtype == np.uint8
+    assert (pixels == bands.transpose(1, 2, 0) // 256).all()
+
+
+def test_bands_that_cannot_be_used_are_one_line(tmp_path):
+    (tmp_path / "text.tif").write_text("hello")
+    bands = np.zeros((4, 40, 60))
+    for path, message in (
+        (write_bands(tmp_path / "a.tif", bands.astype(np.uint8)), "has 4 bands, and data.channels is 5"),
+        (write_bands(tmp_path / "b.tif", np.zeros((5, 40, 60), np.float32)), "holds float32, whose white is not known"),
+        (tmp_path / "text.tif", "cannot be read as TIFF"),
+        (tmp_path / "missing.tif", "no such file"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            read_image(path, channels=5)
+        assert str(caught.value).startswith(f"{path}: ")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="60 x 40 pixels are more than 100"):
+        read_image(tmp_path / "a.tif", max_pixels=100, channels=4)
+
+
+def test_a_truncated_file_of_bands_is_named(tmp_path):
+    path = write_bands(tmp_path / "a.tif", RNG.integers(0, 256, (4, 200, 300), dtype=np.uint8))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=r"a.tif: cannot be read as TIFF"):
+        read_image(path, channels=4)
+
+
+def test_without_rasterio_the_extra_is_named(tmp_path, monkeypatch):
+    (tmp_path / "a.tif").touch()
+    module._rasterio.cache_clear()
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    with pytest.raises(InputError, match=r"a.tif: .*pip install 'pixalign\[geo\]'"):
+        read_image(tmp_path / "a.tif", channels=4)
 
 
 def test_a_huge_image_is_refused_from_its_header(tmp_path):
@@ -228,3 +300,22 @@ def test_nothing_found_is_an_error_that_names_the_input(tree):
     (tree / "bare").mkdir()
     with pytest.raises(InputError, match="bare: no image in it"):
         find_images([tree / "bare"])
+
+
+def test_links_in_a_circle_end(tree):
+    (tree / "sub" / "up").symlink_to(tree)
+    (tree / "again").symlink_to(tree / "sub")
+    assert [p.name for p in walk(tree)] == ["a.PNG", "c.webp", "f.tif", "b.jpg", "notes.txt"]
+
+
+def test_a_folder_that_may_not_be_read_is_named(tree, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match=r"sub/deep: may not be read \(Permission denied\)"):
+        walk(tree)

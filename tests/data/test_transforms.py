@@ -3,13 +3,23 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torchvision import tv_tensors
 
-from pixalign.data import Pairs
 from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
-from pixalign.data.transforms import RandomLight, normalise, training_transform
+from pixalign.data.samples import Samples
+from pixalign.data.transforms import (
+    RandomDusk,
+    RandomLight,
+    RandomScaledCrop,
+    TrainingTransform,
+    UsersTransform,
+    normalise,
+)
+from pixalign.errors import InputError
 
-GEOMETRY = {"crop": (40, 56), "scale": (0.5, 2.0), "flip": 0.5, "colour": 0.0, "blur": 0.0}
+GEOMETRY = {"crop": (40, 56), "scale": (0.5, 2.0), "flip": 0.5, "colour": 0.0, "dusk": 0.0, "blur": 0.0}
 
 
 def blocks(height=64, width=80):
@@ -25,14 +35,11 @@ def blocks(height=64, width=80):
 
 
 def pairs(count=6):
-    image, mask = blocks()
-    return Pairs(
-        "blocks/train", [None] * count, [None] * count, list("abcd"), [[0, 0, 0]] * 4, cached=[(image, mask)] * count
-    )
+    return Samples([blocks()] * count, list("abcd"), name="blocks/train")
 
 
 def augmented(index=0, epoch=0, seed=0, **changes):
-    return AugmentedPairs(pairs(), training_transform(**{**GEOMETRY, **changes}), seed)[(epoch, index)]
+    return AugmentedPairs(pairs(), TrainingTransform(**{**GEOMETRY, **changes}), seed)[(epoch, index)]
 
 
 @pytest.mark.parametrize("index", range(6))
@@ -50,6 +57,100 @@ def test_padding_is_unlabelled():
     image, mask = augmented(crop=(200, 240), scale=(1.0, 1.0))
     assert (mask == 255).float().mean() == pytest.approx(1 - 64 * 80 / (200 * 240))
     assert (image[:, mask == 255] == 124).all()
+
+
+@given(
+    size=st.tuples(st.integers(8, 90), st.integers(8, 90)),
+    crop=st.tuples(st.integers(32, 64), st.integers(32, 64)),
+    scale=st.floats(0.3, 3.0),
+    focus=st.none() | st.tuples(st.floats(0, 1), st.floats(0, 1)),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_crop_has_its_size_and_its_pixels_stay_with_their_labels(size, crop, scale, focus):
+    torch.manual_seed(0)
+    mask = torch.from_numpy(np.add.outer(np.arange(size[0]), np.arange(size[1])).astype(np.uint8))
+    place = None if focus is None else (int(focus[0] * (size[0] - 1)), int(focus[1] * (size[1] - 1)))
+    shown, labels = RandomScaledCrop(crop, scale, scale)(mask.repeat(3, 1, 1), mask, place)
+    assert shown.shape == (3, *crop)
+    assert labels.shape == crop
+    labelled = labels != 255
+    assert labelled.any()
+    # Both show row + column of the source: what differs is nearest against linear, half a pixel on each axis.
+    apart = (shown[0].float() - labels.float()).abs()[labelled]
+    assert apart.max() <= 1.5 + 1 / scale
+
+
+@pytest.mark.parametrize("focus", [(20, 30), (0, 0), (99, 129), (50, 128)])
+def test_a_focused_crop_holds_its_pixel_and_is_centred_where_the_image_allows(focus):
+    image = torch.zeros(3, 100, 130, dtype=torch.uint8)
+    mask = torch.zeros(100, 130, dtype=torch.uint8)
+    mask[focus] = 1
+    _, labels = RandomScaledCrop((40, 40), 1.0, 1.0)(image, mask, focus)
+    row, column = (labels == 1).nonzero()[0].tolist()
+    assert (labels == 1).sum() == 1
+    assert row == (20 if 20 <= focus[0] <= 80 else pytest.approx(focus[0] % 60, abs=40))
+    assert column == (20 if 20 <= focus[1] <= 110 else pytest.approx(focus[1] % 90, abs=40))
+
+
+def test_a_crop_at_scale_one_is_a_cut_out():
+    image, mask = (torch.from_numpy(x) for x in blocks())
+    shown, labels = RandomScaledCrop((32, 48), 1.0, 1.0)(image.permute(2, 0, 1), mask, (32, 40))
+    assert torch.equal(labels, mask[16:48, 16:64])
+    assert torch.equal(shown, image.permute(2, 0, 1)[:, 16:48, 16:64])
+
+
+def test_dusk_is_darker_and_of_probability_zero_nothing():
+    image = tv_tensors.Image(torch.randint(60, 200, (3, 40, 50), dtype=torch.uint8))
+    assert torch.equal(RandomDusk(0.0)(image), image)
+    dusks = torch.stack([RandomDusk(1.0)(image).float().mean() for _ in range(20)])
+    assert dusks.mean() < 0.7 * image.float().mean()
+    assert len(dusks.unique()) == 20
+
+
+def test_images_of_four_bands_are_augmented_too():
+    transform = TrainingTransform(**{**GEOMETRY, "colour": 1.0, "dusk": 1.0, "blur": 1.0}, channels=4)
+    image, mask = blocks()
+    shown, _ = transform(
+        torch.from_numpy(np.concatenate([image, mask[..., None]], -1)).permute(2, 0, 1), torch.from_numpy(mask)
+    )
+    assert shown.shape == (4, 40, 56)
+
+
+def test_half_of_the_crops_are_centred_on_classes_drawn_uniformly():
+    mask = np.zeros((2, 200, 200), np.uint8)
+    mask[1, 100:104, 100:104] = 2  # 16 pixels of 80,000
+    items = [(np.repeat(40 * m[..., None], 3, -1), m) for m in mask]
+    data = Samples(items, list("abc"))
+    presence = np.array([[True, False, False], [True, False, True]])
+    geometry = TrainingTransform(**{**GEOMETRY, "scale": (1.0, 1.0)})
+    seen = {}
+    for uniform in (0.0, 0.5):
+        samples = AugmentedPairs(data, geometry, 0, presence, uniform)
+        seen[uniform] = np.mean([(samples[(epoch, 0)][1] == 2).any().item() for epoch in range(200)])
+    assert seen[0.0] == 0.0  # index 0 is the image without the rare class
+    assert seen[0.5] == pytest.approx(0.25, abs=0.08)  # half of the crops, half of those for the rare class
+
+
+def test_another_set_is_mixed_in_at_its_ratio():
+    other = Samples([(np.full((64, 80, 3), 200, np.uint8), np.full((64, 80), 3, np.uint8))], list("abcd"))
+    samples = AugmentedPairs(pairs(), TrainingTransform(**GEOMETRY), 0, mix=other, mix_ratio=0.3)
+    share = np.mean([(samples[(epoch, 0)][0] > 160).any().item() for epoch in range(300)])
+    assert share == pytest.approx(0.3, abs=0.08)
+
+
+def test_a_UsersTransform_is_seeded_and_checked():
+    def noisy(image, mask):
+        return image[:32, :32] + np.random.randint(0, 50, (32, 32, 3), np.uint8), mask[:32, :32]  # noqa: NPY002
+
+    samples = AugmentedPairs(pairs(), UsersTransform(noisy), 0)
+    (first, mask), (again, _), (other, _) = samples[(0, 1)], samples[(0, 1)], samples[(1, 1)]
+    assert first.shape == (3, 32, 32)
+    assert mask.shape == (32, 32)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    wrong = AugmentedPairs(pairs(), UsersTransform(lambda image, mask: (image / 255, mask)), 0)
+    with pytest.raises(InputError, match=r"transform: gave image float64 \(64, 80, 3\) and mask uint8"):
+        _ = wrong[(0, 0)]
 
 
 def test_colour_and_blur_leave_the_label_alone():
@@ -80,7 +181,7 @@ def test_augmentation_leaves_the_global_random_state_alone():
 
 
 def test_the_number_of_workers_changes_no_batch():
-    data = AugmentedPairs(pairs(), training_transform(**GEOMETRY), 0)
+    data = AugmentedPairs(pairs(), TrainingTransform(**GEOMETRY), 0)
     loaded = [list(training_loader(data, EpochBatches(6, 2, 0, 2), workers)) for workers in (0, 2)]
     assert len(loaded[0]) == 6
     for (image0, mask0), (image2, mask2) in zip(*loaded):

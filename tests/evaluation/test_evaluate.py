@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from pixalign.data import Pairs
 from pixalign.errors import InputError
 from pixalign.evaluation import evaluate, write_result
 
@@ -27,30 +26,39 @@ class Oracle(nn.Module):
         return nn.functional.one_hot(ids, 3).permute(0, 3, 1, 2).float()
 
 
-def pairs():
-    rng = np.random.default_rng(0)
-    cached = []
-    for size in ((40, 52), (33, 64)):
-        label = rng.integers(0, 2, size).astype(np.uint8)
-        image = np.repeat(label[..., None], 3, -1)
-        image[0, :10] = 200
-        label[0, :10] = 1
-        label[1] = 255
-        cached.append((image, label))
-    files = [f"{i}.png" for i in range(2)]
-    from pathlib import Path
+class Made:
+    """Two pairs, held in memory."""
 
-    split = Pairs(
-        "made/val", [Path(f) for f in files], [Path(f) for f in files], list("abc"), [[0, 0, 0]] * 3, cached=cached
-    )
-    split.fingerprint = lambda: "0" * 16
-    return split
+    name, classes, colours = "made/val", list("abc"), [[0, 0, 0]] * 3
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.pairs = []
+        for size in ((40, 52), (33, 64)):
+            label = rng.integers(0, 2, size).astype(np.uint8)
+            image = np.repeat(label[..., None], 3, -1)
+            image[0, :10] = 200
+            label[0, :10] = 1
+            label[1] = 255
+            self.pairs.append((image, label))
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __getitem__(self, index):
+        return self.pairs[index]
+
+    def where(self, index):
+        return f"masks/{index}.png"
+
+    def fingerprint(self):
+        return "0" * 16
 
 
 def test_counts_are_exact_over_the_split_and_absent_classes_are_left_out():
-    split = pairs()
+    split = Made()
     result = evaluate(Oracle(), split)
-    labels = np.concatenate([label[label != 255] for _, label in split.cached])
+    labels = np.concatenate([label[label != 255] for _, label in split.pairs])
     zeros, ones = (labels == 0).sum(), (labels == 1).sum()
     expected = {"a": zeros / (zeros + 20), "b": (ones - 20) / ones, "c": None}
     assert result["iou"] == pytest.approx(expected)
@@ -60,7 +68,7 @@ def test_counts_are_exact_over_the_split_and_absent_classes_are_left_out():
 
 
 def test_the_counts_of_each_image_add_up_to_the_split(tmp_path):
-    result = evaluate(Oracle(), pairs(), per_image=tmp_path / "images.csv")
+    result = evaluate(Oracle(), Made(), per_image=tmp_path / "images.csv")
     with (tmp_path / "images.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 3
@@ -72,8 +80,18 @@ def test_the_counts_of_each_image_add_up_to_the_split(tmp_path):
         assert iou == (pytest.approx(inter / (pred + label - inter)) if label else None)
 
 
+def test_shares_of_two_processes_add_up_to_the_whole():
+    whole = evaluate(Oracle(), Made())
+    matrices = []
+    for rank in (0, 1):
+        evaluate(Oracle(), Made(), share=(rank, 2), add_up=lambda matrix: matrices.append(matrix) or matrix)
+    assert evaluate(Oracle(), Made(), share=(0, 2), add_up=lambda matrix: sum(matrices)) == whole
+    # A process without an image of its own still takes part.
+    assert evaluate(Oracle(), Made(), share=(2, 3), add_up=lambda matrix: matrix + sum(matrices)) == whole
+
+
 def test_results_are_written_as_json_and_csv(tmp_path):
-    result = evaluate(Oracle(), pairs())
+    result = evaluate(Oracle(), Made())
     write_result(result, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == result
     with (tmp_path / "out" / "classes.csv").open() as file:
@@ -83,8 +101,8 @@ def test_results_are_written_as_json_and_csv(tmp_path):
 
 
 def test_a_label_outside_the_classes_stops_the_evaluation_and_names_the_file(tmp_path):
-    split = pairs()
-    split.cached[1][1][5, 5] = 9
+    split = Made()
+    split.pairs[1][1][5, 5] = 9
     with pytest.raises(InputError, match=r"1.png.*9"):
         evaluate(Oracle(), split, per_image=tmp_path / "images.csv")
     assert not list(tmp_path.iterdir())

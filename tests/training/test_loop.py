@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import pixalign
-from pixalign.data import label_counts, open_data
+from pixalign.data import class_pixels, label_counts, open_data
 from pixalign.errors import InputError
 from pixalign.losses.weights import class_weights
 from pixalign.training.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
@@ -47,15 +47,24 @@ def test_a_run_leaves_models_metrics_pictures_and_its_configuration(folder_data,
     out = train(configuration(folder_data, tmp_path / "run"))
     lines = metrics(out)
     assert [line["epoch"] for line in lines] == [1, 2]
-    assert {"loss", "lr", "images_per_second", "seconds", "val"} <= set(lines[0])
+    assert {"epoch", "step", "loss", "lr", "val"} == set(lines[0])
     assert sorted(p.name for p in out.iterdir()) == [
         "best",
         "config.yaml",
+        "curves.png",
         "last",
+        "log.txt",
         "metrics.jsonl",
         "pictures",
+        "run.json",
         "state",
+        "times.jsonl",
     ]
+    assert Image.open(out / "curves.png").size[0] > 900
+    assert "epoch 2/2  loss" in (out / "log.txt").read_text()
+    run = json.loads((out / "run.json").read_text())
+    assert run["data"]["train"]["fingerprint"] == open_data("folder", folder_data, "train").fingerprint()
+    assert run["starts"][0]["versions"]["pixalign"] == pixalign.__version__
     assert Image.open(out / "pictures" / "epoch_0002.jpg").size[0] > 300
     model = pixalign.load(out / "best")
     assert model.config["classes"] == ["class_0", "class_1", "class_2"]
@@ -77,7 +86,7 @@ def test_the_reported_miou_is_that_of_the_saved_model(folder_data, tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"accumulate": 2, "optim": OptimConfig("sgd", lr=0.01, schedule="cosine", clip=1.0, encoder_lr=0.1)},
+        {"accumulate": 2, "optim": OptimConfig("sgd", lr=0.01, schedule="cosine", clip=1.0, lr_parts={"encoder": 0.1})},
         {"precision": "bf16", "loss": LossConfig("ohem", "enet", adjust=0.5, dice=0.5, min_kept=100)},
         {"loss": LossConfig(class_weights="median", lovasz=0.5), "ema": 0.0, "channels_last": False},
         {"data": "two workers, not cached"},
@@ -102,7 +111,7 @@ def test_saved_weights_are_adjusted_once_and_training_goes_on_with_its_own(folde
     different = [key for key in runs[0.0] if not torch.equal(runs[0.0][key], runs[1.0][key])]
     assert different == ["classify.bias"]
     difference = runs[0.0]["classify.bias"] - runs[1.0]["classify.bias"]
-    pixels, image_pixels = label_counts(open_data("folder", folder_data, "train"))
+    pixels, image_pixels = label_counts(class_pixels(open_data("folder", folder_data, "train")))
     torch.testing.assert_close(difference, class_weights("enet", pixels, image_pixels).log())
 
 
@@ -188,7 +197,7 @@ def test_a_full_disk_keeps_the_last_state_and_model(folder_data, tmp_path, monke
     monkeypatch.setattr(state, "save_file", full)
     with pytest.raises(InputError, match=r"training state cannot be written .*No space left"):
         train(config)
-    assert json.loads((tmp_path / "run" / "state" / "state.json").read_text())["step"] == 4
+    assert json.loads((tmp_path / "run" / "state" / "00000004" / "state.json").read_text())["step"] == 4
     monkeypatch.undo()
     train(config, resume=True)
     assert metrics(tmp_path / "run")[-1]["epoch"] == 4

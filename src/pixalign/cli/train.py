@@ -1,5 +1,6 @@
 """Train a network on CamVid or on any folder of images/ and masks/; every key of the configuration is an argument."""
 
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -18,8 +19,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     from pixalign.training import train
+    from pixalign.training.launch import start_missing_processes
 
-    train(read_config(args), resume=args.resume)
+    if not start_missing_processes(sys.argv[1:]):
+        train(read_config(args), resume=args.resume)
     return 0
 
 

@@ -1,5 +1,6 @@
 """Data sets as pairs of image and mask: `open_data` finds one by name."""
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -7,27 +8,52 @@ import numpy as np
 from pixalign.data.camvid import camvid
 from pixalign.data.folder import folder
 from pixalign.data.pairs import IGNORE, Pairs
+from pixalign.data.samples import Data
 from pixalign.errors import InputError
 
 DATASETS = {"camvid": camvid, "folder": folder}
 
-__all__ = ["DATASETS", "IGNORE", "Pairs", "label_counts", "open_data"]
+__all__ = ["DATASETS", "IGNORE", "Data", "Pairs", "class_pixels", "label_counts", "open_data"]
 
 
-def open_data(name: str, root: str | Path, split: str) -> Pairs:
-    """Return a split of the data set ``name`` (a key of `DATASETS`) at ``root``; InputError if it is not there."""
+def open_data(name: str, root: str | Path, split: str, mask_template: str = "", channels: int = 3) -> Pairs:
+    """Return a split of the data set ``name`` (a key of `DATASETS`) at ``root``.
+
+    Args:
+        name, root, split: which data.
+        mask_template: where the mask of an image is, for data sets that take it (see `pixalign.data.folder`).
+        channels: bands of the images, for data sets that take it.
+
+    Raises:
+        InputError: the data is not there, or an option is set that the data set does not take.
+    """
     if name not in DATASETS:
         raise InputError(f"data.name {name!r} is unknown: choose one of {', '.join(DATASETS)}")
     if not str(root):
         raise InputError("data.root is not set: give the folder of the data, as in --data.root DIR")
-    return DATASETS[name](root, split)
+    options = {
+        key: value
+        for key, value, default in (("mask_template", mask_template, ""), ("channels", channels, 3))
+        if value != default
+    }
+    for key, value in options.items():
+        if key not in inspect.signature(DATASETS[name]).parameters:
+            raise InputError(f"data.{key} is {value!r}, and the data set {name} takes none: leave it out")
+    return DATASETS[name](root, split, **options)
 
 
-def label_counts(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-    """Return int64 (K,) counts: pixels of each class, and labelled pixels of the images in which the class occurs."""
-    pixels, image_pixels = (np.zeros(len(pairs.classes), np.int64) for _ in range(2))
-    for index in range(len(pairs)):
-        counts = np.bincount(pairs[index][1].ravel(), minlength=256)[: len(pairs.classes)]
-        pixels += counts
-        image_pixels += (counts > 0) * counts.sum()
-    return pixels, image_pixels
+def class_pixels(data: Data, limit: int = 2000) -> np.ndarray:
+    """Return int64 (N, K): the pixels of each class in each pair.
+
+    Of more than ``limit`` pairs, so many are read, evenly spread; the rows of the others are 0 (our choice: weights and
+    class-uniform sampling do not gain from more, and every mask has to be decoded for it).
+    """
+    counts = np.zeros((len(data), len(data.classes)), np.int64)
+    for index in np.unique(np.linspace(0, len(data) - 1, min(limit, len(data))).round().astype(int)).tolist():
+        counts[index] = np.bincount(data[index][1].ravel(), minlength=256)[: len(data.classes)]
+    return counts
+
+
+def label_counts(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return int64 (K,) counts from (N, K): pixels of each class, and labelled pixels of the pairs that hold it."""
+    return pixels.sum(0), ((pixels > 0) * pixels.sum(1, keepdims=True)).sum(0)

@@ -9,6 +9,7 @@ validate on ``dusk`` to see how it generalises.
 
 from pathlib import Path
 
+from pixalign.data.masks import IGNORE, Labels
 from pixalign.data.pairs import Pairs, pair_up
 from pixalign.errors import InputError
 
@@ -48,4 +49,5 @@ def camvid(root: str | Path, split: str) -> Pairs:
     if not images:
         raise InputError(f"{image_folder}: no .png or .jpg image in it for the split {split!r}: is data.root right?")
     masks = pair_up(images, {path.stem: path for path in mask_folder.glob("*.png")}, lambda p: p.stem, mask_folder)
-    return Pairs(f"camvid/{split}", images, masks, CLASSES, COLOURS, void=(VOID,))
+    ids = {**{i: i for i in range(len(CLASSES))}, VOID: IGNORE, IGNORE: IGNORE}
+    return Pairs(f"camvid/{split}", images, masks, Labels(CLASSES, COLOURS, ids))

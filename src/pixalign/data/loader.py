@@ -10,32 +10,61 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torchvision import tv_tensors
-
-from pixalign.data.pairs import Pairs
 
 
 class AugmentedPairs(Dataset):
-    """Pairs under a random transform; the key (epoch, index) decides the augmentation.
+    """Pairs under a random transform; the key (epoch, index) decides what is drawn.
 
-    ``transform`` takes tv_tensors (Image (C, H, W) uint8, Mask (H, W) uint8) and returns tensors of the same kinds.
+    Args:
+        pairs: the training split.
+        transform: callable (image (C, H, W) uint8, mask (H, W) uint8, focus) -> the same kinds.
+        seed: of the run.
+        presence: (N, K) bool, which classes image i holds, for class-uniform sampling; None where there is none.
+        uniform: probability that a sample is drawn for a class: a class uniformly, an image that holds it, and a crop
+            centred on one of its pixels (class-uniform sampling: Zhu et al., CVPR 2019, arXiv 1812.01593, section 3.2;
+            BiAlignNet's recipe has it for half of the crops. A pixel in place of the centroid of a tile is our choice).
+        mix: other pairs of the same classes.
+        mix_ratio: probability that a sample comes from ``mix``.
     """
 
-    def __init__(self, pairs: Pairs, transform: Callable[[Any, Any], tuple[Any, Any]], seed: int) -> None:
+    def __init__(
+        self,
+        pairs: Any,
+        transform: Callable[..., tuple[Tensor, Tensor]],
+        seed: int,
+        presence: np.ndarray | None = None,
+        uniform: float = 0.0,
+        mix: Any = None,
+        mix_ratio: float = 0.0,
+    ) -> None:
         self.pairs, self.transform, self.seed = pairs, transform, seed
+        self.uniform, self.mix, self.mix_ratio = uniform, mix, mix_ratio
+        self.holders = [] if presence is None else [h for h in map(np.flatnonzero, presence.T) if len(h)]
+        self.holder_classes = [] if presence is None else np.flatnonzero(presence.any(0)).tolist()
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor]:
         epoch, index = key
-        image, mask = self.pairs[index]
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(_hash(self.seed, epoch, index))
-            image, mask = self.transform(
-                tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1)), tv_tensors.Mask(torch.from_numpy(mask))
-            )
-        return image.as_subclass(Tensor), mask.as_subclass(Tensor)
+            image, mask, focus = self._draw(index)
+            return self.transform(torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask), focus)
+
+    def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray, tuple[int, int] | None]:
+        """Choose the pair, and the pixel that its crop is centred on, if any."""
+        if self.mix is not None and torch.rand(()).item() < self.mix_ratio:
+            return *self.mix[int(torch.randint(len(self.mix), ()))], None
+        if not self.holders or torch.rand(()).item() >= self.uniform:
+            return *self.pairs[index], None
+        drawn = int(torch.randint(len(self.holders), ()))
+        holders = self.holders[drawn]
+        image, mask = self.pairs[int(holders[int(torch.randint(len(holders), ()))])]
+        places = np.flatnonzero(mask == self.holder_classes[drawn])
+        row, column = divmod(int(places[int(torch.randint(len(places), ()))]), mask.shape[1])
+        return image, mask, (row, column)
 
 
 class EpochBatches(Sampler):

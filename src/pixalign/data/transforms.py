@@ -3,40 +3,80 @@
 Randomness is torch's global generator: the loader seeds it from (seed, epoch, index) before each sample.
 """
 
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional as F
+from torchvision.transforms.v2 import functional as TF
 
-from pixalign.data.pairs import IGNORE
+from pixalign.data.samples import IGNORE
+from pixalign.errors import InputError
+
+_GREY = 124
 
 
-class RandomScale(v2.Transform):
-    """Resize image (bilinear, antialiased) and mask (nearest) by a factor drawn log-uniformly from low to high."""
+class RandomScaledCrop:
+    """Cut a window out of an image and its mask and resize it to the crop: a random scale and a random crop in one.
 
-    def __init__(self, low: float, high: float) -> None:
-        super().__init__()
-        self.low, self.high = low, high
+    The image's scale is drawn log-uniformly from low to high; the window has the crop's size divided by it, so only
+    pixels that are seen are resized (image: bilinear with antialiasing, mask: nearest). What the window has beyond the
+    image is grey, with label 255.
 
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        height, width = flat_inputs[0].shape[-2:]
+    Args:
+        crop: (height, width) of the result, pixels.
+        low, high: bounds of the scale.
+    """
+
+    def __init__(self, crop: tuple[int, int], low: float, high: float) -> None:
+        self.crop, self.low, self.high = crop, low, high
+
+    def __call__(self, image: Tensor, mask: Tensor, focus: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
+        """Return image (C, h, w) and mask (h, w) of the crop's size.
+
+        Args:
+            image: (C, H, W) uint8.
+            mask: (H, W) uint8.
+            focus: (row, column) that the window is centred on as far as the image reaches; None draws its place
+                uniformly.
+        """
+        size, where = mask.shape, []
         factor = self.low * (self.high / self.low) ** torch.rand(()).item()
-        return {"size": [max(1, round(height * factor)), max(1, round(width * factor))]}
-
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        mode = (
-            v2.InterpolationMode.NEAREST_EXACT if isinstance(inpt, tv_tensors.Mask) else v2.InterpolationMode.BILINEAR
-        )
-        return self._call_kernel(F.resize, inpt, size=params["size"], interpolation=mode, antialias=True)
+        window = [max(1, round(side / factor)) for side in self.crop]
+        for axis in (0, 1):
+            spare = size[axis] - window[axis]
+            place = round(torch.rand(()).item() * spare)  # where the image is the smaller one, its place in the window
+            if focus is not None and spare > 0:
+                place = min(max(focus[axis] - window[axis] // 2, 0), spare)
+            where.append(place)
+        # The window's part inside the image, and how large it becomes.
+        inside = [(max(0, a), min(a + n, side)) for a, n, side in zip(where, window, size)]
+        (y0, y1), (x0, x1) = inside
+        start = [round((a0 - a) * c / n) for (a0, _), a, n, c in zip(inside, where, window, self.crop)]
+        stop = [round((a1 - a) * c / n) for (_, a1), a, n, c in zip(inside, where, window, self.crop)]
+        shape = [max(1, b - a) for a, b in zip(start, stop)]
+        part = image[:, y0:y1, x0:x1]
+        if min(*part.shape[1:], *shape) < 8:  # torch's resize of bytes fails on a few pixels
+            part = part.float()
+        small = TF.resize(part, shape, v2.InterpolationMode.BILINEAR, antialias=True).to(image.dtype)
+        labels = TF.resize(mask[None, y0:y1, x0:x1], shape, v2.InterpolationMode.NEAREST_EXACT)[0]
+        if shape == list(self.crop):
+            return small, labels
+        out = image.new_full((image.shape[0], *self.crop), _GREY)
+        out_labels = mask.new_full(self.crop, IGNORE)
+        (y0, x0), (height, width) = (min(a, c - n) for a, c, n in zip(start, self.crop, shape)), shape
+        out[:, y0 : y0 + height, x0 : x0 + width] = small
+        out_labels[y0 : y0 + height, x0 : x0 + width] = labels
+        return out, out_labels
 
 
 class RandomLight(v2.Transform):
-    """Another light: a gamma and a gain per colour channel, as between noon, shade, street lamps and dusk (our choice).
+    """Another light: a gamma and a gain per channel, as between noon, shade, street lamps and dusk (our choice).
 
     Args:
         strength: 0 to 1; the logarithms of gamma and gains are normal, with deviations of 0.5 and 0.2 times it.
@@ -54,42 +94,112 @@ class RandomLight(v2.Transform):
         return {"table": (255 * gain * levels**gamma).round().clamp(0, 255).to(torch.uint8)}  # (C, 256)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        if isinstance(inpt, tv_tensors.Mask):
+        return tv_tensors.wrap(_look_up(inpt, params["table"]), like=inpt)
+
+
+class RandomDusk(v2.Transform):
+    """Low light (our choice): a dark gamma and gain, clouds of light and shade, sensor noise.
+
+    gamma is uniform from 1 to 2.6 and the gain from 0.45 to 1 (times up to 8 % per channel); the light field is the
+    exponential of smooth noise of two sizes, with a deviation up to 0.4; the noise is normal with a deviation up to 5
+    of 255. A saturated sky gets the texture of clouds and a street the darkness of dusk, where none is in the data.
+
+    Args:
+        probability: of changing an image at all, 0 to 1.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        if torch.rand(()).item() >= self.probability:
+            return {"table": None}
+        channels, height, width = flat_inputs[0].shape[-3:]
+        gamma, gain, shade, noise = torch.rand(4).tolist()
+        tint = 1 + 0.08 * (2 * torch.rand(channels, 1) - 1)
+        table = 255 * (0.45 + 0.55 * gain) * tint * (torch.arange(256) / 255) ** (1 + 1.6 * gamma)
+        field = torch.zeros(1, 1, height, width)
+        for cells, share in ((3, 0.7), (11, 0.5)):
+            rough = torch.randn(1, 1, cells, cells + 1)
+            field += share * F.interpolate(rough, size=(height, width), mode="bicubic", align_corners=False)
+        return {"table": table, "field": torch.exp(0.4 * shade * field[0]), "noise": 5 * noise}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if params["table"] is None:
             return inpt
-        pixels, table = inpt.as_subclass(Tensor).numpy(), params["table"].numpy()
-        looked_up = np.stack([np.take(row, channel) for row, channel in zip(table, pixels)])  # 8 times torch's indexing
-        return tv_tensors.wrap(torch.from_numpy(looked_up), like=inpt)
+        light = _look_up(inpt, params["table"]).mul_(params["field"])
+        light += params["noise"] * torch.randn(light.shape)
+        return tv_tensors.wrap(light.round_().clamp_(0, 255).to(torch.uint8), like=inpt)
 
 
-def training_transform(
-    crop: tuple[int, int], scale: tuple[float, float], flip: float, colour: float, blur: float
-) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """Build the training augmentation: scale, crop, flip, colour, blur, in this order.
+class TrainingTransform:
+    """The training augmentation: scale and crop, flip, colour, dusk, blur, in this order.
 
     Args:
         crop: (height, width) of the result in pixels; a smaller image is padded, grey and label 255.
         scale: lowest and highest factor of the random resize.
         flip: probability of a horizontal flip, 0 to 1.
         colour: strength of the photometric changes, 0 (none) to 1 (strong).
+        dusk: probability of low light, 0 to 1.
         blur: probability of a gaussian blur, 0 to 1.
-
-    Returns:
-        A callable (tv_tensors.Image (C, H, W) uint8, tv_tensors.Mask (H, W) uint8) -> the same, at the crop's size.
+        channels: of the images; hue, saturation and greyness are changed for 3 alone.
     """
-    fill = {tv_tensors.Image: 124, tv_tensors.Mask: IGNORE}
-    steps: list[Any] = [RandomScale(*scale), v2.RandomCrop(crop, pad_if_needed=True, fill=fill)]
-    if flip:
-        steps.append(v2.RandomHorizontalFlip(flip))
-    if colour:
-        steps += [
-            v2.ColorJitter(brightness=0.5 * colour, contrast=0.5 * colour, saturation=0.6 * colour),
-            RandomLight(colour),
-            v2.RandomApply([v2.ColorJitter(hue=0.1 * colour)], p=0.25),
-            v2.RandomGrayscale(0.1 * colour),
-        ]
-    if blur:
-        steps.append(v2.RandomApply([v2.GaussianBlur(5, (0.3, 2.0))], p=blur))
-    return v2.Compose(steps)
+
+    def __init__(
+        self,
+        crop: tuple[int, int],
+        scale: tuple[float, float],
+        flip: float,
+        colour: float,
+        dusk: float,
+        blur: float,
+        channels: int = 3,
+    ) -> None:
+        self.place, self.flip = RandomScaledCrop(crop, *scale), flip
+        self.steps: list[Any] = []
+        if colour and channels == 3:
+            self.steps.append(v2.ColorJitter(brightness=0.5 * colour, contrast=0.5 * colour, saturation=0.6 * colour))
+        if colour:
+            self.steps.append(RandomLight(colour))
+        if colour and channels == 3:
+            self.steps.append(v2.RandomApply([v2.ColorJitter(hue=0.1 * colour)], p=0.25))
+            self.steps.append(v2.RandomGrayscale(0.1 * colour))
+        if dusk:
+            self.steps.append(RandomDusk(dusk))
+        if blur:
+            self.steps.append(v2.RandomApply([v2.GaussianBlur(5, (0.3, 2.0))], p=blur))
+
+    def __call__(self, image: Tensor, mask: Tensor, focus: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
+        """Turn image (C, H, W) and mask (H, W), uint8, into the crop's size; for ``focus`` see `RandomScaledCrop`."""
+        image, mask = self.place(image, mask, focus)
+        if torch.rand(()).item() < self.flip:
+            image, mask = image.flip(-1), mask.flip(-1)
+        shown = tv_tensors.Image(image)
+        for step in self.steps:
+            shown = step(shown)
+        return shown.as_subclass(Tensor), mask
+
+
+class UsersTransform:
+    """A user's augmentation, on arrays (H, W, C) and (H, W) uint8, in place of ours; NumPy and Python are seeded."""
+
+    def __init__(self, transform: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> None:
+        self.transform = transform
+
+    def __call__(self, image: Tensor, mask: Tensor, focus: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
+        """Return what the user's callable makes of image and mask; InputError if that is of another kind."""
+        seed = int(torch.randint(2**32, ()))
+        np.random.seed(seed)  # noqa: NPY002  (what such libraries draw from)
+        random.seed(seed)
+        changed, labels = self.transform(image.permute(1, 2, 0).numpy(), mask.numpy())
+        shapes = (changed.dtype, changed.ndim, changed.shape[:2], labels.dtype)
+        if shapes != (np.uint8, 3, labels.shape, np.uint8):
+            raise InputError(
+                f"transform: gave image {changed.dtype} {changed.shape} and mask {labels.dtype} {labels.shape}: "
+                "expected uint8 (H, W, C) and uint8 (H, W)"
+            )
+        return torch.from_numpy(np.ascontiguousarray(changed)).permute(2, 0, 1), torch.from_numpy(labels.copy())
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -97,3 +207,9 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     scale = torch.tensor([1 / (255 * s) for s in std], device=images.device).view(-1, 1, 1)
     shift = torch.tensor([-m / s for m, s in zip(mean, std)], device=images.device).view(-1, 1, 1)
     return torch.addcmul(shift, images.float(), scale)
+
+
+def _look_up(image: Tensor, table: Tensor) -> Tensor:
+    """Replace the values of image (C, H, W) by those of table (C, 256), eight times as fast as torch's indexing."""
+    pixels = image.as_subclass(Tensor).numpy()
+    return torch.from_numpy(np.stack([np.take(row, channel) for row, channel in zip(table.numpy(), pixels)]))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pixalign.data import Pairs
+from pixalign.data.samples import Data
 from pixalign.errors import InputError, replacing
 from pixalign.metrics.confusion import Confusion, summary
 from pixalign.predict import predict_logits
@@ -20,11 +20,13 @@ from pixalign.predict import predict_logits
 
 def evaluate(
     model: nn.Module,
-    pairs: Pairs,
+    pairs: Data,
     *,
     precision: str = "fp32",
     per_image: str | Path | None = None,
     advance: Callable[[int], None] = lambda count: None,
+    share: tuple[int, int] = (0, 1),
+    add_up: Callable[[np.ndarray], np.ndarray] = lambda matrix: matrix,
 ) -> dict[str, Any]:
     """Measure ``model`` on ``pairs``, image by image, at label size.
 
@@ -37,6 +39,8 @@ def evaluate(
         precision: fp32, bf16 or fp16 (autocast).
         per_image: CSV file for each image's counts per class: intersection, prediction, label (pixels).
         advance: called with 1 after each image, for a progress bar.
+        share: (i, n) measures every n-th pair from the i-th on, the part of process i of n.
+        add_up: sums the (K, K) int64 counts of all processes.
 
     Returns:
         What `pixalign.metrics.confusion.summary` gives (mIoU, IoU per class, accuracies), with "data", "images" and
@@ -50,20 +54,21 @@ def evaluate(
     with ExitStack() as stack:
         write = stack.enter_context(_per_image_writer(per_image, pairs.classes)) if per_image else None
         threads = stack.enter_context(ThreadPoolExecutor(1))
-        upcoming = threads.submit(pairs.__getitem__, 0)
-        for index in range(len(pairs)):
-            image, label = upcoming.result()
-            if index + 1 < len(pairs):
-                upcoming = threads.submit(pairs.__getitem__, index + 1)
+        ours = range(share[0], len(pairs), share[1])
+        upcoming = threads.submit(pairs.__getitem__, ours[0]) if ours else None
+        for index in ours:
+            image, label = upcoming.result()  # type: ignore[union-attr]
+            if index + share[1] < len(pairs):
+                upcoming = threads.submit(pairs.__getitem__, index + share[1])
             logits = predict_logits(model, torch.from_numpy(image).permute(2, 0, 1)[None].to(device), precision)
             try:
                 counts = confusion.update(logits[0].argmax(0).to(torch.uint8).cpu().numpy(), label)
             except InputError as error:
-                raise InputError(f"{pairs.masks[index]}: {error}") from error
+                raise InputError(f"{pairs.where(index)}: {error}") from error
             if write:
-                write(pairs.images[index].name, counts)
+                write(Path(pairs.where(index)).name, counts)
             advance(1)
-    result = summary(confusion.matrix, pairs.classes)
+    result = summary(add_up(confusion.matrix), pairs.classes)
     return {"data": pairs.name, "images": len(pairs), "fingerprint": pairs.fingerprint(), **result}
 
 

@@ -4,14 +4,14 @@ Every loss is a function of logits and target, computed at least in float32 over
 gives 0 with a gradient of 0 where there is none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pixalign.errors import InputError
-from pixalign.losses.cross_entropy import cross_entropy
+from pixalign.losses.cross_entropy import IGNORE, cross_entropy
 from pixalign.losses.dice import dice_loss
 from pixalign.losses.lovasz import lovasz_softmax
 from pixalign.losses.ohem import ohem_cross_entropy
@@ -41,6 +41,7 @@ def total_loss(
     lovasz: float = 0.0,
     threshold: float = 0.7,
     min_kept: int | None = None,
+    mean_over_processes: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the loss of a model's outputs, and its parts.
 
@@ -61,6 +62,9 @@ def total_loss(
         threshold: of "ohem".
         min_kept: of "ohem", in pixels of the batch at the label's size; None is 1/16 of them (the TorchSeg releases).
             For an auxiliary it is scaled by the ratio of the pixels.
+        mean_over_processes: where several processes train together, gives the mean of a tensor over them; the pixel
+            losses are then scaled such that their mean over the processes is the mean over the labelled pixels of all
+            (exactly so for cross_entropy; ohem scales by labelled, not by kept pixels).
 
     Returns:
         total: scalar with graph.
@@ -75,6 +79,13 @@ def total_loss(
         raise InputError(f"loss {name!r} is unknown: choose one of {', '.join(LOSSES)}")
 
     def pixel_loss(logits: Tensor, labels: Tensor) -> Tensor:
+        loss = local_loss(logits, labels)
+        if mean_over_processes is None:
+            return loss
+        count = _label_weight(labels, weight)
+        return loss * (count / mean_over_processes(count).clamp(min=1e-12)).to(loss)
+
+    def local_loss(logits: Tensor, labels: Tensor) -> Tensor:
         if name == "cross_entropy":
             return cross_entropy(logits, labels, weight)
         if min_kept is None:
@@ -99,6 +110,12 @@ def total_loss(
         parts["lovasz"] = lovasz_softmax(logits, target)
         total = total + lovasz * parts["lovasz"]
     return total, {key: value.detach() for key, value in parts.items()}
+
+
+def _label_weight(target: Tensor, weight: Tensor | None) -> Tensor:
+    """The sum, float64, of the class weights over the labelled pixels of target (N, H, W)."""
+    ids = target[target != IGNORE]
+    return (torch.ones_like(ids) if weight is None else weight[ids]).sum(dtype=torch.float64)
 
 
 def label_at(target: Tensor, size: tuple[int, int]) -> Tensor:

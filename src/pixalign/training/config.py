@@ -8,6 +8,8 @@ import yaml
 
 from pixalign.errors import InputError, replacing
 
+TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
+
 
 @dataclass
 class ModelConfig:
@@ -17,12 +19,14 @@ class ModelConfig:
         name: network, one of `pixalign models`.
         encoder: timm model, one of `pixalign encoders`.
         pretrained: true for timm's weights of the encoder, or the path of a .safetensors file of them.
+        in_channels: channels of the images: 3 for colour, 1 for grey, more for multi-band TIFF.
         options: further arguments of the network, such as {aligner: flow, channels: 64}.
     """
 
     name: str = "sfnet"
     encoder: str = "resnet18"
     pretrained: bool | str = False
+    in_channels: int = 3
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -31,28 +35,43 @@ class DataConfig:
     """Which data, and its augmentation.
 
     Args:
-        name: camvid, or folder for any folder of images/ and masks/.
+        name: folder for any folder of images/ and masks/, camvid, or streets (drawn street scenes, which need no root).
         root: where the data is.
+        mask_template: path of an image's mask below root, such as masks/{stem}_mask.png; empty pairs equal stems.
         train: split to train on.
         val: splits to evaluate; the first one decides which weights are the best.
         crop: height and width of a training crop, pixels.
         scale: lowest and highest factor of the random resize before the crop.
         flip: probability of a horizontal flip.
         colour: strength of the photometric augmentation, 0 (none) to 1 (strong).
+        dusk: probability of low light: dark, with clouds of light and shade and sensor noise.
         blur: probability of a gaussian blur.
+        class_uniform: share of the crops that are centred on a class drawn uniformly, which shows rare classes more
+            often.
+        mix: name of another data set of the same classes, such as streets, to draw a part of the samples from.
+        mix_root: where that data set is.
+        mix_ratio: share of the samples that come from it.
+        check: look at every pair of all splits before the first step, and stop if training would go wrong.
         workers: processes that load and augment; 0 does it in the training process.
         cache: keep the decoded images in memory; auto does so up to 2 GiB.
     """
 
     name: str = "folder"
     root: str = ""
+    mask_template: str = ""
     train: str = "train"
     val: list[str] = field(default_factory=lambda: ["val"])
     crop: tuple[int, int] = (360, 480)
     scale: tuple[float, float] = (0.5, 2.0)
     flip: float = 0.5
     colour: float = 0.5
+    dusk: float = 0.0
     blur: float = 0.1
+    class_uniform: float = 0.0
+    mix: str = ""
+    mix_root: str = ""
+    mix_ratio: float = 0.0
+    check: bool = True
     workers: int = 2
     cache: Literal["auto", "yes", "no"] = "auto"
 
@@ -89,8 +108,9 @@ class OptimConfig:
 
     Args:
         name: adamw or sgd (Nesterov momentum).
-        lr: highest learning rate, of the decoder.
-        encoder_lr: the encoder's learning rate as a multiple of lr.
+        lr: highest learning rate.
+        lr_parts: multiples of lr for parts of the network, by the beginning of their parameters' names, such as
+            {encoder: 0.1, classify: 10}; the longest beginning wins.
         weight_decay: decay of weights; norms and biases have none.
         momentum: of sgd.
         schedule: poly (power 0.9) or cosine, both down to zero.
@@ -100,7 +120,7 @@ class OptimConfig:
 
     name: Literal["adamw", "sgd"] = "adamw"
     lr: float = 1e-3
-    encoder_lr: float = 1.0
+    lr_parts: dict[str, float] = field(default_factory=dict)
     weight_decay: float = 0.01
     momentum: float = 0.9
     schedule: Literal["poly", "cosine"] = "poly"
@@ -117,6 +137,10 @@ class TrainConfig:
         data: which data, and its augmentation.
         loss: what is minimised.
         optim: how it is minimised.
+        init: model to start from (a bundled name, a folder, a file or a Hub id). Tensors that do not fit are
+            initialised anew and listed. With model left at its defaults, its network is taken too.
+        freeze: parts of the network that stay as they are, by the beginning of their parameters' names, separated by
+            commas, such as encoder.
         epochs: passes over the training split.
         batch_size: images per step and process.
         accumulate: batches per optimiser step.
@@ -127,6 +151,8 @@ class TrainConfig:
         seed: of initial weights, order and augmentation.
         evaluate_every: epochs between evaluations (the last epoch is always evaluated).
         pictures_every: epochs between sheets of sample predictions; 0 draws none.
+        state_minutes: minutes after which the state is saved within an epoch (it is after each epoch).
+        trackers: tensorboard, wandb, mlflow, trackio: any of them, through Accelerate.
         out: run folder.
         device: cpu or cuda; auto takes what Accelerate finds.
     """
@@ -135,6 +161,8 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    init: str = ""
+    freeze: str = ""
     epochs: int = 100
     batch_size: int = 8
     accumulate: int = 1
@@ -145,6 +173,8 @@ class TrainConfig:
     seed: int = 0
     evaluate_every: int = 5
     pictures_every: int = 20
+    state_minutes: float = 10.0
+    trackers: list[str] = field(default_factory=list)
     out: str = "runs/train"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -163,12 +193,19 @@ class TrainConfig:
             ("data.scale", 0 < self.data.scale[0] <= self.data.scale[1], "lowest and highest factor, above 0"),
             ("data.flip", 0 <= self.data.flip <= 1, "from 0 to 1"),
             ("data.colour", 0 <= self.data.colour <= 1, "from 0 to 1"),
+            ("data.dusk", 0 <= self.data.dusk <= 1, "from 0 to 1"),
             ("data.blur", 0 <= self.data.blur <= 1, "from 0 to 1"),
+            ("data.class_uniform", 0 <= self.data.class_uniform <= 1, "from 0 to 1"),
+            ("data.mix_ratio", 0 <= self.data.mix_ratio <= 1, "from 0 to 1"),
+            ("data.mix", bool(self.data.mix) == (self.data.mix_ratio > 0), "set together with data.mix_ratio"),
+            ("model.in_channels", self.model.in_channels >= 1, "at least 1"),
             ("loss.adjust", 0 <= self.loss.adjust <= 1, "from 0 to 1"),
             ("optim.lr", self.optim.lr > 0, "above 0"),
-            ("optim.encoder_lr", self.optim.encoder_lr >= 0, "0 or more"),
+            ("optim.lr_parts", all(v >= 0 for v in self.optim.lr_parts.values()), "0 or more for each part"),
             ("optim.warmup", 0 <= self.optim.warmup < 1, "from 0 to below 1"),
             ("optim.clip", self.optim.clip >= 0, "0 or more"),
+            ("state_minutes", self.state_minutes > 0, "above 0"),
+            ("trackers", set(self.trackers) <= set(TRACKERS), f"among {', '.join(TRACKERS)}"),
         ):
             if not ok:
                 value: Any = self

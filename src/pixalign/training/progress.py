@@ -47,17 +47,18 @@ class TrainingProgress:
             self.task, completed=done, epoch=epochs, speed=f"loss {self.loss:.3f}  {self.rate:.1f} images/s"
         )
 
-    def epoch(self, line: dict[str, Any]) -> None:
-        """Show a line of metrics.jsonl."""
+    def epoch(self, line: dict[str, Any], speed: float) -> str:
+        """Show a line of metrics.jsonl and the images per second; return what there is to say about it."""
         scores = "".join(
             f"  {split} mIoU {100 * r['miou']:.1f}" for split, r in line.get("val", {}).items() if r["miou"]
         )
         if scores:
             self.bar.update(self.task, miou=scores)
+        text = (
+            f"epoch {line['epoch']}/{self.total // self.per_epoch}  loss {line['loss']:.3f}  "
+            f"{speed:.1f} images/s{scores}"
+        )
         if self.show and (scores or not self.console.is_terminal):
-            self.console.print(
-                f"epoch {line['epoch']}/{self.total // self.per_epoch}  loss {line['loss']:.3f}  "
-                f"{line['images_per_second']:.1f} images/s{scores}",
-                highlight=False,
-            )
+            self.console.print(text, highlight=False)
         self.last = time.perf_counter()
+        return text

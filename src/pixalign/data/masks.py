@@ -1,0 +1,288 @@
+"""Mask files and the classes that their values mean: ids, palettes, colours, binary masks, Labelme files."""
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from pixalign.data.annotations import IGNORE
+from pixalign.data.images import opened
+from pixalign.data.labelme import read_labelme
+from pixalign.errors import InputError
+from pixalign.palette import default_colours
+
+MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")
+LOSSY_SUFFIXES = (".jpg", ".jpeg")
+
+_LOSSY = "has lost its exact labels: store masks as PNG"
+_KEYS = ("name", "id", "ids", "colour", "colours")
+_FORM = "write `classes: [road, car]`, or a list of `{name: road, colour: [128, 64, 128]}`, in the order of the ids"
+_SCALED = {"L;2": 85, "L;4": 17}  # Pillow stretches grey of 2 and 4 bits to 0..255
+
+
+@dataclass(frozen=True)
+class Labels:
+    """How the values of mask files become class ids.
+
+    Attributes:
+        classes: class names; ids are their positions. At most 255.
+        colours: the colour to draw each class in, RGB 0 to 255.
+        ids: values of grey, palette and 1-bit masks (0 to 65535) -> class id, or 255 for "no label". None: the class
+            ids themselves and 255. Empty: the classes are told by colour alone, and every file is read as RGB.
+        mask_colours: (red, green, blue) in colour masks -> class id, or 255 for "no label". Empty: colour masks are
+            refused, unless they are grey in every pixel (red = green = blue): then that value is an id.
+    """
+
+    classes: list[str]
+    colours: list[list[int]]
+    ids: dict[int, int] | None = None
+    mask_colours: dict[tuple[int, int, int], int] = field(default_factory=dict)
+
+    def decode(self, path: Path) -> tuple[np.ndarray, dict[str, int]]:
+        """Read a mask file.
+
+        Returns:
+            Class ids (H, W) uint8, 255 for "no label"; and the values that mean no class, most frequent first, as text
+            ("37", "(1, 2, 3)", in Labelme files the label) -> pixels. Those pixels are 255 in the ids.
+
+        Raises:
+            InputError: a file that cannot be read, is lossy, or is of a kind that does not go with the classes.
+        """
+        if path.suffix.lower() == ".json":
+            return read_labelme(path).draw(self.classes)
+        values = read_values(path, as_colours=self.ids == {})
+        if values.dtype == np.uint32 and not self.mask_colours:
+            grey = grey_of(values)
+            if grey is None:
+                raise InputError(
+                    f"{path}: the mask is stored in colours, and the classes have none: give each class its colour in "
+                    "classes.yaml ({name: ..., colour: [r, g, b]}), or store class ids, one 8-bit value per pixel"
+                )
+            values = grey
+        if values.dtype == np.uint32:
+            table = _table(tuple((pack(colour), index) for colour, index in self.mask_colours.items()), 1 << 24)
+        else:
+            table = _table(tuple(self.id_table().items()), 1 << 16)
+        found = np.take(table, values)
+        unknown: dict[str, int] = {}
+        if not found.all():
+            strange, counts = np.unique(values[found == 0], return_counts=True)
+            order = np.argsort(-counts, kind="stable")
+            name = (lambda value: str(unpack(value))) if values.dtype == np.uint32 else str
+            unknown = {name(value): count for value, count in zip(strange[order].tolist(), counts[order].tolist())}
+        return (found - 1).astype(np.uint8), unknown  # 0 - 1 and 256 - 1 both become 255
+
+    def id_table(self) -> dict[int, int]:
+        """Return what `ids` stands for: value -> class id or 255."""
+        return {**{i: i for i in range(len(self.classes))}, IGNORE: IGNORE} if self.ids is None else self.ids
+
+
+def labels_from_yaml(file: Path) -> Labels:
+    """Read classes.yaml, whose form `pixalign.data.folder` describes.
+
+    Raises:
+        InputError: it is no YAML, has unknown keys, an id, colour or name that is none or occurs twice, or no classes.
+    """
+    try:
+        content: Any = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        mark, reason = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        line = f"line {mark.line + 1}: {reason}" if mark and reason else " ".join(str(error).split())
+        raise InputError(f"{file}: not valid YAML ({line}): {_FORM}") from error
+    if not isinstance(content, dict):
+        content = {"classes": content}
+    entries, ignore = content.get("classes"), content.get("ignore", [])
+    if not isinstance(entries, list) or not 1 <= len(entries) <= IGNORE:
+        count = f", but {len(entries)} entries" if isinstance(entries, list) else ""
+        raise InputError(f"{file}: no list of 1 to {IGNORE} classes in it{count}: {_FORM}")
+    if unknown := [key for key in content if key not in ("classes", "ignore")]:
+        raise InputError(f"{file}: the key {unknown[0]!r} is unknown: the keys are classes and ignore")
+    classes = [_entry(file, i, entry) for i, entry in enumerate(entries)]
+    names = [entry["name"] for entry in classes]
+    if len(set(names)) != len(names):
+        raise InputError(f"{file}: a class name occurs twice in {names}: give each class its own name")
+    owners: dict[Any, str] = {}
+    drawn: dict[Any, str] = {}
+    ids: dict[int, int] = {}
+    mask_colours: dict[tuple[int, int, int], int] = {}
+    with_ids = any("ids" in entry for entry in classes)
+    by_colour = not with_ids and any("colours" in entry for entry in classes)
+    for index, entry in enumerate(classes):
+        name = entry["name"]
+        if with_ids and "ids" not in entry:
+            raise InputError(f"{file}: class {name!r} has no ids, though others have: give each class its id or ids")
+        if by_colour and not {"colour", "colours"} & set(entry):
+            raise InputError(f"{file}: class {name!r} has no colours, though others have: give each class its colours")
+        if "colour" in entry:
+            _claim(file, drawn, entry["colour"], name)
+        for value in entry.get("ids", [] if by_colour else [index]):
+            _claim(file, owners, value, name)
+            ids[value] = index
+        for colour in entry.get("colours", [entry["colour"]] if "colour" in entry else []):
+            _claim(file, owners, colour, name)
+            mask_colours[colour] = index
+    if not isinstance(ignore, list):
+        raise InputError(f"{file}: ignore is {ignore!r}: write a list of ids or colours, such as [0, [0, 0, 0]]")
+    for value in ignore:
+        if isinstance(value, list):
+            colour = _colour(file, "ignore", value)
+            _claim(file, owners, colour, "ignore")
+            mask_colours[colour] = IGNORE
+        elif by_colour:
+            raise InputError(f"{file}: ignore holds {value!r}, but the classes are given by colours: write [r, g, b]")
+        else:
+            _claim(file, owners, _id(file, "ignore", value), "ignore")
+            ids[value] = IGNORE
+    if not by_colour:
+        ids.setdefault(IGNORE, IGNORE)
+    defaults = default_colours(len(classes))
+    colours = [
+        list(entry.get("colour") or entry.get("colours", [default])[0]) for entry, default in zip(classes, defaults)
+    ]
+    plain = ids == {**{i: i for i in range(len(classes))}, IGNORE: IGNORE}
+    return Labels(names, colours, None if plain else ids, mask_colours)
+
+
+def _entry(file: Path, index: int, entry: Any) -> dict[str, Any]:
+    """An entry of classes.yaml as a dictionary: name, and where given ids, colours (tuples) and colour (a tuple)."""
+    if isinstance(entry, str):
+        return {"name": entry}
+    if not isinstance(entry, dict) or "name" not in entry:
+        raise InputError(f"{file}: entry {index} is {entry!r}: {_FORM}")
+    name = entry["name"]
+    if isinstance(name, bool) or not isinstance(name, str | int):
+        raise InputError(f"{file}: entry {index} has the name {name!r}: write it in quotes")
+    if unknown := [key for key in entry if key not in _KEYS]:
+        raise InputError(f"{file}: class {name!r} has the unknown key {unknown[0]!r}: the keys are {', '.join(_KEYS)}")
+    read: dict[str, Any] = {"name": str(name)}
+    where = f"class {str(name)!r}"
+    if "id" in entry and "ids" in entry:
+        raise InputError(f"{file}: {where} has id and ids: write all into ids")
+    if "id" in entry or "ids" in entry:
+        values = entry["ids"] if "ids" in entry else [entry["id"]]
+        if not isinstance(values, list) or not values:
+            raise InputError(f"{file}: {where} has the ids {values!r}: write a list, such as [7, 8]")
+        read["ids"] = [_id(file, where, value) for value in values]
+    if "colour" in entry:
+        read["colour"] = _colour(file, where, entry["colour"])
+    if "colours" in entry:
+        if not isinstance(entry["colours"], list) or not entry["colours"]:
+            raise InputError(
+                f"{file}: {where} has the colours {entry['colours']!r}: write a list, such as [[0, 0, 142]]"
+            )
+        read["colours"] = [_colour(file, where, value) for value in entry["colours"]]
+    return read
+
+
+def _id(file: Path, where: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65535:
+        raise InputError(f"{file}: {where} has the id {value!r}: write a number of 0 to 65535")
+    return value
+
+
+def _colour(file: Path, where: str, value: Any) -> tuple[int, int, int]:
+    numbers = isinstance(value, list) and all(isinstance(c, int) and not isinstance(c, bool) for c in value)
+    if not numbers or len(value) != 3 or not all(0 <= c <= 255 for c in value):
+        raise InputError(f"{file}: {where} has the colour {value}: write three numbers 0 to 255")
+    return (value[0], value[1], value[2])
+
+
+def _claim(file: Path, owners: dict[Any, str], value: Any, name: str) -> None:
+    """Note that ``name`` has an id or colour; InputError if another class has it."""
+    if owners.setdefault(value, name) != name:
+        kind = "id" if isinstance(value, int) else "colour"
+        shown = list(value) if isinstance(value, tuple) else value
+        raise InputError(f"{file}: {owners[value]} and {name} both have the {kind} {shown}: give it to one of them")
+
+
+def read_values(path: Path, as_colours: bool = False) -> np.ndarray:
+    """Read what a mask file stores, (H, W): ids as uint8 or uint16, colours as uint32 (see `pack`).
+
+    Grey of 1 to 16 bits and palettes give ids (of a palette the index), RGB and RGBA colours; with ``as_colours``
+    palettes and grey give colours, too.
+
+    Raises:
+        InputError: an unreadable or lossy file, transparent pixels, values that are neither ids nor 8-bit colours.
+    """
+    if path.suffix.lower() in LOSSY_SUFFIXES:
+        raise InputError(f"{path}: a JPEG mask {_LOSSY}")
+    with opened(path) as image:
+        compression = str(image.info.get("compression", ""))
+        if image.format == "JPEG" or "jpeg" in compression or "webp" in compression:
+            raise InputError(f"a mask in JPEG compression {_LOSSY}")
+        if image.format == "WEBP" and _is_lossy_webp(path):
+            raise InputError(f"a mask in lossy WebP {_LOSSY}, or as lossless WebP")
+        tiles = getattr(image, "tile", None)
+        stored = tiles[0][3] if tiles else None
+        kind = stored if isinstance(stored, str) else str(next(iter(stored or ()), ""))
+        if ";16" in kind and image.mode in ("RGB", "RGBA", "LA"):
+            raise InputError(f"the mask has 16 bits per colour (mode {image.mode}): store 8 bits per colour, or ids")
+        if image.mode in ("RGB", "RGBA", "LA", "PA") or (as_colours and image.mode in ("1", "L", "P")):
+            return _colours(image)
+        if image.mode in ("1", "L", "P"):
+            values = np.asarray(image).astype(np.uint8)
+            return values // _SCALED[kind] if kind in _SCALED else values
+        if not image.mode.startswith("I") or as_colours:
+            reason = "which is no colour of a class" if as_colours else "which holds neither class ids nor RGB colours"
+            raise InputError(f"the mask is stored in mode {image.mode}, {reason}: store it as 8-bit PNG")
+        wide = np.asarray(image)
+        if wide.min() < 0 or wide.max() > 65535:
+            raise InputError(f"the mask holds values from {wide.min()} to {wide.max()}: ids are 0 to 65535")
+        return wide.astype(np.uint16)
+
+
+def pack(colour: Iterable[int]) -> int:
+    """Return red + 256 green + 65536 blue, the number by which `read_values` gives a colour."""
+    red, green, blue = colour
+    return red | green << 8 | blue << 16
+
+
+def unpack(value: int) -> tuple[int, int, int]:
+    """Return the (red, green, blue) of a number made by `pack`."""
+    return value & 255, value >> 8 & 255, value >> 16
+
+
+def grey_of(colours: np.ndarray) -> np.ndarray | None:
+    """Return packed colours (H, W) uint32 as grey (H, W) uint8, or None if red, green and blue differ in a pixel."""
+    grey = colours & 255
+    return grey.astype(np.uint8) if (colours == grey * 0x010101).all() else None
+
+
+def _colours(image: Image.Image) -> np.ndarray:
+    """Packed colours (H, W) uint32 of an opaque image."""
+    packed = np.asarray(image.convert("RGBA")).view("<u4")[..., 0].astype(np.uint32, copy=False)
+    if image.has_transparency_data and (packed >> 24 != 255).any():
+        count = int((packed >> 24 != 255).sum())
+        raise InputError(
+            f"the mask has {count} transparent pixels, whose label is not known: store it without an alpha channel"
+        )
+    return packed & 0xFFFFFF
+
+
+@functools.lru_cache(maxsize=8)
+def _table(entries: tuple[tuple[int, int], ...], size: int) -> np.ndarray:
+    """(size,) uint16: class id + 1, 256 for "no label", 0 for values that mean nothing.
+
+    Pages that hold no entry stay unmapped zeros: the table of 2^24 colours takes a few KiB of memory, not 32 MiB.
+    """
+    table = np.zeros(size, np.uint16)
+    for value, index in entries:
+        table[value] = index + 1
+    return table
+
+
+def _is_lossy_webp(path: Path) -> bool:
+    """Whether a WebP file's picture is in a VP8 chunk (lossy), not VP8L (lossless)."""
+    data = path.read_bytes()
+    position = 12
+    while position + 8 <= len(data):
+        kind, length = data[position : position + 4], int.from_bytes(data[position + 4 : position + 8], "little")
+        if kind in (b"VP8 ", b"VP8L"):
+            return kind == b"VP8 "
+        position += 24 if kind == b"ANMF" else 8 + length + length % 2  # a frame holds its chunk after 16 bytes
+    return False

@@ -1,0 +1,106 @@
+"""Where training starts from: the tensors of another model, and the parts of a network that are trained."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pixalign.errors import InputError
+from pixalign.models import create_model
+from pixalign.training.config import ModelConfig
+
+
+def model_config(model: nn.Module) -> ModelConfig:
+    """Describe a loaded model as the configuration of a network like it."""
+    known: dict[str, Any] = model.config  # type: ignore[assignment]
+    arguments = {k: v for k, v in known["arguments"].items() if k not in ("encoder", "num_classes", "in_channels")}
+    return ModelConfig(
+        known["architecture"], known["arguments"]["encoder"], False, known["arguments"]["in_channels"], arguments
+    )
+
+
+def initialise(model: nn.Module, source: nn.Module) -> tuple[list[str], list[str]]:
+    """Copy into ``model`` what fits of ``source``: tensors of the same name and shape.
+
+    In tensors with a row per class (those whose shape changes with the number of classes), rows go by class name, so
+    that classes which both know start from what is known about them, in whatever order.
+
+    Args:
+        model: the network to start, with its ``config["classes"]``.
+        source: a loaded model.
+
+    Returns:
+        What stays as it was initialised, each with the reason: whole tensors, and classes whose rows are new.
+    """
+    ours: dict[str, Any] = model.config  # type: ignore[assignment]
+    known, target = source.state_dict(), model.state_dict()
+    theirs: list[str] = source.config["classes"]  # type: ignore[index, assignment]
+    shared = [(i, theirs.index(name)) for i, name in enumerate(ours["classes"]) if name in theirs]
+    by_class = _class_tensors(model)
+    left = []
+    for name, tensor in target.items():
+        if name not in known:
+            left.append(f"{name} {tuple(tensor.shape)}: not in the model to start from")
+        elif name in by_class and tensor.shape[1:] == known[name].shape[1:]:
+            for row, other in shared:
+                tensor[row] = known[name][other]
+        elif tensor.shape == known[name].shape:
+            tensor.copy_(known[name])
+        else:
+            left.append(f"{name} {tuple(tensor.shape)}: has shape {tuple(known[name].shape)} there")
+    return left, [name for name in ours["classes"] if name not in theirs]
+
+
+def freeze(model: nn.Module, parts: str) -> list[nn.Module]:
+    """Stop the gradients of the parts named, a comma between them; return their modules, to be kept in eval mode.
+
+    Raises:
+        InputError: a part that no parameter's name begins with, or nothing left to train.
+    """
+    names = [part.strip() for part in parts.split(",") if part.strip()]
+    for part in names:
+        found = [p for name, p in model.named_parameters() if begins_with(name, part)]
+        if not found:
+            raise InputError(f"freeze: no part {part!r} in the network: choose among {', '.join(_parts(model))}")
+        for parameter in found:
+            parameter.requires_grad_(False)
+    if not any(p.requires_grad for p in model.parameters()):
+        raise InputError(f"freeze is {parts!r}: nothing is left to train")
+    return [module for name, module in model.named_modules() if any(begins_with(name, part) for part in names)]
+
+
+def learning_rate_factor(name: str, parts: dict[str, float]) -> float:
+    """The multiple of the learning rate for the parameter ``name``: that of the longest beginning in ``parts``."""
+    fitting = [part for part in parts if begins_with(name, part)]
+    return parts[max(fitting, key=len)] if fitting else 1.0
+
+
+def check_parts(model: nn.Module, parts: dict[str, float]) -> None:
+    """Raise InputError for a part that no parameter's name begins with."""
+    for part in parts:
+        if not any(begins_with(name, part) for name, _ in model.named_parameters()):
+            raise InputError(
+                f"optim.lr_parts: no part {part!r} in the network: choose among {', '.join(_parts(model))}"
+            )
+
+
+def begins_with(name: str, part: str) -> bool:
+    """Whether a dotted name is ``part`` or lies in it."""
+    return name == part or name.startswith(f"{part}.")
+
+
+def _parts(model: nn.Module) -> list[str]:
+    return list(dict.fromkeys(name.split(".")[0] for name, _ in model.named_parameters()))
+
+
+def _class_tensors(model: nn.Module) -> set[str]:
+    """Names of the tensors whose first dimension is the number of classes, told by building a network of one more."""
+    config: dict[str, Any] = model.config  # type: ignore[assignment]
+    arguments = {**config["arguments"], "num_classes": _another(config["arguments"]["num_classes"])}
+    with torch.random.fork_rng(devices=[]):
+        other: dict[str, Tensor] = create_model(config["architecture"], **arguments).state_dict()
+    return {name for name, tensor in model.state_dict().items() if other[name].shape != tensor.shape}
+
+
+def _another(count: int) -> int:
+    return count + 1 if count < 255 else count - 1

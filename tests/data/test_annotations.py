@@ -1,0 +1,100 @@
+"""Shapes become masks by one rule: a pixel belongs to a shape if its centre does."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixalign.data.annotations import Drawing, Shape, fill, read_json
+from pixalign.errors import InputError
+
+SIZE = (24, 32)
+coordinate = st.integers(-80, 400).map(lambda v: v / 10)
+point = st.tuples(coordinate, coordinate)
+
+
+def filled(points, size=SIZE):
+    top, left, inside = fill(np.array(points, float), size)
+    mask = np.zeros(size, bool)
+    mask[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+    return mask
+
+
+def test_a_rectangle_of_whole_pixels_covers_just_these():
+    mask = filled([(3, 2), (10, 2), (10, 5), (3, 5)])
+    assert mask[2:5, 3:10].all()
+    assert mask.sum() == 3 * 7
+
+
+@given(point, point, point, point)
+def test_triangles_that_share_an_edge_share_no_pixel_and_leave_none_out(a, b, c, d):
+    whole = filled([a, b, c, d])
+    assert (filled([a, b, c]) ^ filled([a, c, d]) == whole).all()
+
+
+@given(st.lists(point, min_size=3, max_size=8))
+def test_a_pixel_is_inside_if_a_ray_from_its_centre_crosses_the_outline_oddly(points):
+    mask = filled(points)
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+    odd, near = np.zeros(SIZE, bool), np.zeros(SIZE, bool)
+    for (x0, y0), (x1, y1) in zip(points, points[1:] + points[:1]):
+        if y0 == y1:
+            continue
+        at = x0 + (y - y0) * (x1 - x0) / (y1 - y0)
+        near |= np.abs(at - x) < 1e-9
+        odd ^= (min(y0, y1) <= y) & (y < max(y0, y1)) & (x > at)
+    assert (mask == odd)[~near].all()
+
+
+@given(st.lists(point, min_size=1, max_size=6))
+def test_the_order_of_the_points_does_not_matter(points):
+    assert (filled(points) == filled(points[::-1])).all()
+
+
+@pytest.mark.parametrize(
+    "points", [[(5, 5)], [(5, 5), (9, 9)], [(5, 5), (9, 5), (7, 5)], [(-9, -9), (-5, -9), (-5, -5)]]
+)
+def test_what_has_no_area_in_the_picture_covers_nothing(points):
+    assert not filled(points).any()
+
+
+def square(label, left, right):
+    return Shape(label, [np.array([(left, 0), (right, 0), (right, 4), (left, 4)], float)])
+
+
+def test_later_shapes_lie_over_earlier_ones_unless_drawn_by_area():
+    shapes = [square("a", 0, 3), square("b", 1, 6)]
+    classes = ["background", "a", "b"]
+    assert Drawing((1, 8), shapes).draw(classes)[0].tolist() == [[1, 2, 2, 2, 2, 2, 0, 0]]
+    assert Drawing((1, 8), shapes, by_area=True).draw(classes)[0].tolist() == [[1, 1, 1, 2, 2, 2, 0, 0]]
+
+
+def test_what_no_shape_covers_has_no_label_where_there_is_no_background():
+    assert Drawing((1, 4), [square("a", 0, 2)]).draw(["a"])[0].tolist() == [[0, 0, 255, 255]]
+
+
+def test_labels_that_are_no_class_are_counted_and_left_without_label():
+    ids, unknown = Drawing((1, 4), [square("dog", 0, 2)]).draw(["background", "cat"])
+    assert ids.tolist() == [[255, 255, 0, 0]]
+    assert unknown == {"dog": 2}
+
+
+def test_several_polygons_of_a_shape_are_joined():
+    parts = Shape("a", [*square("a", 0, 3).polygons, *square("a", 2, 5).polygons])
+    assert Drawing((1, 6), [parts]).draw(["background", "a"])[0].tolist() == [[1, 1, 1, 1, 1, 0]]
+
+
+@pytest.mark.parametrize(("at", "expected"), [((0, 1), [0, 1, 1, 0]), ((0, -1), [1, 0, 0, 0]), ((0, 3), [0, 0, 0, 1])])
+def test_a_crop_that_reaches_out_of_the_picture_is_cut(at, expected):
+    shape = Shape("a", crop=(at, np.ones((3, 2), bool)))
+    assert Drawing((1, 4), [shape]).draw(["background", "a"])[0].tolist() == [expected]
+
+
+def test_files_that_are_no_json_objects_are_one_line(tmp_path):
+    for text, message in (("{", "is no JSON"), ("[1]", "holds no JSON object"), ("[" * 100000, "is no JSON")):
+        (tmp_path / "a.json").write_text(text)
+        with pytest.raises(InputError, match=message) as caught:
+            read_json(tmp_path / "a.json")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_json(tmp_path / "missing.json")

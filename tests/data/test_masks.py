@@ -1,0 +1,266 @@
+"""Mask files of every kind become class ids; what cannot be told is one line."""
+
+import pickle
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pixalign.data.masks import Labels, labels_from_yaml, pack, read_values, unpack
+from pixalign.errors import InputError
+
+pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+
+RNG = np.random.default_rng(0)
+IDS = RNG.integers(0, 4, (30, 40), dtype=np.uint8)
+FOUR = Labels(list("abcd"), [[0, 0, 0]] * 4)
+PAINT = np.array([[128, 64, 128], [0, 0, 142], [0, 0, 0], [255, 255, 255]], np.uint8)
+PAINTED = Labels(list("abcd"), PAINT.tolist(), None, {tuple(colour): i for i, colour in enumerate(PAINT.tolist())})
+
+
+def save(path, values, mode=None, **options):
+    image = Image.fromarray(np.asarray(values))
+    (image if mode is None else image.convert(mode)).save(path, **options)
+    return path
+
+
+def yaml(tmp_path, text):
+    (tmp_path / "classes.yaml").write_text(text)
+    return labels_from_yaml(tmp_path / "classes.yaml")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.gif"])
+def test_grey_values_are_ids_in_every_lossless_format(tmp_path, name):
+    ids, unknown = FOUR.decode(save(tmp_path / name, IDS))
+    assert ids.dtype == np.uint8
+    assert (ids == IDS).all()
+    assert not unknown
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_palette_gives_its_indices_at_every_depth(tmp_path, bits):
+    values = np.minimum(IDS, 2**bits - 1)
+    image = Image.fromarray(values)
+    image.putpalette(RNG.integers(0, 256, 768, dtype=np.uint8).tobytes())
+    image.save(tmp_path / "a.png", bits=bits)
+    assert (FOUR.decode(tmp_path / "a.png")[0] == values).all()
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_grey_of_few_bits_is_not_stretched(tmp_path, bits):
+    values = np.arange(4, dtype=np.uint8)
+    row = int("".join(f"{v:0{bits}b}" for v in values), 2).to_bytes(4 * bits // 8, "big")
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 4, 1, bits, 0, 0, 0, 0)
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" + row)) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    assert FOUR.decode(tmp_path / "a.png")[0].tolist() == [[0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_one_bit_masks_are_0_and_1(tmp_path, suffix):
+    ids, _ = FOUR.decode(save(tmp_path / f"a.{suffix}", IDS > 1))
+    assert (ids == (IDS > 1)).all()
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bit_ids_are_mapped(tmp_path, suffix):
+    labels = Labels(["a", "b"], [[0, 0, 0]] * 2, {0: 0, 1000: 1, 65535: 255})
+    path = save(tmp_path / f"a.{suffix}", np.array([[0, 1000, 65535, 999]], np.uint16))
+    ids, unknown = labels.decode(path)
+    assert ids.tolist() == [[0, 1, 255, 255]]
+    assert unknown == {"999": 1}
+
+
+def test_colours_become_classes_with_and_without_an_opaque_alpha(tmp_path):
+    painted = PAINT[IDS]
+    opaque = np.dstack([painted, np.full(IDS.shape, 255, np.uint8)])
+    for name, pixels in (("rgb.png", painted), ("rgba.png", opaque), ("rgb.bmp", painted), ("rgb.tif", painted)):
+        ids, unknown = PAINTED.decode(save(tmp_path / name, pixels))
+        assert (ids == IDS).all()
+        assert not unknown
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=1, max_size=12, unique=True), st.data())
+def test_any_colours_come_back_as_their_classes(tmp_path, colours, data):
+    known = data.draw(st.integers(1, len(colours)))
+    labels = Labels([str(i) for i in range(known)], [], {}, {c: i for i, c in enumerate(colours[:known])})
+    ids, unknown = labels.decode(save(tmp_path / "a.png", np.array([colours], np.uint8)))
+    assert ids[0].tolist() == [*range(known), *[255] * (len(colours) - known)]
+    assert unknown == {str(colour): 1 for colour in colours[known:]}
+    assert [unpack(pack(colour)) for colour in colours] == colours
+
+
+def test_grey_in_rgb_is_ids_where_the_classes_have_no_colours(tmp_path):
+    path = save(tmp_path / "a.webp", IDS[..., None].repeat(3, -1), lossless=True)
+    assert (FOUR.decode(path)[0] == IDS).all()
+
+
+def test_255_is_no_label_and_ids_outside_are_counted(tmp_path):
+    ids, unknown = FOUR.decode(save(tmp_path / "a.png", np.array([[0, 3, 255, 4, 9, 9]], np.uint8)))
+    assert ids.tolist() == [[0, 3, 255, 255, 255, 255]]
+    assert unknown == {"9": 2, "4": 1}
+    assert [*unknown] == ["9", "4"]  # the most frequent first
+
+
+def test_labels_can_be_pickled(tmp_path):
+    path = save(tmp_path / "a.png", PAINT[IDS])
+    PAINTED.decode(path)
+    again = pickle.dumps(PAINTED)
+    assert len(again) < 2000  # the tables stay behind
+    assert (pickle.loads(again).decode(path)[0] == IDS).all()
+
+
+def test_what_is_no_mask_is_named(tmp_path):
+    half = np.dstack([PAINT[IDS], np.where(IDS > 0, 255, 100).astype(np.uint8)])
+    (tmp_path / "nothing.png").touch()
+    (tmp_path / "text.png").write_text("hello")
+    for path, labels, message in (
+        (save(tmp_path / "a.jpg", IDS), FOUR, "a JPEG mask has lost its exact labels"),
+        (save(tmp_path / "b.png", IDS, format="JPEG"), FOUR, "in JPEG compression has lost its exact labels"),
+        (save(tmp_path / "c.tif", PAINT[IDS], compression="jpeg"), PAINTED, "in JPEG compression has lost"),
+        (save(tmp_path / "d.webp", PAINT[IDS]), PAINTED, "lossy WebP has lost its exact labels"),
+        (save(tmp_path / "e.webp", half), PAINTED, "lossy WebP has lost its exact labels"),
+        (save(tmp_path / "f.png", half), PAINTED, rf"{(IDS == 0).sum()} transparent pixels"),
+        (save(tmp_path / "g.png", PAINT[IDS]), FOUR, "stored in colours, and the classes have none"),
+        (save(tmp_path / "h.tif", IDS.astype(np.float32)), FOUR, "stored in mode F"),
+        (save(tmp_path / "i.tif", IDS.astype(np.int32) * 70000), FOUR, "values from 0 to 210000"),
+        (tmp_path / "nothing.png", FOUR, "the file is empty"),
+        (tmp_path / "text.png", FOUR, "is not an image"),
+        (tmp_path / "missing.png", FOUR, "no such file"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            labels.decode(path)
+        assert str(caught.value).startswith(f"{path}: ")
+        assert "\n" not in str(caught.value)
+
+
+def test_lossless_webp_of_an_animation_and_of_one_frame_is_taken(tmp_path):
+    frames = [Image.fromarray(PAINT[IDS]), Image.fromarray(PAINT[IDS[::-1]])]
+    frames[0].save(tmp_path / "a.webp", lossless=True, save_all=True, append_images=frames[1:])
+    assert (PAINTED.decode(tmp_path / "a.webp")[0] == IDS).all()
+    frames[0].save(tmp_path / "lossy.webp", save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match="lossy WebP"):
+        PAINTED.decode(tmp_path / "lossy.webp")
+
+
+def test_16_bits_per_colour_are_refused(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    options = {"driver": "PNG", "height": 30, "width": 40, "count": 3, "dtype": "uint16"}
+    with rasterio.open(tmp_path / "a.png", "w", **options) as file:
+        file.write(np.full((3, 30, 40), 300, np.uint16))
+    with pytest.raises(InputError, match="16 bits per colour"):
+        read_values(tmp_path / "a.png")
+
+
+# classes.yaml
+
+
+def test_ids_are_remapped_and_merged(tmp_path):
+    labels = yaml(tmp_path, "classes:\n- {name: road, ids: [7, 8]}\n- {name: car, id: 26}\nignore: [0, 1]\n")
+    ids, unknown = labels.decode(save(tmp_path / "a.png", np.array([[7, 8, 26, 0, 1, 255, 2]], np.uint8)))
+    assert ids.tolist() == [[0, 0, 1, 255, 255, 255, 255]]
+    assert unknown == {"2": 1}
+
+
+def test_a_class_may_claim_255_as_in_binary_masks(tmp_path):
+    labels = yaml(tmp_path, "- {name: background, id: 0}\n- {name: object, id: 255}\n")
+    ids, unknown = labels.decode(save(tmp_path / "a.png", np.array([[0, 255, 128]], np.uint8)))
+    assert ids.tolist() == [[0, 1, 255]]
+    assert unknown == {"128": 1}
+
+
+def test_colours_are_merged_ignored_and_drawn_in_the_first_one(tmp_path):
+    labels = yaml(
+        tmp_path,
+        "classes:\n- {name: road, colours: [[1, 2, 3], [4, 5, 6]]}\n"
+        "- {name: car, colour: [9, 9, 9], colours: [[7, 8, 9]]}\nignore: [[0, 0, 0]]\n",
+    )
+    pixels = [[[1, 2, 3], [4, 5, 6], [7, 8, 9], [0, 0, 0], [9, 9, 9]]]
+    ids, unknown = labels.decode(save(tmp_path / "a.png", np.array(pixels, np.uint8)))
+    assert ids.tolist() == [[0, 0, 1, 255, 255]]
+    assert unknown == {"(9, 9, 9)": 1}
+    assert labels.colours == [[1, 2, 3], [9, 9, 9]]
+
+
+def test_the_drawing_colour_is_the_mask_colour_where_there_is_no_other(tmp_path):
+    labels = yaml(tmp_path, "- {name: road, colour: [1, 2, 3]}\n- {name: car, colour: [4, 5, 6]}\n")
+    assert labels.decode(save(tmp_path / "a.png", np.array([[[4, 5, 6], [1, 2, 3]]], np.uint8)))[0].tolist() == [[1, 0]]
+    assert labels.decode(save(tmp_path / "b.png", np.array([[0, 1, 255]], np.uint8)))[0].tolist() == [[0, 1, 255]]
+
+
+def test_classes_told_by_colours_alone_are_found_in_palette_and_grey_files_too(tmp_path):
+    labels = yaml(tmp_path, "- {name: a, colours: [[0, 0, 0]]}\n- {name: b, colours: [[255, 255, 255]]}\n")
+    black_white = np.where(IDS > 1, 255, 0).astype(np.uint8)
+    palette = Image.fromarray((IDS <= 1).astype(np.uint8))
+    palette.putpalette([255, 255, 255, 0, 0, 0])
+    palette.save(tmp_path / "p.png")
+    save(tmp_path / "l.png", black_white)
+    save(tmp_path / "1.png", black_white > 0)
+    for name in ("p.png", "l.png", "1.png"):
+        ids, unknown = labels.decode(tmp_path / name)
+        assert (ids == (IDS > 1)).all()
+        assert not unknown
+    with pytest.raises(InputError, match="stored in mode I;16, which is no colour of a class"):
+        labels.decode(save(tmp_path / "16.png", IDS.astype(np.uint16)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("classes: {a: 1}", "no list of 1 to 255 classes"),
+        ("", "no list of 1 to 255 classes"),
+        ("[]", "no list of 1 to 255 classes in it, but 0 entries"),
+        (str([f"c{i}" for i in range(256)]), "no list of 1 to 255 classes in it, but 256 entries"),
+        ("- a\n- {b: [", "not valid YAML .line 2: "),
+        ("[2020-99-99]", "not valid YAML"),
+        ("[a, a]", "a class name occurs twice"),
+        ("[a, {nmae: b}]", r"entry 1 is \{'nmae': 'b'\}"),
+        ("[a, 3]", "entry 1 is 3"),
+        ("[{name: no}]", "entry 0 has the name False: write it in quotes"),
+        ("[{name: a, color: [1, 2, 3]}]", "unknown key 'color': the keys are name, id, ids, colour, colours"),
+        ("{classes: [a], ignored: [3]}", "the key 'ignored' is unknown: the keys are classes and ignore"),
+        ("[{name: a, colour: [1, 2]}]", r"class 'a' has the colour \[1, 2\]: write three numbers 0 to 255"),
+        ("[{name: a, colour: [1, 2, 256]}]", "write three numbers"),
+        ("[{name: a, colour: red}]", "write three numbers"),
+        ("[{name: a, colours: [1, 2, 3]}]", "class 'a' has the colour 1: write three numbers"),
+        ("[{name: a, id: -1}]", "class 'a' has the id -1: write a number of 0 to 65535"),
+        ("[{name: a, id: 1, ids: [2]}]", "has id and ids"),
+        ("[{name: a, ids: 3}]", "has the ids 3: write a list"),
+        ("[{name: a, id: 7}, {name: b, id: 7}]", "a and b both have the id 7"),
+        ("[{name: a, colour: [1, 1, 1]}, {name: b, colour: [1, 1, 1]}]", r"a and b both have the colour \[1, 1, 1\]"),
+        ("[{name: a, colours: [[1, 1, 1]]}, {name: b, colours: [[1, 1, 1]]}]", "a and b both have the colour"),
+        ("[{name: a, id: 7}, b]", "class 'b' has no ids, though others have"),
+        ("[{name: a, colours: [[1, 1, 1]]}, b]", "class 'b' has no colours, though others have"),
+        ("{classes: [a, b], ignore: [1]}", "b and ignore both have the id 1"),
+        ("{classes: [a, b], ignore: 11}", "ignore is 11: write a list"),
+        ("{classes: [{name: a, colours: [[1, 1, 1]]}], ignore: [3]}", "ignore holds 3, but the classes are given by"),
+    ],
+)
+def test_a_wrong_classes_yaml_is_one_line(tmp_path, text, message):
+    with pytest.raises(InputError, match=message) as caught:
+        yaml(tmp_path, text)
+    assert str(caught.value).startswith(str(tmp_path / "classes.yaml"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_classes_yaml_that_is_no_text_is_one_line(tmp_path):
+    (tmp_path / "classes.yaml").write_bytes(b"\xff\xfe\x00[")
+    with pytest.raises(InputError, match="not valid YAML"):
+        labels_from_yaml(tmp_path / "classes.yaml")
+
+
+def test_255_classes_use_all_ids(tmp_path):
+    labels = yaml(tmp_path, str([f"c{i}" for i in range(255)]))
+    values = np.arange(256, dtype=np.uint8)[None]
+    ids, unknown = labels.decode(save(tmp_path / "a.png", values))
+    assert (ids == values).all()
+    assert not unknown

@@ -1,0 +1,133 @@
+"""Two processes compute what one does with the batch of both."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import pixalign
+from conftest import write_pair
+from pixalign.data import open_data
+from pixalign.data.loader import EpochBatches
+from pixalign.errors import InputError
+from pixalign.losses import cross_entropy, total_loss
+from pixalign.training.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig, write_config
+from pixalign.training.launch import processes_to_start
+from pixalign.training.loop import train
+
+
+def configuration(root, out, batch_size):
+    return TrainConfig(
+        model=ModelConfig(
+            "sfnet", "resnet18", options={"channels": 8, "encoder_options": {"channels": [8, 8, 16, 16]}}
+        ),
+        data=DataConfig(root=str(root), crop=(64, 64), workers=0, colour=0.2, check=False),
+        loss=LossConfig(class_weights="enet"),
+        optim=OptimConfig("sgd", lr=0.02),
+        freeze="pool,auxiliary",  # whose dropout would be drawn differently
+        epochs=3,
+        batch_size=batch_size,
+        precision="fp32",
+        ema=0.9,
+        evaluate_every=1,
+        pictures_every=0,
+        out=str(out),
+        device="cpu",
+    )
+
+
+def launch(config, folder):
+    """Train in two processes, as a user would."""
+    write_config(config, folder / "config.yaml")
+    command = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "pixalign", "train"]
+    done = subprocess.run(
+        [*command, "--config", str(folder / "config.yaml")], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(line) for line in (Path(config.out) / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """8 training pairs and 5 of val, an uneven share for two processes."""
+    root = tmp_path / "data"
+    for split, count in (("train", 8), ("val", 5)):
+        for i in range(count):
+            name = f"{split}/img{i}.png"
+            write_pair(root / "images" / name, root / "masks" / name, seed=i + 100 * (split == "val"), size=(96, 96))
+    return root
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_loss_curve_of_one_with_the_doubled_batch(data, tmp_path):
+    one = configuration(data, tmp_path / "one", batch_size=4)
+    train(one)
+    alone = [json.loads(line) for line in (tmp_path / "one" / "metrics.jsonl").read_text().splitlines()]
+    both = launch(configuration(data, tmp_path / "two", batch_size=2), tmp_path)
+    assert [line["loss"] for line in both] == pytest.approx([line["loss"] for line in alone], rel=2e-4)
+    first, second = (pixalign.load(tmp_path / run / "last").state_dict() for run in ("one", "two"))
+    for key, tensor in first.items():
+        torch.testing.assert_close(second[key], tensor, rtol=5e-3, atol=5e-4, msg=key)
+
+    # Each image is counted once: the same integers, and so the same quotients, as in one process.
+    measured = pixalign.evaluate(pixalign.load(tmp_path / "two" / "last"), open_data("folder", data, "val"))
+    assert both[-1]["val"]["val"]["iou"] == measured["iou"]
+    assert both[-1]["val"]["val"]["pixel_accuracy"] == measured["pixel_accuracy"]
+
+
+@pytest.mark.slow
+def test_a_process_whose_crops_hold_no_label_does_not_stop_the_other(data, tmp_path):
+    for i in range(0, 8, 2):
+        Image.fromarray(np.full((96, 96), 255, np.uint8)).save(data / "masks" / "train" / f"img{i}.png")
+    config = replace(configuration(data, tmp_path / "run", batch_size=2), epochs=8, evaluate_every=8)
+    shares = [list(EpochBatches(8, 2, config.seed, config.epochs, rank=rank, world=2)) for rank in (0, 1)]
+    unlabelled = [[all(index % 2 == 0 for _, index in batch) for batch in share] for share in shares]
+    assert sum(a != b for a, b in zip(*unlabelled)) > 0, "no batch is without labels on one process alone"
+    lines = launch(config, tmp_path)
+    assert len(lines) == 8
+    assert all(np.isfinite(line["loss"]) for line in lines)
+
+
+def test_a_cpu_launch_of_several_processes_is_told_by_its_trace():
+    trace = {"ACCELERATE_USE_CPU": "True", "MASTER_ADDR": "127.0.0.1"}
+    launcher = ["python", "accelerate", "launch", "--cpu", "--num_processes", "3", "-m", "pixalign"]
+    assert processes_to_start(trace, launcher) == 3
+    assert processes_to_start(trace, ["accelerate", "--num_processes=2"]) == 2
+    assert processes_to_start({**trace, "WORLD_SIZE": "3"}, launcher) == 1
+    assert processes_to_start({"ACCELERATE_USE_CPU": "True"}, launcher) == 1
+    assert processes_to_start({}, launcher) == 1
+    with pytest.raises(InputError, match="torchrun --nproc_per_node N"):
+        processes_to_start(trace, ["mine"])
+
+
+def test_pixel_losses_of_shares_average_to_the_loss_of_the_whole_batch():
+    generator = torch.Generator().manual_seed(0)
+    logits, weight = torch.randn(4, 3, 8, 8, generator=generator), torch.tensor([1.0, 2.0, 5.0])
+    target = torch.randint(0, 3, (4, 8, 8), generator=generator)
+    target[:2, :, 3:] = 255  # the first share has fewer labels
+    shares = [(logits[:2], target[:2]), (logits[2:], target[2:])]
+    counts = [weight[t[t != 255]].sum(dtype=torch.float64) for _, t in shares]
+
+    def mean(x):
+        return torch.stack(counts).mean()
+
+    losses = [
+        total_loss({"logits": x}, t, weight=weight, mean_over_processes=mean)[0] for x, t in shares
+    ]  # fmt: skip
+    torch.testing.assert_close(torch.stack(losses).mean(), cross_entropy(logits, target, weight))
