@@ -13,7 +13,7 @@ from pixalign.cli import COMMANDS, main
         (["train", "--epoch", "3", "--bogus"], "pixalign COMMAND --help"),
         (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["encoders", "nothing*such"], "no encoder matches 'nothing*such'"),
-        (["evaluate", "nowhere", "--data.root", "x"], "x: no such folder"),
+        (["evaluate", "default", "--data.root", "x"], "x: no such folder"),
         (["tarin"], "tarin"),
     ],
 )

@@ -143,6 +143,12 @@ def test_a_second_run_does_not_overwrite_the_first(folder_data, tmp_path):
         train(config)
 
 
+def test_a_run_folder_that_cannot_be_written_is_one_line_before_any_work(folder_data, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(InputError, match=r"file/run: the run folder cannot be written \(Not a directory\)"):
+        train(configuration(folder_data, tmp_path / "file" / "run"))
+
+
 def test_resuming_from_nothing_says_so(folder_data, tmp_path):
     with pytest.raises(InputError, match="no training state in it to resume from"):
         train(configuration(folder_data, tmp_path / "run"), resume=True)
@@ -201,6 +207,51 @@ def test_a_full_disk_keeps_the_last_state_and_model(folder_data, tmp_path, monke
     monkeypatch.undo()
     train(config, resume=True)
     assert metrics(tmp_path / "run")[-1]["epoch"] == 4
+
+
+def test_trackers_get_losses_scores_and_the_configuration(folder_data, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = configuration(folder_data, tmp_path / "run", epochs=10, evaluate_every=5, trackers=["tensorboard"])
+    out = train(config)
+    events = EventAccumulator(str(out / "pixalign")).Reload()
+    assert {"loss", "lr", "epoch loss", "val mIoU"} <= set(events.Tags()["scalars"])
+    scores = [event.value for event in events.Scalars("val mIoU")]
+    assert scores == pytest.approx([line["val"]["val"]["miou"] for line in metrics(out) if "val" in line], rel=1e-5)
+
+
+def test_a_tracker_that_is_not_installed_is_one_line(folder_data, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="trackers: wandb is not installed: pip install wandb"):
+        train(configuration(folder_data, tmp_path / "run", trackers=["wandb"]))
+
+
+def test_any_map_style_data_set_can_be_trained_on(tmp_path):
+    rng = np.random.default_rng(0)
+    items = [(rng.integers(0, 256, (48, 64, 3), np.uint8), rng.integers(0, 2, (48, 64), np.uint8)) for _ in range(10)]
+
+    def cut(image, mask):
+        return image[:32, :32], mask[:32, :32]
+
+    config = configuration("", tmp_path / "run", epochs=1)
+    out = train(config, dataset=items, classes=["left", "right"], transform=cut)
+    assert pixalign.load(out / "best").config["classes"] == ["left", "right"]
+    run = json.loads((out / "run.json").read_text())
+    assert [run["data"][key]["pairs"] for key in ("train", "val dataset/val")] == [8, 2]
+    with pytest.raises(InputError, match="dataset: its class names are not known"):
+        train(replace(config, out=str(tmp_path / "other")), dataset=items)
+
+
+def test_images_of_four_bands_train_a_network_of_four_channels(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        for folder, pixels in (("images", rng.integers(1, 256, (48, 64, 4))), ("masks", rng.integers(0, 2, (48, 64)))):
+            path = tmp_path / "data" / folder / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(path)
+    config = configuration(tmp_path / "data", tmp_path / "run", epochs=1, pictures_every=0)
+    out = train(replace(config, model=ModelConfig("sfnet", "resnet18", in_channels=4, options=TINY)))
+    assert pixalign.load(out / "last").config["arguments"]["in_channels"] == 4
 
 
 def test_the_learning_rate_warms_up_and_falls_to_zero():

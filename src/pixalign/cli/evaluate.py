@@ -7,8 +7,11 @@ HELP = "measure a model on labelled images"
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("model", help="default, another bundled name, a folder, a file, or a Hub id")
-    parser.add_argument("--data.name", default="folder", help="camvid, or folder for any folder of images/ and masks/")
-    parser.add_argument("--data.root", required=True, help="where the data is")
+    parser.add_argument(
+        "--data.name", default="folder", help="folder for any folder of images/ and masks/, camvid, or streets (drawn)"
+    )
+    parser.add_argument("--data.root", default="", help="where the data is")
+    parser.add_argument("--data.mask_template", default="", help="an image's mask, such as masks/{stem}_mask.png")
     parser.add_argument("--data.split", default="val", help="split to measure on")
     parser.add_argument("--out", type=str | None, help="folder for metrics.json, classes.csv and images.csv")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs")
@@ -27,8 +30,9 @@ def run(args: Namespace) -> int:
     from pixalign.weights import check_classes, load
 
     console = Console()
-    pairs = open_data(args.data.name, args.data.root, args.data.split)
     model = load(args.model, device=pick_device(args.device))
+    channels: int = model.config["arguments"]["in_channels"]  # type: ignore[index, call-overload, assignment]
+    pairs = open_data(args.data.name, args.data.root, args.data.split, args.data.mask_template, channels)
     check_classes(model, pairs.classes)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(pairs.name, total=len(pairs))

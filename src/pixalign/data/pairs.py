@@ -79,8 +79,8 @@ class Pairs:
         return f"{self.masks[index]} ({self.images[index].name})" if self.drawings else str(self.masks[index])
 
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that change when a file's name or size changes."""
-        digest = hashlib.sha256()
+        """16 hexadecimal digits that change when a file's name or size, the classes or their values do."""
+        digest = hashlib.sha256(repr(self.labels).encode())
         for path in (*self.images, *self.masks):
             digest.update(f"{path.name}:{path.stat().st_size}\n".encode())
         return digest.hexdigest()[:16]

@@ -9,6 +9,7 @@ resumed on one machine.
 import importlib.util
 import json
 import math
+import os
 import shlex
 import signal
 import sys
@@ -140,7 +141,6 @@ def train(
     step = batches.start = numbers["step"]
     total_steps = config.epochs * batches.per_epoch
     if is_main:
-        out.mkdir(parents=True, exist_ok=True)
         clear_leftovers(out)
         write_config(config, out / "config.yaml")
         data = {"train": training, **{f"val {d.name}": d for d in validation}, **({"mix": mix} if mix else {})}
@@ -282,6 +282,12 @@ def _check_run_folder(out: Path, resume: bool) -> Path | None:
         raise InputError(f"{out}: no training state in it to resume from: train without --resume")
     if not resume and (state is not None or (out / "metrics.jsonl").exists()):
         raise InputError(f"{out}: a run is there already: go on with --resume, or choose another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not os.access(out, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        raise InputError(f"{out}: the run folder cannot be written ({error.strerror}): choose another --out") from error
     return state
 
 

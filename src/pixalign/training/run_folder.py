@@ -118,11 +118,12 @@ def draw_curves(lines: Sequence[dict[str, Any]], path: Path) -> None:
         right.annotate(
             f"{scores[-1]:.1f}", (measured[-1]["epoch"], scores[-1]), (6, 0), textcoords="offset points", va="center"
         )
-    right.set(xlabel="epoch", title="mIoU %", ylim=(0, 100), xlim=(0, max(epochs) * 1.08))
+    right.set(xlabel="epoch", title="mIoU %", ylim=(0, 100), xlim=(0, max(epochs) * 1.1))
     if measured:
         right.legend(loc="lower right", frameon=False)
     for axes in (left, right):
         axes.grid(alpha=0.25)
-        axes.spines["top"].set_visible(False)
+        axes.spines[["top", "right"]].set_visible(False)
+    rate.spines[["top", "right"]].set_visible(False)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
