@@ -73,7 +73,7 @@ def test_a_run_leaves_models_metrics_pictures_and_its_configuration(folder_data,
 
 @pytest.mark.slow
 def test_a_network_learns_what_can_be_learnt(folder_data, tmp_path):
-    config = configuration(folder_data, tmp_path / "run", epochs=40, evaluate_every=40, pictures_every=0)
+    config = configuration(folder_data, tmp_path / "run", epochs=80, evaluate_every=80, pictures_every=0)
     assert metrics(train(config))[-1]["val"]["val"]["miou"] > 0.6
 
 
@@ -184,7 +184,10 @@ def test_a_bad_mask_met_by_a_loading_process_is_one_line(folder_data, tmp_path):
         Image.fromarray(np.full((48, 64), 37, np.uint8)).save(path)
     config = configuration(folder_data, tmp_path / "run")
     with pytest.raises(InputError, match=r"^\S+png: label value 37 \(3072 pixels\) lies outside the 3 classes"):
-        train(replace(config, data=replace(config.data, workers=1, cache="no")))
+        train(replace(config, data=replace(config.data, workers=1, cache="no", check=False)))
+    with pytest.raises(InputError, match=r"1 error in the data: Label values outside the 3 classes \(10 files\)"):
+        train(config)
+    assert "37" in (tmp_path / "run" / "check" / "index.html").read_text()
 
 
 def test_a_full_disk_keeps_the_last_state_and_model(folder_data, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 import pixalign
-from pixalign.data.scene import draw_scene
+from pixalign.data.streets import draw_scene
 from pixalign.weights import BUNDLED, bundled
 
 LIMIT = 32_000_000  # bytes, all bundled weights together

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from pixalign import __version__
 from pixalign.errors import InputError
 
-COMMANDS = ("train", "evaluate", "predict", "demo", "convert", "models", "encoders")
+COMMANDS = ("train", "evaluate", "predict", "data", "demo", "convert", "models", "encoders")
 
 
 def build_parser() -> ArgumentParser:

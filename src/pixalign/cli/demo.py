@@ -22,7 +22,7 @@ def run(args: Any) -> int:
 
     from pixalign.data.camvid import CLASSES
     from pixalign.data.images import write_image
-    from pixalign.data.scene import draw_scene
+    from pixalign.data.streets import draw_scene
     from pixalign.metrics.confusion import Confusion, summary
     from pixalign.predict import Predictor
     from pixalign.predict.result import draw_overlay

@@ -1,7 +1,9 @@
 """Data sets as pairs of image and mask: `open_data` finds one by name."""
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,14 +11,19 @@ from pixalign.data.camvid import camvid
 from pixalign.data.folder import folder
 from pixalign.data.pairs import IGNORE, Pairs
 from pixalign.data.samples import Data
+from pixalign.data.streets import Streets
 from pixalign.errors import InputError
 
-DATASETS = {"camvid": camvid, "folder": folder}
+DATASETS: dict[str, Callable[..., Any]] = {
+    "camvid": camvid,
+    "folder": folder,
+    "streets": lambda root, split: Streets(split),
+}
 
 __all__ = ["DATASETS", "IGNORE", "Data", "Pairs", "class_pixels", "label_counts", "open_data"]
 
 
-def open_data(name: str, root: str | Path, split: str, mask_template: str = "", channels: int = 3) -> Pairs:
+def open_data(name: str, root: str | Path, split: str, mask_template: str = "", channels: int = 3) -> Any:
     """Return a split of the data set ``name`` (a key of `DATASETS`) at ``root``.
 
     Args:
@@ -29,7 +36,7 @@ def open_data(name: str, root: str | Path, split: str, mask_template: str = "", 
     """
     if name not in DATASETS:
         raise InputError(f"data.name {name!r} is unknown: choose one of {', '.join(DATASETS)}")
-    if not str(root):
+    if not str(root) and name != "streets":  # which are drawn
         raise InputError("data.root is not set: give the folder of the data, as in --data.root DIR")
     options = {
         key: value

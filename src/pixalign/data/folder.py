@@ -375,7 +375,7 @@ def _part(root: Path, found: Found, place: _Place, split: str) -> Found:
     elif len(images) < 2:
         raise InputError(f"{place.images}: one image cannot be divided into train and val: add images")
     else:
-        by_hash = sorted(images, key=lambda path: hashlib.sha256(keys[path].encode()).digest())
+        by_hash = sorted(images, key=lambda path: hashlib.sha256(os.fsencode(keys[path])).digest())
         held_out = set(by_hash[: max(1, round(_VAL_SHARE * len(images)))])
         chosen = {path for path in images if (path in held_out) == (split == "val")}
     kept = [i for i, path in enumerate(found.images) if path in chosen]

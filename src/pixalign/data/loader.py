@@ -104,7 +104,12 @@ class EpochBatches(Sampler):
 
 
 def training_loader(dataset: AugmentedPairs, batches: EpochBatches, workers: int) -> DataLoader:
-    """Load ``batches`` with ``workers`` processes (0: in this one); images (B, C, h, w), masks (B, h, w), uint8."""
+    """Load ``batches`` with ``workers`` processes (0: in this one), at most one for each processor.
+
+    Images are (B, C, h, w), masks (B, h, w), both uint8.
+    """
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(workers, processors)
     return DataLoader(
         dataset,
         batch_sampler=batches,

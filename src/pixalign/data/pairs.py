@@ -1,6 +1,7 @@
 """Images and their masks: the list of pairs that every data set comes down to."""
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,7 +83,7 @@ class Pairs:
         """16 hexadecimal digits that change when a file's name or size, the classes or their values do."""
         digest = hashlib.sha256(repr(self.labels).encode())
         for path in (*self.images, *self.masks):
-            digest.update(f"{path.name}:{path.stat().st_size}\n".encode())
+            digest.update(os.fsencode(f"{path.name}:{path.stat().st_size}\n"))
         return digest.hexdigest()[:16]
 
 

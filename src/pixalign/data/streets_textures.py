@@ -20,14 +20,14 @@ from scipy.ndimage import gaussian_filter
 
 TILE = 256  # texels along a side of a texture
 LEVELS = 9
-STENCIL = 384  # cells along a side of a stencil
+STENCIL = 640  # cells along a side of a stencil
 _OFFSETS = np.cumsum([0] + [(TILE >> level) ** 2 for level in range(LEVELS)])
 LEVEL_OFFSET = _OFFSETS[:-1].astype(np.int32)
 TEXELS = int(_OFFSETS[-1])  # of one texture with its levels
 
 RGB = tuple[float, float, float]
-_DARK_GLASS: RGB = (34, 40, 46)
-_FRAME: RGB = (196, 194, 188)
+_DARK_GLASS: RGB = (24, 28, 33)
+_FRAME: RGB = (226, 225, 220)
 
 
 @dataclass
@@ -147,7 +147,7 @@ def _stone(rng: np.random.Generator) -> np.ndarray:
 
 
 def _asphalt(rng: np.random.Generator) -> np.ndarray:
-    own = 1 + 0.09 * _noise(rng, 0) + 0.05 * _noise(rng, 0.9) + 0.05 * _noise(rng, 1.6)
+    own = 1 + 0.08 * _noise(rng, 0) + 0.04 * _noise(rng, 0.9) + 0.06 * _noise(rng, 1.6)
     veins = _noise(rng, 1.7)
     own[(np.abs(veins - rng.uniform(-1, 1)) < 0.012) & (_noise(rng, 2.0) > 0.3)] *= 0.7
     for _ in range(rng.integers(0, 3)):  # patches laid later
@@ -182,7 +182,7 @@ def _window(
     frame = _FRAME if rng.random() < 0.75 else (60, 54, 50)
     wide = 0.012
     _box(tile, (x0 - wide, x1 + wide), (y0 - wide, y1 + wide), 0, frame)
-    shine = rng.uniform(0.6, 2.2)
+    shine = rng.uniform(0.5, 2.0) if rng.random() < 0.75 else rng.uniform(3, 6)  # the sky in it
     r, g, b = (shine * c for c in _DARK_GLASS)
     _box(tile, x, y, 0, (r, g, b))
     if rng.random() < 0.5:  # a blind or curtain
@@ -249,12 +249,12 @@ def _shop(rng: np.random.Generator) -> np.ndarray:
     inside += (np.abs(_noise(rng, 1.3)) * rng.uniform(8, 26))[: inside.shape[0], :245, None]
     for _ in range(int(rng.integers(6, 26))):  # goods, posters
         x, y = rng.uniform(0.03, 0.93), rng.uniform(riser, top - 0.1)
-        r, g, b = rng.uniform(20, 190, 3) * rng.uniform(0.4, 1)
+        r, g, b = rng.uniform(30, 230) * rng.uniform(0.6, 1, 3)
         _box(tile, (x, x + rng.uniform(0.015, 0.07)), (y, min(y + rng.uniform(0.03, 0.2), top)), 0, (r, g, b))
     slant = (np.mgrid[0:TILE, 0:TILE] / TILE).sum(0) % 1
     tile[..., 1:] += ((slant > rng.uniform(0.2, 0.8)) & (tile[..., 0] == 0))[..., None] * rng.uniform(0, 30)
     if rng.random() < 0.5:
-        _box(tile, (0.02, 0.98), (top - 0.14, top), 0, tuple(rng.uniform(60, 170, 3)))
+        _box(tile, (0.02, 0.98), (top - 0.14, top), 0, tuple(rng.uniform(70, 200) * rng.uniform(0.7, 1, 3)))
     for at in np.linspace(0.02, 0.98, int(rng.integers(2, 6))):
         _box(tile, (at - 0.014, at + 0.014), (0, top), 0.9)
     door = rng.uniform(0.1, 0.7)
@@ -302,16 +302,16 @@ def _paint(rng: np.random.Generator) -> np.ndarray:
     """Car paint: it mirrors the sky above its widest line and the road below."""
     y = np.arange(TILE)[:, None] / TILE
     line = rng.uniform(0.42, 0.55)
-    own = np.where(y > line, 0.82 + 0.5 * (y - line), 0.9 - 0.7 * (line - y)) + 0.05 * _noise(rng, 1.8, 0.3)
+    own = np.where(y > line, 0.85 + 0.6 * (y - line), 0.9 - 0.9 * (line - y)) + 0.03 * _noise(rng, 1.8, 0.3)
     tile = _wall(own + 0 * y)
-    tile[..., 1:] = (26 * np.exp(-(((y - line - 0.07) / 0.05) ** 2)) + 14 * (y > 0.75))[..., None]
+    tile[..., 1:] = (70 * np.exp(-(((y - line - 0.07) / 0.05) ** 2)) + 22 * (y > 0.75))[..., None]
     return tile
 
 
 def _glass(rng: np.random.Generator) -> np.ndarray:
     y = np.arange(TILE)[:, None] / TILE
     shapes = _noise(rng, 1.6, 0.6)
-    own = 0.75 + 0.5 * y + 0.35 * (shapes > rng.uniform(-0.5, 1)) + 0.12 * shapes
+    own = 0.45 + 0.9 * y + 0.9 * (shapes > rng.uniform(0, 1.6)) + 0.15 * shapes
     return _wall(own)
 
 
@@ -323,7 +323,7 @@ def _letters(rng: np.random.Generator) -> np.ndarray:
     for line in range(lines):
         low, high = (line + 0.24) / lines, (line + 0.76) / lines
         x = rng.uniform(0.06, 0.3)
-        while x < 0.92:
+        while x < rng.uniform(0.6, 1.2) and x < 0.92:
             wide = rng.uniform(0.014, 0.035)
             if rng.random() < 0.86:
                 for _ in range(3):
@@ -337,11 +337,11 @@ def _letters(rng: np.random.Generator) -> np.ndarray:
 
 def _bare(dice: Random, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A tree without leaves, grown by forking; its label is the twigs and the gaps between them."""
-    size = STENCIL * 2
+    size = STENCIL
     wood = Image.new("L", (size, size), 0)
     draw = ImageDraw.Draw(wood)
-    spread = dice.uniform(0.32, 0.55)
-    todo = [(0.5, 0.0, math.pi / 2, dice.uniform(0.2, 0.27), dice.uniform(0.016, 0.024), 0)]
+    spread = dice.uniform(0.3, 0.55)
+    todo = [(0.5, 0.0, math.pi / 2, dice.uniform(0.17, 0.24), dice.uniform(0.012, 0.02), 0)]
     while todo:
         x, y, angle, length, thick, depth = todo.pop()
         bend = angle + dice.uniform(-0.12, 0.12)
@@ -350,18 +350,18 @@ def _bare(dice: Random, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
             x, y = x + 0.5 * length * math.cos(part), y + 0.5 * length * math.sin(part)
             points.append((x, y))
         line = [(a * size, (1 - b) * size) for a, b in points]
-        draw.line(line, fill=255, width=max(round(2 * thick * size), 2))
-        if depth >= 7 or not 0.02 < x < 0.98 or y > 0.97:
+        draw.line(line, fill=255, width=max(round(2 * thick * size), 1))
+        if depth >= 9 or not 0.02 < x < 0.98 or y > 0.98:
             continue
-        forks = 3 if dice.random() < (0.8 if depth == 0 else 0.45) else 2
+        forks = 3 if dice.random() < (0.8 if depth == 0 else 0.3) else 2
         for fork in range(forks):
             turn = spread * (fork - (forks - 1) / 2) * dice.uniform(0.7, 1.5) + dice.uniform(-0.15, 0.15)
             upward = 0.1 * math.sin(math.pi / 2 - bend)
-            todo.append((x, y, bend + turn + upward, length * dice.uniform(0.66, 0.88), thick * 0.68, depth + 1))
-    shown = np.asarray(wood).reshape(STENCIL, 2, STENCIL, 2).max((1, 3)) > 0
-    near = gaussian_filter(shown.astype(np.float32), 6)
-    ragged = np.kron(rng.random((STENCIL // 4, STENCIL // 4)), np.ones((4, 4)))
-    label = near > 0.055 + 0.12 * ragged
+            todo.append((x, y, bend + turn + upward, length * dice.uniform(0.66, 0.86), thick * 0.62, depth + 1))
+    shown = np.asarray(wood) > 0
+    near = gaussian_filter(shown.astype(np.float32), 9)
+    ragged = np.kron(rng.random((STENCIL // 5, STENCIL // 5)), np.ones((5, 5)))
+    label = near > 0.04 + 0.09 * ragged
     label[int(0.8 * STENCIL) :] = shown[int(0.8 * STENCIL) :]
     label |= shown
     return label.astype(np.uint8), shown.astype(np.uint8)

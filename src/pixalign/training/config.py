@@ -88,6 +88,8 @@ class LossConfig:
         auxiliary: weight of each auxiliary head's loss.
         dice: weight of the Dice loss, added.
         lovasz: weight of the Lovasz-softmax loss, added.
+        edge: weight of the edge head's loss, added (bialignnet; the paper: 25).
+        edge_guided: weight of OHEM at the borders that the edge head sees, added (bialignnet; the paper: 1).
         threshold: OHEM keeps pixels whose class has a lower probability than this.
         min_kept: OHEM keeps at least so many pixels of a batch.
     """
@@ -98,6 +100,8 @@ class LossConfig:
     auxiliary: float = 0.4
     dice: float = 0.0
     lovasz: float = 0.0
+    edge: float = 0.0
+    edge_guided: float = 0.0
     threshold: float = 0.7
     min_kept: int = 100_000
 
@@ -200,6 +204,8 @@ class TrainConfig:
             ("data.mix", bool(self.data.mix) == (self.data.mix_ratio > 0), "set together with data.mix_ratio"),
             ("model.in_channels", self.model.in_channels >= 1, "at least 1"),
             ("loss.adjust", 0 <= self.loss.adjust <= 1, "from 0 to 1"),
+            ("loss.edge", self.loss.edge >= 0, "0 or more"),
+            ("loss.edge_guided", self.loss.edge_guided >= 0, "0 or more"),
             ("optim.lr", self.optim.lr > 0, "above 0"),
             ("optim.lr_parts", all(v >= 0 for v in self.optim.lr_parts.values()), "0 or more for each part"),
             ("optim.warmup", 0 <= self.optim.warmup < 1, "from 0 to below 1"),

@@ -31,7 +31,9 @@ from rich.progress import Progress
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from pixalign.data import class_pixels, label_counts, open_data
+from pixalign.data import Pairs, class_pixels, label_counts, open_data
+from pixalign.data.check import check_splits
+from pixalign.data.check_page import write_report
 from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
 from pixalign.data.samples import Data, Samples, cached
 from pixalign.data.transforms import TrainingTransform, UsersTransform, normalise
@@ -92,7 +94,7 @@ def train(
     if source is not None and config.model == ModelConfig():
         config = replace(config, model=model_config(source))
     if dataset is None:
-        training, validation, mix = _open_all(config, log.console)
+        training, validation, mix = _open_all(config, log, check=is_main and state is None)
     else:
         training, validation, mix = *_given(dataset, val, classes, config), None
 
@@ -279,7 +281,7 @@ def _check_run_folder(out: Path, resume: bool) -> Path | None:
     """Return the state to resume from, if any; refuse to overwrite a run or to resume from nothing."""
     state = find_state(out / "state")
     if resume and state is None:
-        raise InputError(f"{out}: no training state in it to resume from: train without --resume")
+        raise InputError(f"{out}: no training state in it to resume from: train without --resume, into an empty folder")
     if not resume and (state is not None or (out / "metrics.jsonl").exists()):
         raise InputError(f"{out}: a run is there already: go on with --resume, or choose another --out")
     try:
@@ -313,8 +315,8 @@ def _accelerator(config: TrainConfig) -> Accelerator:
     return accelerator
 
 
-def _open_all(config: TrainConfig, console: Console) -> tuple[Data, list[Data], Data | None]:
-    """Open the training split, those of val, and the data to mix in, if any."""
+def _open_all(config: TrainConfig, log: Log, check: bool) -> tuple[Data, list[Data], Data | None]:
+    """Open the training split, those of val, and the data to mix in, if any; look at every pair of files first."""
     data = config.data
     opened = [
         open_data(data.name, data.root, split, data.mask_template, config.model.in_channels)
@@ -323,8 +325,25 @@ def _open_all(config: TrainConfig, console: Console) -> tuple[Data, list[Data], 
     mix = open_data(data.mix, data.mix_root, "train") if data.mix else None
     if mix is not None and list(mix.classes) != list(opened[0].classes):
         raise InputError(f"data.mix {data.mix!r}: its classes {mix.classes} are not those of {opened[0].name}")
-    training, *validation = [_in_memory(each, data.cache, console) for each in opened]
+    files = {split: pairs for split, pairs in zip((data.train, *data.val), opened) if isinstance(pairs, Pairs)}
+    if check and data.check and files:
+        _check(files, config, log)
+    training, *validation = [_in_memory(each, data.cache, log.console) for each in opened]
     return training, validation, mix
+
+
+def _check(files: Mapping[str, Pairs], config: TrainConfig, log: Log) -> None:
+    """Read every pair, as ``pixalign data check`` does; with errors, leave its page in the run folder and stop."""
+    with Progress(console=log.console, transient=True, disable=not log.console.is_terminal) as bar:
+        tasks = {split: bar.add_task(f"checking {pairs.name}", total=len(pairs)) for split, pairs in files.items()}
+        report = check_splits(
+            files, config.data.root, lambda split, done, total: bar.update(tasks[split], completed=done)
+        )
+    for problem in report.of("warning"):
+        log(f"warning: {problem.heading}: {problem.remedy}")
+    if not report.ready:
+        page = write_report(report, Path(config.out) / "check")
+        raise InputError(f"{report.summary()}: mend them ({page} shows them), or set data.check to false")
 
 
 def _in_memory(data: Data, cache: str, console: Console) -> Data:

@@ -1,0 +1,123 @@
+"""Look at a data set: `check` reads every pair of every split and reports all problems at once, with their remedies."""
+
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentParser
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pixalign.data.check import Problem, Report
+
+_CLASSES, _LINES = 40, 13  # the most that the terminal shows
+
+HELP = "look at a data set before training"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("action", choices=["check"], help="check: read every pair of every split, report all problems")
+    parser.add_argument("root", metavar="DIR", help="where the data is")
+    parser.add_argument("--data.name", default="folder", help="folder for any folder of images and masks, or camvid")
+    parser.add_argument(
+        "--data.mask_template", default="", help="an image's mask below DIR, such as masks/{stem}_mask.png"
+    )
+    parser.add_argument("--data.channels", type=int, default=3, help="bands of the images")
+    parser.add_argument("--out", default="pixalign_check", help="folder for index.html, report.json and sheet.jpg")
+
+
+def run(args: Any) -> int:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    from pixalign.data.check import check_data
+    from pixalign.data.check_page import write_report
+    from pixalign.errors import InputError
+
+    console = Console(highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(split: str, done: int, total: int) -> None:
+            if split not in tasks:
+                tasks[split] = bar.add_task(split, total=total)
+            bar.update(tasks[split], completed=done)
+
+        data = args.data
+        report = check_data(data.name, args.root, data.mask_template, data.channels, progress)
+    page = write_report(report, args.out)
+    _print(console, report)
+    console.print(f"page: {page}", soft_wrap=True, markup=False)
+    if not report.ready:
+        raise InputError(f"{report.summary()}: mend them; {page} shows them all")
+    return 0
+
+
+def _print(console: "Console", report: "Report") -> None:
+    """The splits, the shares of the classes, the problems, and the verdict."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from pixalign.data.check import percent, shown
+    from pixalign.data.check_page import sizes_text
+
+    table = Table(title=Text(shown(report.source, 76)))
+    for heading in ("split", "pairs", "labelled"):
+        table.add_column(heading, justify="left" if heading == "split" else "right")
+    table.add_column("width x height")
+    for split in report.splits:
+        table.add_row(split.name, f"{split.pairs:,}", percent(split.labelled()), sizes_text(split))
+    console.print(table)
+    if report.labels.classes:
+        shares = Table(title="share of the labelled pixels")
+        shares.add_column("class", overflow="fold")
+        for split in report.splits:
+            shares.add_column(Text(shown(split.name)))
+        width = max(4, (console.width - 30) // len(report.splits) - 13)
+        widest = max((max(split.shares()) for split in report.splits), default=0) or 1
+        for i, (name, colour) in [*enumerate(zip(report.labels.classes, report.labels.colours))][:_CLASSES]:
+            cells = []
+            for split in report.splits:
+                share = split.shares()[i]
+                cell = Text(f"{percent(share):>8} ")
+                cell.append(_bar(width * share / widest), f"rgb({','.join(map(str, colour))})")
+                cells.append(cell)
+            shares.add_row(Text(shown(name, 24)), *cells)
+        console.print(shares)
+        if (left := len(report.labels.classes) - _CLASSES) > 0:
+            console.print(f"and {left} further classes, listed on the page")
+    for problem in report.problems:
+        _print_problem(console, problem)
+    style = "green" if not report.problems else "yellow" if report.ready else "bold red"
+    console.print(Text(f"\n{report.verdict()}", style))
+
+
+def _bar(length: float) -> str:
+    """A bar of so many characters, in eighths; never quite nothing."""
+    eighths = max(round(8 * length), length > 0)
+    return "█" * (eighths // 8) + ("", *"▏▎▍▌▋▊▉")[eighths % 8]
+
+
+def _print_problem(console: "Console", problem: "Problem") -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from pixalign.data.check import shown
+
+    heading = Text(f"\n{problem.severity}: ", "bold red" if problem.severity == "error" else "bold yellow")
+    heading.append(problem.heading, "bold")
+    console.print(heading)
+    lines = problem.details[:_LINES]
+    if (left := len(problem.details) - _LINES) > 0:
+        lines.append(f"and {left:,} more")
+    if problem.kind not in ("label-values", "classes"):  # whose details name files
+        lines += [
+            shown(example.file, 70) + (f": {shown(example.note, 150)}" if example.note else "")
+            for example in problem.examples[:3]
+        ]
+        left = len(problem.examples) - 3
+        lines += [f"and {left:,} more"] if left > 0 else []
+    for line in [*lines, f"remedy: {problem.remedy}"]:
+        console.print(Padding(Text(shown(line)), (0, 0, 0, 4), expand=False))
+    for line in problem.snippet.splitlines():
+        console.print(Padding(Text(shown(line), "cyan"), (0, 0, 0, 6), expand=False))

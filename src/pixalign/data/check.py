@@ -1,0 +1,1025 @@
+"""Look at every pair of a data set before training, and report all problems at once, with their remedies.
+
+`check_data` opens a data set and finds what lacks a partner; `check_splits` looks at splits that are open already;
+`pixalign.data.check_page` makes a page of the findings. An error is what training would stop at, or learn something
+wrong from; a warning is worth a look. The limits for both (below) are our choice.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pixalign.data import open_data
+from pixalign.data.coco import coco_files
+from pixalign.data.folder import SPLITS, Found, find, folder, read_labels
+from pixalign.data.folder import splits as splits_in
+from pixalign.data.images import opened
+from pixalign.data.labelme import read_labelme
+from pixalign.data.masks import IGNORE, Labels, grey_of, read_values, unpack
+from pixalign.data.pairs import Pairs
+from pixalign.errors import InputError
+from pixalign.palette import default_colours
+
+MIN_SIDE = 32  # pixels; the networks take nothing smaller
+RARE, DOMINANT = 0.001, 0.95  # shares of the labelled training pixels
+NARROW = 64  # a 16-bit image should use more than so many of 256 levels
+MANY = 40  # more values than so come from smoothing or lossy compression, not from a person's list of classes
+SAMPLES = 24  # pairs on the contact sheet
+
+_KEPT_VALUES = 4096
+_BATCH = 64
+_ORIENTATION = 0x0112
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A file that shows a problem.
+
+    Attributes:
+        file: its path, below the data's folder where it lies there.
+        note: what is the matter with it.
+        split, index: the pair; index -1 where there is none.
+    """
+
+    file: str
+    note: str = ""
+    split: str = ""
+    index: int = -1
+
+
+@dataclass
+class Problem:
+    """One kind of problem, with every file that has it.
+
+    Attributes:
+        kind: a short key, such as ``label-values``.
+        severity: ``error`` (training would stop, or learn something wrong) or ``warning``.
+        title: what is wrong.
+        remedy: what to do about it.
+        examples: all files concerned.
+        details: further lines, such as the label values with their counts.
+        snippet: lines to paste into classes.yaml.
+    """
+
+    kind: str
+    severity: Literal["error", "warning"]
+    title: str
+    remedy: str
+    examples: list[Example] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    snippet: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The title and the number of files."""
+        count = len(self.examples)
+        return f"{self.title} ({count:,} file{'s' * (count != 1)})" if count else self.title
+
+
+@dataclass
+class SplitStats:
+    """What a split holds.
+
+    Attributes:
+        name: of the split.
+        pairs: images with a mask.
+        sizes: (height, width) of the images that could be read -> their number.
+        pixels: (K,) int64, labelled pixels by class.
+        images: (K,) int64, pairs in which the class occurs.
+        unlabelled: pixels without a label, or with a value that means no class.
+    """
+
+    name: str
+    pairs: int
+    sizes: Counter[tuple[int, int]]
+    pixels: np.ndarray
+    images: np.ndarray
+    unlabelled: int
+
+    def shares(self) -> list[float]:
+        """Share of the labelled pixels by class, 0 to 1."""
+        return (self.pixels / max(1, int(self.pixels.sum()))).tolist()
+
+    def labelled(self) -> float:
+        """Share of the pixels that have a label, 0 to 1."""
+        labelled = int(self.pixels.sum())
+        return labelled / max(1, labelled + self.unlabelled)
+
+
+@dataclass
+class Report:
+    """What a check found.
+
+    Attributes:
+        source: the data's folder, or what else to call it.
+        labels: the classes; where they cannot be told, the values that the masks hold.
+        splits, problems: errors come first.
+        looked: the pairs, for pictures.
+    """
+
+    source: str
+    labels: Labels
+    splits: list[SplitStats]
+    problems: list[Problem]
+    looked: list["Looked"] = field(default_factory=list, repr=False)
+
+    def of(self, severity: str) -> list[Problem]:
+        """The problems of a severity."""
+        return [problem for problem in self.problems if problem.severity == severity]
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is no error."""
+        return not self.of("error")
+
+    def verdict(self) -> str:
+        """The result in plain words."""
+        errors, warnings = (number_of(len(self.of(kind)), kind) for kind in ("error", "warning"))
+        if self.ready:
+            return f"Ready to train, with {warnings}" if self.problems else "Ready to train"
+        return f"{errors}: training would stop or go wrong" + (f" (and {warnings})" if self.of("warning") else "")
+
+    def summary(self) -> str:
+        """One line that names the errors."""
+        errors = self.of("error")
+        listed = "; ".join(problem.heading for problem in errors[:3]) + (" ..." if len(errors) > 3 else "")
+        return f"{self.source}: {number_of(len(errors), 'error')} in the data" + (f": {listed}" if errors else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that was found, as plain data."""
+        return {
+            "format": 1,
+            "source": self.source,
+            "verdict": self.verdict(),
+            "errors": len(self.of("error")),
+            "warnings": len(self.of("warning")),
+            "classes": [{"name": n, "colour": c} for n, c in zip(self.labels.classes, self.labels.colours)],
+            "splits": {
+                split.name: {
+                    "pairs": split.pairs,
+                    "sizes": [{"height": h, "width": w, "images": n} for (h, w), n in split.sizes.most_common()],
+                    "labelled_share": split.labelled(),
+                    "labelled_pixels": int(split.pixels.sum()),
+                    "unlabelled_pixels": split.unlabelled,
+                    "classes": [
+                        {"name": name, "pixels": int(pixels), "share": share, "images": int(images)}
+                        for name, pixels, share, images in zip(
+                            self.labels.classes, split.pixels, split.shares(), split.images
+                        )
+                    ],
+                }
+                for split in self.splits
+            },
+            "problems": [
+                {
+                    "kind": problem.kind,
+                    "severity": problem.severity,
+                    "title": problem.title,
+                    "count": len(problem.examples),
+                    "remedy": problem.remedy,
+                    "details": problem.details,
+                    "classes_yaml": problem.snippet,
+                    "files": [{"file": e.file, "note": e.note, "split": e.split} for e in problem.examples],
+                }
+                for problem in self.problems
+            ],
+        }
+
+
+def check_data(
+    name: str,
+    root: str | Path,
+    mask_template: str = "",
+    channels: int = 3,
+    progress: Progress = lambda split, done, total: None,
+) -> Report:
+    """Check all splits (train, val, test) of a data set.
+
+    Args:
+        name, root, mask_template, channels: as `pixalign.data.open_data` takes them.
+        progress: called with split, pairs done and pairs in all.
+
+    Raises:
+        InputError: there is nothing to look at: no such folder, or no image in it.
+    """
+    if name == "folder":
+        return check_folder(root, mask_template, channels, progress)
+    opened_splits, problems, errors = {}, [], []
+    for split in SPLITS:
+        try:
+            data = open_data(name, root, split, mask_template, channels)
+        except InputError as error:
+            errors.append(error)
+            problems.append(_closed(split, str(error), "warning" if split == "test" else "error"))
+            continue
+        if not isinstance(data, Pairs):
+            raise InputError(f"data.name {name!r} has no files that could be checked: name the data of a folder")
+        opened_splits[split] = data
+    if not opened_splits:
+        raise errors[0]
+    return _report(root, opened_splits, problems, progress)
+
+
+def check_folder(
+    root: str | Path,
+    mask_template: str = "",
+    channels: int = 3,
+    progress: Progress = lambda split, done, total: None,
+) -> Report:
+    """Check all splits of a folder of images and masks; arguments and errors as for `check_data`."""
+    root = Path(root)
+    problems: list[Problem] = []
+    errors: list[InputError] = []
+    found: dict[str, Found] = {}
+    divided = splits_in(root) if root.is_dir() else []
+    for split in divided or ("train", "val"):
+        try:
+            found[split] = find(root, split, mask_template)
+        except InputError as error:
+            errors.append(error)
+            problems.append(_closed(split, str(error), "error"))
+    if not found:
+        raise errors[0]
+    for split in ("train", "val"):
+        if divided and split not in divided:
+            words = "training needs it" if split == "train" else "training measures itself on it"
+            problems.append(
+                Problem("no-split", "warning", f"There is no {split} split", f"add images and masks of it: {words}")
+            )
+    problems += _lone(root, found, mask_template)
+    labels, wrong = _labels_before(root, [mask for part in found.values() for mask in part.masks])
+    problems += wrong
+    known = labels or Labels([], [])
+    opened_splits = {
+        split: Pairs(f"{root.resolve().name}/{split}", part.images, part.masks, known, channels, part.drawings)
+        for split, part in found.items()
+    }
+    return _report(root, opened_splits, problems, progress, raw=labels is None, tell=not wrong)
+
+
+def check_splits(
+    splits: Mapping[str, Pairs],
+    source: str | Path = "data",
+    progress: Progress = lambda split, done, total: None,
+) -> Report:
+    """Check splits that are open already, every pair of them.
+
+    Args:
+        splits: by name; the first one is trained on.
+        source: what to call the data: its folder, if it has one.
+        progress: called with split, pairs done and pairs in all.
+    """
+    return _report(source, splits, [], progress)
+
+
+def shown(text: str, limit: int = 0) -> str:
+    """Return text that is safe to print: control characters as escapes, the middle left out beyond ``limit``."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode("ascii") for c in text)
+    if limit and len(text) > limit:
+        tail = limit // 2
+        text = f"{text[: limit - tail - 1]}…{text[-tail:]}"
+    return text
+
+
+def percent(share: float) -> str:
+    """A share of 0 to 1 as text of two significant digits at least."""
+    if not share:
+        return "–"
+    return "< 0.01 %" if share < 0.0001 else f"{100 * share:.{1 if share >= 0.1 else 2}f} %"
+
+
+# Looking at pairs ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Note:
+    kind: str
+    title: str
+    remedy: str
+    note: str = ""
+    severity: Literal["error", "warning"] = "error"
+    of_mask: bool = False
+
+
+@dataclass
+class _Seen:
+    """What one pair turned out to be; counts are of 256 ids, of which 255 is no label."""
+
+    notes: list[_Note] = field(default_factory=list)
+    size: tuple[int, int] | None = None
+    digest: bytes = b""
+    mask_digest: bytes = b""
+    counts: np.ndarray | None = None
+    unknown: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Tally:
+    """How often a value occurs: in files, in pixels, and the first pair that has it."""
+
+    files: int = 0
+    pixels: int = 0
+    first: tuple[str, int] = ("", -1)
+
+
+@dataclass
+class Looked:
+    """A split, and what its pairs turned out to be."""
+
+    name: str
+    pairs: Pairs
+    counts: np.ndarray  # (N, 256) int32: pixels by id, of which 255 is no label
+    sound: np.ndarray  # (N,) bool: readable, of one size, nothing unknown
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    digests: list[tuple[bytes, bytes]] = field(default_factory=list)
+    notes: list[tuple[int, _Note]] = field(default_factory=list)
+    unknown: dict[str, _Tally] = field(default_factory=dict)
+    strange: list[tuple[int, list[str], int]] = field(default_factory=list)  # pair, values that mean no class, pixels
+    unlisted: int = 0  # pixels of further such values
+
+
+def _scan(name: str, pairs: Pairs, raw: bool, progress: Progress) -> Looked:
+    """Read all pairs of a split; ``raw`` takes the masks' values for ids, whatever the classes."""
+    total = len(pairs)
+    split = Looked(name, pairs, np.zeros((total, 256), np.int32), np.zeros(total, bool))
+    progress(name, 0, total)
+    for index, seen in enumerate(_in_threads(lambda i: _look(pairs, i, raw), total)):
+        split.notes += [(index, note) for note in seen.notes]
+        split.digests.append((seen.digest, seen.mask_digest))
+        if seen.size:
+            split.sizes[seen.size] += 1
+        if seen.counts is not None:
+            split.counts[index] = seen.counts
+        if seen.unknown:
+            split.strange.append((index, [*seen.unknown][:4], sum(seen.unknown.values())))
+        for value, count in seen.unknown.items():
+            if value not in split.unknown and len(split.unknown) >= _KEPT_VALUES:
+                split.unlisted += count
+                continue
+            tally = split.unknown.setdefault(value, _Tally(first=(name, index)))
+            tally.files += 1
+            tally.pixels += count
+        failed = any(note.severity == "error" for note in seen.notes)
+        split.sound[index] = not failed and (raw or not seen.unknown)
+        progress(name, index + 1, total)
+    return split
+
+
+def _in_threads(look: Callable[[int], _Seen], total: int) -> Iterator[_Seen]:
+    """Results in order, of which only a batch waits at a time."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for start in range(0, total, _BATCH):
+            yield from threads.map(look, range(start, min(start + _BATCH, total)))
+
+
+def _look(pairs: Pairs, index: int, raw: bool) -> _Seen:
+    seen = _Seen()
+    path = pairs.images[index]
+    mask_size = None
+    try:
+        image = pairs.read_image(index)
+    except InputError as error:
+        seen.notes.append(_refused(str(error), path, "image"))
+    else:
+        seen.size = image.shape[:2]
+        seen.digest = _digest(image)
+        _judge_image(seen, path, image, pairs.channels)
+    try:
+        ids, seen.unknown = _raw_mask(pairs, index) if raw else mask_of(pairs, index)
+    except InputError as error:
+        seen.notes.append(_refused(str(error), pairs.masks[index], "mask"))
+    else:
+        mask_size = ids.shape
+        seen.counts = np.bincount(ids.ravel(), minlength=256)
+        seen.mask_digest = _digest(ids)
+        if seen.counts[IGNORE] == ids.size and not seen.unknown:
+            seen.notes.append(
+                _Note(
+                    "unlabelled",
+                    "Masks without any label",
+                    "label them, or remove image and mask",
+                    severity="warning",
+                    of_mask=True,
+                )
+            )
+    if seen.size and mask_size and seen.size != mask_size:
+        seen.notes.append(_of_two_sizes(seen.size, mask_size, path))
+    return seen
+
+
+def _digest(pixels: np.ndarray) -> bytes:
+    """16 bytes that pixels of the same values and shape have in common."""
+    return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16, salt=b"%d" % pixels.shape[1]).digest()
+
+
+def mask_of(pairs: Pairs, index: int) -> tuple[np.ndarray, dict[str, int]]:
+    """As `Pairs.read_mask`, but colours that the classes know nothing of are unknown values, too."""
+    try:
+        return pairs.read_mask(index)
+    except InputError:
+        if pairs.drawings or pairs.labels.mask_colours or pairs.masks[index].suffix.lower() == ".json":
+            raise
+        ids, unknown = _raw_mask(pairs, index)
+        if not unknown or (ids != IGNORE).any():
+            raise
+        return ids, unknown
+
+
+def _raw_mask(pairs: Pairs, index: int) -> tuple[np.ndarray, dict[str, int]]:
+    """A mask's own values (H, W) uint8, and those that do not fit into it: colours, ids above 255, labels as text."""
+    if pairs.drawings:
+        return pairs.drawings[index].draw([])
+    path = pairs.masks[index]
+    if path.suffix.lower() == ".json":
+        return read_labelme(path).draw([])
+    values = read_values(path)
+    if values.dtype == np.uint32:
+        grey = grey_of(values)
+        if grey is None:
+            found, counts = np.unique(values, return_counts=True)
+            colours = {str(unpack(value)): count for value, count in zip(found.tolist(), counts.tolist())}
+            return np.full(values.shape, IGNORE, np.uint8), colours
+        values = grey
+    large = values > IGNORE
+    found, counts = np.unique(values[large], return_counts=True)
+    unknown = {str(value): count for value, count in zip(found.tolist(), counts.tolist())}
+    return np.where(large, IGNORE, values).astype(np.uint8), unknown
+
+
+def _refused(text: str, path: Path, what: str) -> _Note:
+    """The note on an image or mask that could not be read, from the error's text."""
+    reason, remedy = _parts(text.removeprefix(f"{path}: "))
+    if "file is empty" in reason:
+        kind, title, remedy = "empty", "Empty files (0 bytes)", "copy them again, or remove image and mask"
+    elif "truncated or damaged" in reason:
+        kind, title, remedy = "damaged", "Truncated or damaged files", "copy them again, or remove image and mask"
+        reason = re.sub(r".*?damaged \((.*)\)", r"\1", reason)
+    elif "exact labels" in reason:
+        kind, title = "lossy-mask", "Masks in a lossy format, whose labels are not exact any more"
+    elif what == "mask" and "transparent" in reason:
+        kind, title = "transparent-mask", "Masks with transparent pixels, whose label is not known"
+    else:
+        kind, title = f"unreadable-{what}", f"{what.capitalize()}s that cannot be used"
+    return _Note(kind, title, remedy or "see the file", reason, of_mask=what == "mask")
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """What is wrong and the remedy, which the first colon outside of brackets divides."""
+    depth = 0
+    for i, character in enumerate(text):
+        depth += (character in "([{") - (character in ")]}")
+        if depth == 0 and text.startswith(": ", i):
+            return text[:i], text[i + 2 :]
+    return text, ""
+
+
+def _judge_image(seen: _Seen, path: Path, image: np.ndarray, channels: int) -> None:
+    """Add notes on an image that can be read, but may not be what it should."""
+    height, width = image.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        seen.notes.append(
+            _Note(
+                "tiny",
+                f"Images of less than {MIN_SIDE} pixels on a side",
+                "use larger pictures; cut-outs of objects are better labelled in the whole picture",
+                f"{width} x {height}",
+                "warning",
+            )
+        )
+    low, high = int(image.min()), int(image.max())
+    if high == low:
+        seen.notes.append(
+            _Note("blank", "Images of one colour throughout", "see whether they are meant", f"value {low}", "warning")
+        )
+    elif high - low < NARROW and (channels not in (1, 3, 4) or _is_deep(path)):
+        seen.notes.append(
+            _Note(
+                "narrow",
+                "Deep or multi-band images that use a small part of their range",
+                "stretch the values to the full range (of 16 bits the upper 8 are used, so 12-bit data come out dark)",
+                f"{low} to {high} of 0 to 255 after conversion",
+                "warning",
+            )
+        )
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        with opened(path) as file:
+            orientation = file.getexif().get(_ORIENTATION, 1)
+        if orientation in range(2, 9):
+            seen.notes.append(
+                _Note(
+                    "turned",
+                    "Images that a note of the camera turns (EXIF orientation)",
+                    "see on the sheet that their masks are turned alike",
+                    f"orientation {orientation}",
+                    "warning",
+                )
+            )
+
+
+def _is_deep(path: Path) -> bool:
+    """Whether an image file stores 16 bits per value."""
+    with opened(path) as image:
+        tiles = getattr(image, "tile", None)
+        return image.mode.startswith("I") or ";16" in str(tiles[0][3] if tiles else "")
+
+
+def _of_two_sizes(size: tuple[int, int], mask_size: tuple[int, int], path: Path) -> _Note:
+    note = f"image {size[1]} x {size[0]}, mask {mask_size[1]} x {mask_size[0]}"
+    if size != mask_size[::-1]:
+        return _Note("sizes", "Image and mask differ in size", "export both at one size, masks without smoothing", note)
+    with opened(path) as image:
+        turned = image.getexif().get(_ORIENTATION, 1) in range(5, 9)
+    if turned:
+        note += ", the image is turned by its EXIF orientation"
+    remedy = "turn the masks by 90 degrees, or store the images upright without the EXIF note and label these"
+    return _Note("transposed", "Image and mask differ by a quarter turn", remedy, note)
+
+
+# What lacks a partner, and the classes -------------------------------------------------------------------------------
+
+
+def _closed(split: str, text: str, severity: Literal["error", "warning"]) -> Problem:
+    return Problem("closed", severity, f"The split {split} cannot be opened", text)
+
+
+def _lone(root: Path, found: Mapping[str, Found], template: str) -> list[Problem]:
+    """Images without mask and masks without image, with the nearest name as a hint."""
+    images = Problem("no-mask", "error", "Images without a mask", "add the masks, or remove the images")
+    masks = Problem("no-image", "warning", "Masks without an image", "add the images, or remove the masks")
+    for split, part in found.items():
+        if part.drawings:
+            masks.severity, masks.title = "error", "Images that the annotations list, and that are not there"
+            masks.remedy = "add the images, or remove them from the annotations"
+        for problem, lone, others in (
+            (images, part.lone_images, part.lone_masks),
+            (masks, part.lone_masks, part.lone_images),
+        ):
+            names = {other.stem: other for other in others[:500]}
+            for i, path in enumerate(lone):
+                near = _nearest(path.stem, names) if i < 20 else None
+                note = f"{_below(root, names[near])} looks like its partner" if near else ""
+                problem.examples.append(Example(_below(root, path), note, split))
+        if part.lone_images and part.lone_masks:
+            try:
+                folder(root, split, template)
+            except InputError as error:
+                if "--data.mask_template" in str(error):
+                    images.remedy = str(error)[str(error).index("masks are named") :]
+    return [problem for problem in (images, masks) if problem.examples]
+
+
+def _nearest(stem: str, others: Mapping[str, Path]) -> str | None:
+    """The name among ``others`` that a suffix, another case or a typo tells apart from ``stem``."""
+    for other in others:
+        if len(stem) > 2 and len(other) > 2 and (stem.lower() in other.lower() or other.lower() in stem.lower()):
+            return other
+    return next(iter(get_close_matches(stem, others, 1, 0.8)), None)
+
+
+def _labels_before(root: Path, masks: Sequence[Path]) -> tuple[Labels | None, list[Problem]]:
+    """The classes as far as they can be told before masks are read: from classes.yaml or annotations; else None."""
+    drawn = [mask for mask in masks if mask.suffix.lower() == ".json"]
+    in_yaml = any((root / name).is_file() for name in ("classes.yaml", "classes.yml"))
+    if not in_yaml and not (masks and len(drawn) == len(masks)):
+        return None, []
+    readable = drawn
+    if not in_yaml and len(set(drawn)) == len(drawn) and not coco_files(root):
+        readable = []
+        for path in drawn:
+            try:
+                read_labelme(path)
+            except InputError:  # which the look at the pair reports
+                continue
+            readable.append(path)
+    try:
+        return read_labels(root, readable), []
+    except InputError as error:
+        return None, [Problem("classes", "error", "The list of classes cannot be used", str(error))]
+
+
+def _labels_after(root: Path, splits: Sequence[Looked]) -> tuple[Labels | None, str]:
+    """The classes from the masks' own values, or None and why not; read from as few masks as hold all values."""
+    chosen: set[Path] = set()
+    missing = np.ones(256, bool)
+    for split in splits:
+        readable = np.flatnonzero(split.counts.sum(1))
+        chosen |= {split.pairs.masks[i] for i in readable[:1]}
+        chosen |= {split.pairs.masks[i] for name, i in (t.first for t in split.unknown.values())}
+        for value in np.flatnonzero(missing & (split.counts[:, :256].sum(0) > 0)):
+            chosen.add(split.pairs.masks[int(np.flatnonzero(split.counts[:, value])[0])])
+            missing[value] = False
+    if not chosen:
+        return None, ""
+    try:
+        return read_labels(root, sorted(chosen)), ""
+    except InputError as error:
+        return None, str(error)
+
+
+def _below(root: str | Path, path: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+# Judging what was seen -----------------------------------------------------------------------------------------------
+
+
+def _report(
+    source: str | Path,
+    opened_splits: Mapping[str, Pairs],
+    problems: list[Problem],
+    progress: Progress,
+    raw: bool = False,
+    tell: bool = True,
+) -> Report:
+    """Look at all pairs and judge them; ``raw``: the classes are not known, and ``tell``: the masks shall tell them."""
+    splits = [_scan(name, pairs, raw, progress) for name, pairs in opened_splits.items()]
+    root = Path(source)
+    labels = splits[0].pairs.labels
+    found: list[Problem] = []
+    told = None
+    if raw:
+        told, why = _labels_after(root, splits) if tell and not _smoothed(splits) else (None, "")
+        if told is None and (values := _values_of(splits, None)):
+            labels = _provisional(splits, values)
+            found += [_untold(root, splits, values, why)] if tell else []
+        else:
+            labels = told or labels
+        for split in splits:
+            split.pairs = replace(split.pairs, labels=labels)
+            split.counts = _renumbered(split.counts, labels)
+            if told:
+                split.unknown, split.strange = {}, []
+    else:
+        found += _wrong_values(root, splits, labels)
+        found += _binary(splits, labels)
+    stats = [_stats(split, labels, raw and told is None) for split in splits]
+    wrong = bool(found)
+    found += _noted(root, splits) + _duplicates(root, splits) + _of_splits(stats, wrong)
+    if not wrong and (told or not raw):
+        found += _of_classes(stats, labels)
+    if any(problem.kind == "no-mask" for problem in problems):
+        found = [problem for problem in found if problem.kind != "no-pairs"]
+    ordered = sorted([*problems, *found], key=lambda problem: problem.severity == "warning")
+    return Report(str(source), labels, stats, ordered, splits)
+
+
+def _smoothed(splits: Sequence[Looked]) -> bool:
+    """Whether a usual mask holds more values than a picture has classes: interpolation leaves them along borders."""
+    different = np.concatenate([(split.counts > 0).sum(1) for split in splits])
+    return bool(different.any() and np.median(different[different > 0]) > MANY)
+
+
+def _stats(split: Looked, labels: Labels, provisional: bool) -> SplitStats:
+    count = len(labels.classes)
+    pixels, images = split.counts.sum(0), (split.counts > 0).sum(0)
+    unlabelled = int(pixels[count:].sum())
+    if provisional and labels.ids == {}:  # colours of which no class list is known
+        tallies = [split.unknown.get(name.removeprefix("value "), _Tally()) for name in labels.classes]
+        sums = np.array([[t.pixels, t.files] for t in tallies], np.int64)
+        return SplitStats(split.name, len(split.pairs), split.sizes, sums[:, 0], sums[:, 1], 0)
+    return SplitStats(split.name, len(split.pairs), split.sizes, pixels[:count], images[:count], unlabelled)
+
+
+def _values_of(splits: Sequence[Looked], labels: Labels | None) -> dict[str, _Tally]:
+    """All values in the masks, as text, most frequent first; with ``labels``, those that mean no class."""
+    values: dict[str, _Tally] = {}
+    for split in splits:
+        own = dict(split.unknown)
+        if labels is None:
+            beyond = split.unlisted + sum(tally.pixels for tally in own.values())
+            for number in np.flatnonzero(split.counts.sum(0)).tolist():
+                column = split.counts[:, number]
+                pixels = int(column.sum()) - (beyond if number == IGNORE else 0)
+                if pixels > 0:
+                    holders = np.flatnonzero(column)
+                    own[str(number)] = _Tally(len(holders), pixels, (split.name, int(holders[0])))
+        for value, tally in own.items():
+            whole = values.setdefault(value, _Tally(first=tally.first))
+            whole.files += tally.files
+            whole.pixels += tally.pixels
+    return dict(sorted(values.items(), key=lambda item: -item[1].pixels))
+
+
+def _provisional(splits: Sequence[Looked], values: Mapping[str, _Tally]) -> Labels:
+    """The values themselves as classes, so that shares and pictures can be shown where classes cannot be told."""
+    numbers = sorted(int(value) for value in values if value.isdecimal() and int(value) < IGNORE)
+    colours = [_triple(value) for value in values if value.startswith("(")][:MANY]
+    if colours and not numbers:
+        return Labels(
+            [f"value {c}" for c in colours], [list(c) for c in colours], {}, {c: i for i, c in enumerate(colours)}
+        )
+    ids = {value: i for i, value in enumerate(numbers)}
+    return Labels([f"value {v}" for v in numbers], default_colours(len(numbers)), {**ids, IGNORE: IGNORE})
+
+
+def _renumbered(counts: np.ndarray, labels: Labels) -> np.ndarray:
+    """Counts of the masks' values as counts of class ids."""
+    table = labels.id_table()
+    result = np.zeros_like(counts)
+    for value in np.flatnonzero(counts.sum(0)).tolist():
+        result[:, table.get(value, IGNORE)] += counts[:, value]
+    return result
+
+
+def _where(root: Path, splits: Sequence[Looked], first: tuple[str, int]) -> str:
+    split = next(split for split in splits if split.name == first[0])
+    return _below(root, split.pairs.images[first[1]] if split.pairs.drawings else split.pairs.masks[first[1]])
+
+
+def _listing(root: Path, splits: Sequence[Looked], values: Mapping[str, _Tally]) -> list[str]:
+    """Lines about values, the most frequent ones."""
+    lines = [
+        f"{'label' if not re.match(r'[(0-9]', value) else 'value'} {value} in {number_of(tally.files, 'file')}, "
+        f"{number_of(tally.pixels, 'pixel')}, first {_where(root, splits, tally.first)}"
+        for value, tally in [*values.items()][:12]
+    ]
+    left = len(values) - 12
+    more = "more than " if len(values) >= _KEPT_VALUES else ""
+    return lines + ([f"and {more}{left:,} further values"] if left > 0 else [])
+
+
+def _strange_files(root: Path, splits: Sequence[Looked]) -> list[Example]:
+    examples = []
+    for split in splits:
+        for index, listed, pixels in split.strange:
+            names = ", ".join(listed[:3]) + (", ..." if len(listed) > 3 else "")
+            where = _where(root, splits, (split.name, index))
+            examples.append(Example(where, f"{names}: {number_of(pixels, 'pixel')}", split.name, index))
+    return examples
+
+
+def _wrong_values(root: Path, splits: Sequence[Looked], labels: Labels) -> list[Problem]:
+    """The problem of values that mean no class, over all splits."""
+    values = _values_of(splits, labels)
+    if not values:
+        return []
+    numbers = {int(value) for value in values if value.isdecimal()}
+    if labels.ids is None:
+        present = np.sum([split.counts.sum(0) for split in splits], 0)
+        numbers |= set(np.flatnonzero(present[: len(labels.classes)]).tolist())
+        numbers |= {IGNORE} if present[IGNORE] > sum(tally.pixels for tally in values.values()) else set()
+    remedy, snippet = _remedy(values, sorted(numbers), labels)
+    return [
+        Problem(
+            "label-values",
+            "error",
+            f"Label values outside the {len(labels.classes)} classes",
+            remedy,
+            _strange_files(root, splits),
+            _listing(root, splits, values),
+            snippet,
+        )
+    ]
+
+
+def _binary(splits: Sequence[Looked], labels: Labels) -> list[Problem]:
+    """Masks of 0 and 255 alone, where 255 is no label: everything that is labelled is the first class."""
+    total = np.sum([split.counts.sum(0) for split in splits], 0)
+    if labels.ids is not None or len(labels.classes) < 2 or set(np.flatnonzero(total)) != {0, IGNORE}:
+        return []
+    if any(split.unknown or split.pairs.drawings for split in splits):
+        return []
+    remedy, snippet = _remedy({}, [0, IGNORE], labels)
+    return [
+        Problem("binary", "error", "The masks hold 0 and 255 alone, and 255 means no label", remedy, [], [], snippet)
+    ]
+
+
+def _untold(root: Path, splits: Sequence[Looked], values: Mapping[str, _Tally], why: str) -> Problem:
+    """The problem that the masks do not tell the classes."""
+    numbers = sorted(int(value) for value in values if value.isdecimal())
+    remedy, snippet = _remedy(values, numbers, None)
+    if not snippet and not remedy:
+        remedy = why.removeprefix(f"{root}: ")
+    return Problem(
+        "classes",
+        "error",
+        "The masks alone do not tell the classes, and there is no classes.yaml",
+        remedy,
+        details=_listing(root, splits, values),
+        snippet=snippet,
+    )
+
+
+def _remedy(values: Mapping[str, _Tally], numbers: Sequence[int], labels: Labels | None) -> tuple[str, str]:
+    """What to do about values that mean no class, and the lines for classes.yaml.
+
+    Args:
+        values: that mean no class (all, without ``labels``), most frequent first.
+        numbers: these and the ids that occur, ascending.
+        labels: the classes, if known.
+    """
+    colours = [value for value in values if value.startswith("(")]
+    if len(values) > MANY:
+        return (
+            f"so many values ({'more than ' if len(values) >= _KEPT_VALUES else ''}{len(values):,}) come from resizing "
+            "with smoothing, anti-aliased drawing or lossy compression: write the masks again with nearest neighbour, "
+            "as PNG",
+            "",
+        )
+    if colours:
+        if labels and labels.mask_colours:
+            return "give each to a class, or to `ignore`", "ignore:" + _items(f"[{value[1:-1]}]" for value in colours)
+        total = sum(tally.pixels for tally in values.values())
+        lines = [
+            f"- {{name: class_{i}, colour: [{value[1:-1]}]}}  # {percent(values[value].pixels / total)}"
+            for i, value in enumerate(colours)
+        ]
+        return (
+            "the masks are stored in colours: write this classes.yaml (here with their share of the pixels), with your "
+            "own names; colours that mean nothing go to `ignore:`",
+            "classes:\n" + "\n".join(lines),
+        )
+    if any(not value.isdecimal() for value in values):
+        return "add these labels to classes.yaml, or correct them in the annotations", ""
+    core = [value for value in numbers if value != IGNORE]
+    if not core:
+        return "the masks hold no label but 255, which means none: label some pixels", ""
+    if core == [0] and IGNORE in numbers:
+        names = _names(labels, 2, ["background", "object"])
+        return "these look like binary masks: write this classes.yaml, in which 255 is a class", _ids(names, [0, 255])
+    if len(numbers) == 1:
+        return "one class cannot be learnt: label a second one", ""
+    step = math.gcd(*numbers)
+    with_last = step > 1 and IGNORE in numbers
+    step = step if with_last else math.gcd(*core)
+    if labels is None or labels.ids is None:
+        if step > 1 and len(core) > 1:
+            listed = [*numbers] if with_last else core
+            return (
+                f"the ids look stretched, in steps of {step}, to be told apart by eye: write this classes.yaml"
+                + (", or leave 255 out if it means no label" if with_last else ""),
+                _ids(_names(labels, len(listed), listed), listed),
+            )
+        if core == [*range(1, len(core) + 1)]:
+            return (
+                "the ids count from 1: write this classes.yaml",
+                _ids(_names(labels, len(core), core), core),
+            )
+        if labels is None or len(core) == len(labels.classes) or {str(value) for value in core} <= set(values):
+            return "name the classes and write this classes.yaml", _ids(_names(labels, len(core), core), core)
+        count = len(labels.classes)
+        if core == [*range(count + 1)]:
+            return (
+                f"the masks hold one id more than the {count} classes: is the class of 0 or of {count} missing in "
+                "the list? Else correct the masks, or make it no label in classes.yaml",
+                f"ignore: [{count}]",
+            )
+    listing = ", ".join(value for value in values)
+    return (
+        "correct these masks, add the values to a class (`ids`), or make them no label in classes.yaml",
+        f"ignore: [{listing}]",
+    )
+
+
+def _names(labels: Labels | None, count: int, otherwise: Sequence[Any]) -> list[str]:
+    """The names of the classes if there are ``count``, else names made of ``otherwise``, as YAML."""
+    if labels and len(labels.classes) == count:
+        return [json.dumps(name, ensure_ascii=False) for name in labels.classes]
+    return [value if isinstance(value, str) else f"class_{value}" for value in otherwise]
+
+
+def _ids(names: Sequence[str], values: Sequence[int]) -> str:
+    return "classes:" + _items(f"{{name: {name}, id: {value}}}" for name, value in zip(names, values))
+
+
+def _items(items: Iterable[str]) -> str:
+    return "".join(f"\n- {item}" for item in items)
+
+
+def _triple(value: str) -> tuple[int, int, int]:
+    red, green, blue = (int(part) for part in value.strip("()").split(","))
+    return red, green, blue
+
+
+def _noted(root: Path, splits: Sequence[Looked]) -> list[Problem]:
+    """The notes on pairs, grouped by kind."""
+    problems: dict[str, Problem] = {}
+    for split in splits:
+        for index, note in split.notes:
+            problem = problems.setdefault(note.kind, Problem(note.kind, note.severity, note.title, note.remedy))
+            path = split.pairs.masks[index] if note.of_mask and not split.pairs.drawings else split.pairs.images[index]
+            problem.examples.append(Example(_below(root, path), note.note, split.name, index))
+    return [*problems.values()]
+
+
+def _duplicates(root: Path, splits: Sequence[Looked]) -> list[Problem]:
+    """Images of the same pixels, across splits and within one."""
+    across = Problem(
+        "leak",
+        "error",
+        "The same picture in two splits",
+        "remove it from one of them: a score on pictures that were trained on says nothing about others",
+    )
+    shared = Problem("shared", "warning", "The same file in two splits", across.remedy)
+    within = Problem("duplicate", "warning", "The same picture twice in a split", "remove the copies")
+    groups: dict[bytes, list[tuple[Looked, int]]] = {}
+    for split in splits:
+        for index, (digest, _) in enumerate(split.digests):
+            if digest:
+                groups.setdefault(digest, []).append((split, index))
+    for group in groups.values():
+        (first, original), *copies = group
+        source = first.pairs.images[original]
+        for split, index in copies:
+            path = split.pairs.images[index]
+            problem = within if split is first else shared if path == source else across
+            note = f"the same as {_below(root, source)}" + (f" ({first.name})" if split is not first else "")
+            masks = first.digests[original][1], split.digests[index][1]
+            if all(masks) and masks[0] != masks[1]:
+                note += ", with another mask"
+            problem.examples.append(Example(_below(root, path), note, split.name, index))
+    return [problem for problem in (across, shared, within) if problem.examples]
+
+
+def _of_splits(stats: Sequence[SplitStats], wrong: bool) -> list[Problem]:
+    """Splits that are too small; ``wrong`` values, which are reported, leave pixels without label, too."""
+    problems = []
+    for split in stats:
+        read = int(split.pixels.sum()) + split.unlabelled
+        if not split.pairs:
+            problems.append(
+                Problem("no-pairs", "error", f"No image of the split {split.name} has a mask", "add the masks")
+            )
+        elif read and not split.pixels.any() and not wrong:
+            title = f"Not one labelled pixel in the split {split.name}"
+            problems.append(Problem("no-label", "error", title, "label some of its masks"))
+        elif split.pairs == 1:
+            title = f"One image alone in the split {split.name}"
+            problems.append(Problem("one-image", "warning", title, "add more: one picture says little about others"))
+    return problems
+
+
+def _of_classes(stats: Sequence[SplitStats], labels: Labels) -> list[Problem]:
+    """Classes that do not occur where they should, or too little or too much."""
+    train, others = stats[0], stats[1:]
+    names = labels.classes
+    total = np.sum([split.pixels for split in stats], 0)
+    if not total.any():
+        return []
+    problems = []
+
+    def add(kind: str, title: str, remedy: str, details: list[str]) -> None:
+        if details:
+            problems.append(Problem(kind, "warning", title, remedy, [], details))
+
+    add(
+        "absent-class",
+        "Classes that never occur",
+        "remove them from the list of classes, or label them",
+        [f"{name} (id {i})" for i, name in enumerate(names) if not total[i]],
+    )
+    add(
+        "untrained-class",
+        f"Classes that {train.name} does not have",
+        f"move pictures of them into {train.name}: they cannot be learnt",
+        [
+            f"{name}: in {number_of(int(split.images[i]), 'image')} of {split.name}"
+            for i, name in enumerate(names)
+            for split in others
+            if split.pixels[i] and not train.pixels[i]
+        ],
+    )
+    for split in others:
+        missing = [name for i, name in enumerate(names) if train.pixels[i] and not split.pixels[i]]
+        if split.pixels.any():
+            add(
+                "unmeasured-class",
+                f"Classes that {split.name} does not have",
+                f"move pictures of them into {split.name}: their IoU cannot be measured, and the mean leaves them out",
+                missing,
+            )
+    add(
+        "rare-class",
+        f"Classes of less than {RARE:.1%} of the labelled pixels of {train.name}",
+        "show them more often: --data.class_uniform 0.5, or --loss.class_weights median",
+        [
+            f"{name}: {percent(share)}, in {number_of(int(images), 'image')}"
+            for name, share, images in zip(names, train.shares(), train.images)
+            if 0 < share < RARE
+        ],
+    )
+    add(
+        "dominant-class",
+        f"One class covers more than {DOMINANT:.0%} of the labelled pixels of {train.name}",
+        "look at the IoU of the others, not at the accuracy; --loss.class_weights median helps them",
+        [f"{name}: {percent(share)}" for name, share in zip(names, train.shares()) if share > DOMINANT],
+    )
+    return problems
+
+
+def number_of(count: int, noun: str, plural: str = "s") -> str:
+    return f"{count:,} {noun}{plural if count != 1 else ''}"

@@ -1,0 +1,475 @@
+"""What a check found, as files: ``index.html`` (one page, all pictures inside), ``sheet.jpg`` and ``report.json``."""
+
+import base64
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from pixalign.data.check import (
+    SAMPLES,
+    Example,
+    Looked,
+    Problem,
+    Report,
+    SplitStats,
+    mask_of,
+    number_of,
+    percent,
+    shown,
+)
+from pixalign.data.images import read_image, write_image
+from pixalign.data.masks import IGNORE, Labels, grey_of, read_values
+from pixalign.data.pairs import Pairs
+from pixalign.errors import InputError, replacing
+
+
+def write_report(report: Report, out: str | Path) -> Path:
+    """Write report.json, index.html and sheet.jpg into ``out``, each whole or not at all; return the page's path.
+
+    Raises:
+        InputError: the file system refuses the write.
+    """
+    out = Path(out)
+    samples = [
+        (split, index, overlay)
+        for split, index in _choose(report)
+        if (overlay := _sample(split.pairs, index)) is not None
+    ]
+    sheet = out / "sheet.jpg"
+    if samples:
+        write_image(_sheet(report, samples), sheet, quality=88)
+    else:
+        sheet.unlink(missing_ok=True)
+    for name, text in (
+        ("report.json", json.dumps(report.to_json(), indent=1) + "\n"),
+        ("index.html", _page(report, samples)),
+    ):
+        with replacing(out / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return out / "index.html"
+
+
+# Pictures ------------------------------------------------------------------------------------------------------------
+
+_PAPER, _INK, _GREY, _LINE = "#fcfcfa", "#1c1c1e", "#5f5f66", "#d9d9d6"
+_SIDE, _THUMBNAIL = 640, 320
+_CELL, _GAP, _MARGIN, _COLUMNS = (300, 225), 20, 48, 6
+_MAGENTA = (255, 0, 150)
+_LISTED = 200  # files of a problem on the page
+
+
+def _choose(report: Report) -> list[tuple[Looked, int]]:
+    """Pairs for the contact sheet: one of every class, rare classes first, then evenly spread over the splits."""
+    sound = [(split, int(index)) for split in report.looked for index in np.flatnonzero(split.sound)]
+    if not sound:
+        return []
+    count = len(report.labels.classes)
+    counts = np.array([split.counts[index, :count] for split, index in sound], np.int64)
+    if counts.any():
+        labelled = np.flatnonzero(counts.any(1))
+        sound, counts = [sound[i] for i in labelled], counts[labelled]
+    images = (counts > 0).sum(0)
+    chosen: list[int] = []
+    for label in sorted(np.flatnonzero(images).tolist(), key=lambda label: int(images[label])):
+        if len(chosen) < SAMPLES and not any(counts[i, label] for i in chosen):
+            chosen.append(int(counts[:, label].argmax()))
+    left = {id(split): [i for i, (owner, _) in enumerate(sound) if owner is split] for split in report.looked}
+    queues = [_spread([i for i in queue if i not in chosen], SAMPLES) for queue in left.values()]
+    while len(chosen) < SAMPLES and any(queues):
+        for queue in queues:
+            if queue and len(chosen) < SAMPLES:
+                chosen.append(queue.pop(0))
+    return [sound[i] for i in sorted(chosen)]
+
+
+def _spread(items: Sequence[int], count: int) -> list[int]:
+    """At most ``count`` of the items, evenly spread, in an order whose beginnings are spread as well."""
+    kept = [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).astype(int))]
+    return sorted(kept, key=lambda item: f"{kept.index(item):b}"[::-1].ljust(8, "0"))
+
+
+def _sample(pairs: Pairs, index: int) -> Image.Image | None:
+    try:
+        image = pairs.read_image(index)
+        ids, _ = pairs.read_mask(index)
+    except InputError:  # changed since it was looked at
+        return None
+    return _overlay(image, ids, pairs.colours) if ids.shape == image.shape[:2] else None
+
+
+def _overlay(image: np.ndarray, ids: np.ndarray, colours: Sequence[Sequence[int]]) -> Image.Image:
+    """The image (H, W, C) under the class colours, with thin outlines, at most `_SIDE` pixels wide and high."""
+    picture = _fit(Image.fromarray(_rgb(image)), _SIDE)
+    small = np.asarray(Image.fromarray(ids).resize(picture.size, Image.Resampling.NEAREST))
+    pixels = np.asarray(picture).astype(np.float32)
+    labelled = (small < len(colours))[..., None]
+    mixed = np.where(labelled, 0.5 * pixels + 0.5 * _table(colours)[small], pixels)
+    border = np.zeros(small.shape, bool)
+    border[1:] |= small[1:] != small[:-1]
+    border[:, 1:] |= small[:, 1:] != small[:, :-1]
+    ink = np.where(mixed.mean(-1, keepdims=True) > 110, 20, 245)
+    mixed = np.where(border[..., None], 0.35 * mixed + 0.65 * ink, mixed)
+    return Image.fromarray((mixed + 0.5).astype(np.uint8))
+
+
+def _highlight(image: np.ndarray, wrong: np.ndarray) -> Image.Image:
+    """The image in grey, under magenta where ``wrong`` (H, W) bool is true, thick enough to be seen."""
+    picture = _fit(Image.fromarray(_rgb(image)), _THUMBNAIL)
+    grey = picture.convert("L").convert("RGB")
+    grey = Image.blend(grey, Image.new("RGB", grey.size, "white"), 0.35)
+    area = Image.fromarray(wrong.astype(np.float32)).resize(grey.size, Image.Resampling.BOX)
+    spots = Image.fromarray(np.where(np.asarray(area) > 0, 190, 0).astype(np.uint8)).filter(ImageFilter.MaxFilter(3))
+    grey.paste(_MAGENTA, mask=spots)
+    return grey
+
+
+def _fit(picture: Image.Image, side: int) -> Image.Image:
+    factor = min(1, side / max(picture.size))
+    width, height = (max(1, round(length * factor)) for length in picture.size)
+    return picture.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _rgb(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) of any number of bands: the first three, or the first."""
+    return np.ascontiguousarray(image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, -1))
+
+
+def _painted(ids: np.ndarray, labels: Labels) -> Image.Image:
+    """A mask (H, W) in the colours of its classes, white where there is none."""
+    return Image.fromarray(_table(labels.colours)[ids])
+
+
+def _table(colours: Sequence[Sequence[int]]) -> np.ndarray:
+    """(256, 3) uint8: the colours by id, white beyond."""
+    table = np.full((256, 3), 255, np.uint8)
+    if len(colours):
+        table[: len(colours)] = colours
+    return table
+
+
+def _side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
+    pictures = [_fit(picture, _THUMBNAIL // 2 - 3) for picture in pictures]
+    joined = Image.new("RGB", (sum(p.width for p in pictures) + 6, max(p.height for p in pictures)), "#8a8a90")
+    left = 0
+    for picture in pictures:
+        joined.paste(picture, (left, 0))
+        left += picture.width + 6
+    return joined
+
+
+def _evidence(report: Report, problem: Problem, example: Example) -> Image.Image | None:
+    """A small picture that shows an example of a problem, or None where there is nothing to see."""
+    split = next((split for split in report.looked if split.name == example.split), None)
+    try:
+        if split is None or example.index < 0:
+            path = Path(report.source) / example.file
+            if path.suffix.lower() == ".json" or not path.is_file():
+                return None
+            if problem.kind == "no-image":
+                return _fit(_painted(report.labels.decode(path)[0], report.labels), _THUMBNAIL)
+            return _fit(Image.fromarray(read_image(path)), _THUMBNAIL)
+        image = split.pairs.read_image(example.index)
+        if problem.kind in ("label-values", "classes"):
+            return _highlight(image, _wrong_pixels(split, example.index))
+        if problem.kind in ("sizes", "transposed", "unlabelled"):
+            ids, _ = split.pairs.read_mask(example.index)
+            return _side_by_side([Image.fromarray(_rgb(image)), _painted(ids, report.labels)])
+        return _fit(Image.fromarray(_rgb(image)), _THUMBNAIL)
+    except InputError:
+        return None
+
+
+def _wrong_pixels(split: Looked, index: int) -> np.ndarray:
+    """Where a mask holds values that mean no class (H, W) bool; with annotations, what has no label."""
+    ids, _ = mask_of(split.pairs, index)
+    if split.pairs.drawings or split.pairs.masks[index].suffix.lower() == ".json":
+        return ids == IGNORE
+    labels = split.pairs.labels
+    values = read_values(split.pairs.masks[index], as_colours=labels.ids == {})
+    if values.dtype == np.uint32 and not labels.mask_colours and (grey := grey_of(values)) is not None:
+        values = grey
+    if values.dtype == np.uint32:
+        meant = [red | green << 8 | blue << 16 for red, green, blue in labels.mask_colours]
+    else:
+        meant = [*labels.id_table()]
+    return ~np.isin(values, meant)
+
+
+def _sheet(report: Report, samples: Sequence[tuple[Looked, int, Image.Image]]) -> Image.Image:
+    """The contact sheet: overlays with their names, and the classes with their colours and shares."""
+    columns = min(_COLUMNS, max(3, len(samples)))
+    width = columns * (_CELL[0] + _GAP) - _GAP + 2 * _MARGIN
+    row = _CELL[1] + 46
+    rows = -(-len(samples) // columns)
+    listed = _shares_of_all(report)
+    per_line = max(1, (width - 2 * _MARGIN) // 300)
+    top = _MARGIN + 76
+    height = top + rows * row + 24 + -(-len(listed) // per_line) * 34 + _MARGIN
+    sheet = Image.new("RGB", (width, height), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    typeface = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # of more scripts than Pillow's own
+    large, normal, small = (ImageFont.truetype(typeface, size) for size in (28, 16, 14))
+    title = shown(Path(report.source).resolve().name, 60)
+    draw.text((_MARGIN, _MARGIN), title, _INK, large, anchor="lm")
+    pairs = sum(split.pairs for split in report.splits)
+    subtitle = f"{len(samples)} of {number_of(pairs, 'pair')}"
+    draw.text((_MARGIN, _MARGIN + 34), subtitle, _GREY, normal, anchor="lm")
+    for i, (split, index, overlay) in enumerate(samples):
+        left, y = _MARGIN + i % columns * (_CELL[0] + _GAP), top + i // columns * row
+        factor = min(_CELL[0] / overlay.width, _CELL[1] / overlay.height, 2)
+        size = (max(1, round(overlay.width * factor)), max(1, round(overlay.height * factor)))
+        sheet.paste(overlay.resize(size, Image.Resampling.LANCZOS), (left, y + _CELL[1] - size[1]))
+        draw.text((left, y + _CELL[1] + 16), shown(split.pairs.images[index].name, 28), _INK, small, anchor="lm")
+        draw.text((left + _CELL[0], y + _CELL[1] + 16), split.name, _GREY, small, anchor="rm")
+    y = top + rows * row + 24
+    for i, (name, colour, share) in enumerate(listed):
+        left, middle = _MARGIN + i % per_line * 300, y + i // per_line * 34 + 17
+        draw.rounded_rectangle((left, middle - 10, left + 20, middle + 10), 4, tuple(colour), _LINE)
+        draw.text((left + 30, middle), shown(name, 20), _INK, normal, anchor="lm")
+        draw.text((left + 270, middle), percent(share), _GREY, normal, anchor="rm")
+    return sheet
+
+
+def _shares_of_all(report: Report) -> list[tuple[str, list[int], float]]:
+    """Name, colour and share of the labelled pixels of all splits, of the classes that occur."""
+    total = np.sum([split.pixels for split in report.splits], 0)
+    shares = (total / max(1, total.sum())).tolist()
+    return [item for item in zip(report.labels.classes, report.labels.colours, shares) if item[2]]
+
+
+# The page ------------------------------------------------------------------------------------------------------------
+
+_STYLE = """
+:root { color-scheme: light dark; --paper: #fcfcfa; --card: #fff; --ink: #1c1c1e; --grey: #5f5f66; --line: #e0e0dc;
+  --track: #ededea; --error: #a3201a; --error-paper: #fdeeec; --warning: #7d4b00; --warning-paper: #fff4df;
+  --good: #1b6638; --good-paper: #e9f5ed; }
+@media (prefers-color-scheme: dark) { :root { --paper: #151618; --card: #1d1e21; --ink: #ececee; --grey: #a9abb2;
+  --line: #34363b; --track: #2a2c30; --error: #ffb4ab; --error-paper: #40191a; --warning: #ffcf8a;
+  --warning-paper: #3a2b10; --good: #9bdfb1; --good-paper: #14331f; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+main { max-width: 1120px; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; }
+h1 { font-size: 1.75rem; line-height: 1.25; margin: 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; margin: 3rem 0 1rem; }
+h3 { font-size: 1rem; margin: 0; display: inline; overflow-wrap: anywhere; }
+p { margin: .4rem 0; }
+.grey, figcaption, th { color: var(--grey); }
+.verdict { margin: 1.5rem 0 0; padding: 1rem 1.25rem; border-radius: 10px; font-size: 1.2rem; font-weight: 600; }
+.good { background: var(--good-paper); color: var(--good); }
+.error { background: var(--error-paper); color: var(--error); }
+.warning { background: var(--warning-paper); color: var(--warning); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { padding: .45rem .75rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: middle; }
+th { font-weight: 500; font-size: .875rem; }
+th:first-child, td:first-child { padding-left: 0; }
+.number { text-align: right; white-space: nowrap; }
+.name { overflow-wrap: anywhere; min-width: 7rem; }
+.swatch { display: inline-block; width: 1rem; height: 1rem; border-radius: 4px; margin-right: .6rem;
+  vertical-align: -.15rem; border: 1px solid var(--grey); }
+.swatch, .bar i { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+.bar { min-width: 5rem; width: 28%; }
+.bar span { display: block; height: .8rem; border-radius: 3px; background: var(--track); }
+.bar i { display: block; height: 100%; min-width: 2px; border-radius: 3px; border: 1px solid var(--grey); }
+.problem { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1.1rem 1.25rem;
+  margin: 0 0 1rem; break-inside: avoid; display: flex; flex-wrap: wrap; gap: 1rem 2rem; }
+.problem > div { flex: 1 1 24rem; min-width: 0; }
+.pill { display: inline-block; font-size: .8rem; font-weight: 600; border-radius: 99px; padding: .05rem .65rem;
+  margin-right: .6rem; vertical-align: .08rem; }
+ul { margin: .5rem 0; padding-left: 1.2rem; }
+li { overflow-wrap: anywhere; }
+code, pre { font: .875rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+pre { background: var(--track); border-radius: 8px; padding: .75rem 1rem; margin: .75rem 0; overflow-x: auto;
+  white-space: pre-wrap; overflow-wrap: anywhere; }
+summary { cursor: pointer; color: var(--grey); margin-top: .5rem; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(9rem, 100%), 15rem)); gap: 1rem; }
+.samples { grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 1.25rem; }
+figure { margin: 0; min-width: 0; break-inside: avoid; }
+figure img { display: block; width: 100%; height: auto; border-radius: 6px; outline: 1px solid var(--line); }
+.pictures:not(.samples) img { width: auto; max-width: 100%; max-height: 12rem; }
+figcaption { font-size: .85rem; line-height: 1.4; margin-top: .35rem; overflow-wrap: anywhere; }
+.zoom { display: block; cursor: zoom-in; position: relative; }
+.zoom input { position: absolute; opacity: 0; }
+.zoom input:focus-visible + img { outline: 3px solid var(--ink); outline-offset: 2px; }
+.zoom input:checked + img { position: fixed; inset: 0; width: 100vw; height: 100vh; max-height: none; z-index: 1;
+  object-fit: contain; object-position: center; background: rgba(0, 0, 0, .88); border-radius: 0; cursor: zoom-out; }
+.legend { display: flex; flex-wrap: wrap; gap: .3rem 1.5rem; padding: 0; margin: 0 0 1rem; list-style: none; }
+@media (max-width: 560px) { main { padding: 1.5rem 1rem 3rem; } th, td { padding: .4rem .4rem; }
+  .problem > div { flex-basis: 100%; } .samples { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .75rem; }
+  .shares thead { display: none; } .shares tr { display: grid; grid-template-columns: 1fr auto; padding: .5rem 0;
+  border-bottom: 1px solid var(--line); } .shares td { border: 0; padding: .1rem 0; }
+  .shares .name { grid-column: 1 / -1; font-weight: 500; } .shares .bar { width: auto; align-self: center; }
+  .shares .number { padding-left: .75rem; } .shares .number::before { content: attr(data-split) " ";
+  color: var(--grey); } .shares .images { display: none; } }
+@media print { html { font-size: 70%; } main { max-width: none; padding: 0; } .scroll { overflow: visible; }
+  details { display: none; } .samples { grid-template-columns: repeat(4, 1fr); } }
+"""
+
+
+def _page(report: Report, samples: Sequence[tuple[Looked, int, Image.Image]]) -> str:
+    """The whole report as one HTML page, pictures inside."""
+    name = _text(Path(report.source).resolve().name)
+    pairs = sum(split.pairs for split in report.splits)
+    state = ("error", "✕") if not report.ready else ("warning", "!") if report.problems else ("good", "✓")
+    parts = [
+        f"<header><h1>{name}</h1><p class=grey>{number_of(pairs, 'pair')} of image and mask in "
+        f"{number_of(len(report.splits), 'split')}, {number_of(len(report.labels.classes), 'class', 'es')}"
+        f"</p><p class='verdict {state[0]}'><span aria-hidden=true>{state[1]}</span>&ensp;{_text(report.verdict())}</p>"
+        "</header>",
+        _splits_section(report),
+        _problems_section(report),
+        _shares_section(report),
+        _sizes_section(report),
+        _samples_section(report, samples),
+    ]
+    return (
+        "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width, initial-scale=1'>"
+        f"<title>{name}: data check</title><style>{_STYLE}</style></head>\n<body><main>\n"
+        + "\n".join(parts)
+        + "\n</main></body></html>\n"
+    )
+
+
+def _text(text: str) -> str:
+    return escape(shown(text))
+
+
+def _splits_section(report: Report) -> str:
+    rows = "".join(
+        f"<tr><td class=name>{_text(split.name)}<td class=number>{split.pairs:,}"
+        f"<td class=number>{percent(split.labelled())}<td>{_text(sizes_text(split))}</tr>"
+        for split in report.splits
+    )
+    return (
+        "<section><h2>Splits</h2><div class=scroll><table><thead><tr><th>split<th class=number>pairs"
+        f"<th class=number>labelled<th>width x height</tr></thead><tbody>{rows}</tbody></table></div></section>"
+    )
+
+
+def sizes_text(split: SplitStats) -> str:
+    """The sizes of a split's images in a few words."""
+    if not split.sizes:
+        return "none could be read"
+    (height, width), _ = split.sizes.most_common(1)[0]
+    if len(split.sizes) == 1:
+        return f"{width} x {height}"
+    small, large = (choose(split.sizes, key=lambda size: size[0] * size[1]) for choose in (min, max))
+    return f"{len(split.sizes)} sizes, {small[1]} x {small[0]} to {large[1]} x {large[0]}"
+
+
+def _problems_section(report: Report) -> str:
+    if not report.problems:
+        return "<section><h2>Problems</h2><p>None was found.</p></section>"
+    return "<section><h2>Problems</h2>" + "".join(_problem(report, p) for p in report.problems) + "</section>"
+
+
+def _problem(report: Report, problem: Problem) -> str:
+    remedy = re.sub("`(.*?)`", r"<code>\1</code>", _text(problem.remedy))
+    words = [
+        f"<span class='pill {problem.severity}'>{problem.severity}</span><h3>{_text(problem.heading)}</h3>",
+        "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in problem.details) + "</ul>" if problem.details else "",
+        f"<p><strong>Remedy:</strong> {remedy}</p>",
+    ]
+    if problem.snippet:
+        words.append("<pre>" + "\n".join(_text(line) for line in problem.snippet.split("\n")) + "</pre>")
+    pictures = [(example, _evidence(report, problem, example)) for example in problem.examples[:3]]
+    figures = [_figure(picture, example.file, example.note) for example, picture in pictures if picture]
+    if len(problem.examples) > len(figures):
+        lines = "".join(
+            f"<li><code>{_text(example.file)}</code>{' ' + _text(example.note) if example.note else ''}</li>"
+            for example in problem.examples[:_LISTED]
+        )
+        left = len(problem.examples) - _LISTED
+        more = f"<p class=grey>and {left:,} more, listed in report.json</p>" if left > 0 else ""
+        listing = f"<ul>{lines}</ul>{more}"
+        count = number_of(len(problem.examples), "file")
+        words.append(
+            listing if len(problem.examples) <= 5 else f"<details><summary>{count}</summary>{listing}</details>"
+        )
+    side = f"<div class=pictures>{''.join(figures)}</div>" if figures else ""
+    return f"<article class=problem><div>{''.join(words)}</div>{side}</article>"
+
+
+def _figure(picture: Image.Image, name: str, note: str, zoom: bool = False) -> str:
+    encoded = io.BytesIO()
+    picture.save(encoded, "JPEG", quality=82)
+    data = base64.b64encode(encoded.getvalue()).decode("ascii")
+    image = (
+        f"<img alt='{_text(name)}' width={picture.width} height={picture.height} src='data:image/jpeg;base64,{data}'>"
+    )
+    if zoom:
+        image = f"<label class=zoom><input type=checkbox aria-label='enlarge {_text(name)}'>{image}</label>"
+    note = f"<br>{_text(shown(note, 160))}" if note else ""
+    caption = _text(shown(name, 120)).replace("/", "/<wbr>")
+    return f"<figure>{image}<figcaption>{caption}{note}</figcaption></figure>"
+
+
+def _shares_section(report: Report) -> str:
+    if not report.labels.classes or not any(split.pixels.any() for split in report.splits):
+        return ""
+    widest = max(max(split.shares()) for split in report.splits)
+    heads = "".join(f"<th colspan=2>{_text(split.name)}<th class=number>images" for split in report.splits)
+    rows = []
+    for i, (name, colour) in enumerate(zip(report.labels.classes, report.labels.colours)):
+        cells = ""
+        for split in report.splits:
+            share = split.shares()[i]
+            bar = f"<i style='width:{100 * share / widest:.2f}%;background:{_css(colour)}'></i>" if share else ""
+            cells += (
+                f"<td class=bar><span>{bar}</span><td class=number data-split='{_text(split.name)}'>{percent(share)}"
+                f"<td class='number images grey'>{int(split.images[i]):,}"
+            )
+        swatch = f"<span class=swatch style='background:{_css(colour)}'></span>"
+        rows.append(f"<tr><td class=name>{swatch}{_text(name)}{cells}</tr>")
+    return (
+        "<section><h2>Classes, by share of the labelled pixels</h2><div class=scroll><table class=shares><thead><tr>"
+        f"<th>class{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"
+    )
+
+
+def _sizes_section(report: Report) -> str:
+    sizes = sum((split.sizes for split in report.splits), Counter[tuple[int, int]]())
+    if len(sizes) < 2:
+        return ""
+    most = sizes.most_common(1)[0][1]
+    rows = "".join(
+        f"<tr><td class=name>{width} x {height}<td class=bar><span><i style='width:{100 * count / most:.2f}%;"
+        f"background:var(--grey)'></i></span><td class=number>{count:,}</tr>"
+        for (height, width), count in sizes.most_common(12)
+    )
+    left = len(sizes) - 12
+    more = f"<p class=grey>and {number_of(left, 'further size')}, listed in report.json</p>" if left > 0 else ""
+    return (
+        "<section><h2>Image sizes</h2><div class=scroll><table><thead><tr><th>width x height<th>"
+        f"<th class=number>images</tr></thead><tbody>{rows}</tbody></table></div>{more}</section>"
+    )
+
+
+def _samples_section(report: Report, samples: Sequence[tuple[Looked, int, Image.Image]]) -> str:
+    if not samples:
+        return "<section><h2>Samples</h2><p>No pair could be drawn.</p></section>"
+    legend = "".join(
+        f"<li><span class=swatch style='background:{_css(colour)}'></span>{_text(name)}</li>"
+        for name, colour, _ in _shares_of_all(report)
+    )
+    figures = "".join(
+        _figure(picture, split.pairs.images[index].name, split.name, zoom=True) for split, index, picture in samples
+    )
+    return (
+        f"<section><h2>Samples</h2><ul class=legend>{legend}</ul>"
+        f"<div class='pictures samples'>{figures}</div></section>"
+    )
+
+
+def _css(colour: Sequence[int]) -> str:
+    return f"rgb({colour[0]},{colour[1]},{colour[2]})"
