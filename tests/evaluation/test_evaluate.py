@@ -90,6 +90,18 @@ def test_shares_of_two_processes_add_up_to_the_whole():
     assert evaluate(Oracle(), Made(), share=(2, 3), add_up=lambda matrix: matrix + sum(matrices)) == whole
 
 
+def test_boundaries_are_measured_on_request_over_all_shares():
+    whole = evaluate(Oracle(), Made(), boundary=True)
+    assert "boundary" not in evaluate(Oracle(), Made())
+    assert 0 < whole["boundary"]["mean"]["1"] <= 1
+    parts = []
+    for rank in (0, 1):
+        parts.append([])
+        evaluate(Oracle(), Made(), boundary=True, share=(rank, 2), add_up=lambda x, kept=parts[-1]: kept.append(x) or x)
+    sums = iter([a + b for a, b in zip(*parts)])
+    assert evaluate(Oracle(), Made(), boundary=True, add_up=lambda x: next(sums)) == whole
+
+
 def test_results_are_written_as_json_and_csv(tmp_path):
     result = evaluate(Oracle(), Made())
     write_result(result, tmp_path / "out")

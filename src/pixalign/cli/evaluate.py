@@ -38,7 +38,12 @@ def run(args: Namespace) -> int:
         task = bar.add_task(pairs.name, total=len(pairs))
         per_image = Path(args.out) / "images.csv" if args.out else None
         result = evaluate(
-            model, pairs, precision=args.precision, per_image=per_image, advance=lambda count: bar.advance(task, count)
+            model,
+            pairs,
+            precision=args.precision,
+            boundary=True,
+            per_image=per_image,
+            advance=lambda count: bar.advance(task, count),
         )
     console.print(result_table(result))
     if args.out:

@@ -14,6 +14,7 @@ from torch import nn
 
 from pixalign.data.samples import Data
 from pixalign.errors import InputError, replacing
+from pixalign.metrics.boundary import BoundaryFScore
 from pixalign.metrics.confusion import Confusion, summary
 from pixalign.predict import predict_logits
 
@@ -23,6 +24,7 @@ def evaluate(
     pairs: Data,
     *,
     precision: str = "fp32",
+    boundary: bool = False,
     per_image: str | Path | None = None,
     advance: Callable[[int], None] = lambda count: None,
     share: tuple[int, int] = (0, 1),
@@ -37,20 +39,22 @@ def evaluate(
         model: a network in eval mode with ``config`` (mean, std, classes), on any device.
         pairs: the split.
         precision: fp32, bf16 or fp16 (autocast).
+        boundary: also measure the F-score of boundaries (`pixalign.metrics.boundary`).
         per_image: CSV file for each image's counts per class: intersection, prediction, label (pixels).
         advance: called with 1 after each image, for a progress bar.
         share: (i, n) measures every n-th pair from the i-th on, the part of process i of n.
-        add_up: sums the (K, K) int64 counts of all processes.
+        add_up: sums an array of int64 counts over all processes.
 
     Returns:
         What `pixalign.metrics.confusion.summary` gives (mIoU, IoU per class, accuracies), with "data", "images" and
-        "fingerprint".
+        "fingerprint", and "boundary" if asked for.
 
     Raises:
         InputError: a file that cannot be read, or a label outside the classes.
     """
     device = next(model.parameters()).device
     confusion = Confusion(len(pairs.classes))
+    borders = BoundaryFScore(len(pairs.classes))
     with ExitStack() as stack:
         write = stack.enter_context(_per_image_writer(per_image, pairs.classes)) if per_image else None
         threads = stack.enter_context(ThreadPoolExecutor(1))
@@ -62,13 +66,19 @@ def evaluate(
                 upcoming = threads.submit(pairs.__getitem__, index + share[1])
             logits = predict_logits(model, torch.from_numpy(image).permute(2, 0, 1)[None].to(device), precision)
             try:
-                counts = confusion.update(logits[0].argmax(0).to(torch.uint8).cpu().numpy(), label)
+                ids = logits[0].argmax(0).to(torch.uint8).cpu().numpy()
+                counts = confusion.update(ids, label)
+                if boundary:
+                    borders.update(ids, label)
             except InputError as error:
                 raise InputError(f"{pairs.where(index)}: {error}") from error
             if write:
                 write(Path(pairs.where(index)).name, counts)
             advance(1)
     result = summary(add_up(confusion.matrix), pairs.classes)
+    if boundary:
+        borders.matched, borders.edges = add_up(borders.matched), add_up(borders.edges)
+        result["boundary"] = borders.summary(pairs.classes)
     return {"data": pairs.name, "images": len(pairs), "fingerprint": pairs.fingerprint(), **result}
 
 
@@ -85,6 +95,10 @@ def result_table(result: dict[str, Any]) -> Any:
     shown.add_section()
     shown.add_row("mean over classes", _percent(result["miou"]), _percent(result["class_accuracy"]), style="bold")
     shown.add_row("all pixels", "", _percent(result["pixel_accuracy"]))
+    if "boundary" in result:
+        shown.add_section()
+        for radius, score in result["boundary"]["mean"].items():
+            shown.add_row(f"boundary F, {radius} px", _percent(score), "")
     return shown
 
 

@@ -1,0 +1,195 @@
+"""Architectures of segmentation_models.pytorch and transformers as networks here: the usual alternatives, under the
+same training, evaluation and export (extra ``peers``).
+
+``create_model("smp/DeepLabV3Plus", encoder=...)`` takes any architecture of segmentation_models.pytorch with a timm
+encoder, ``create_model("hf/segformer-b0")`` SegFormer (arXiv 2105.15203) with its own. Their layers are theirs; the
+image is padded to a multiple of 32 where they refuse other sizes (our choice: replicated borders), and the logits are
+cut back or resized to the image.
+"""
+
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixalign.encoders.timm_encoder import normalisation
+from pixalign.errors import InputError
+from pixalign.sampling import resize
+
+_MULTIPLE = 32
+_SEGFORMERS = {  # variant: (hidden sizes, depths, width of the decoder), arXiv 2105.15203, table 6
+    "b0": ([32, 64, 160, 256], [2, 2, 2, 2], 256),
+    "b1": ([64, 128, 320, 512], [2, 2, 2, 2], 256),
+    "b2": ([64, 128, 320, 512], [3, 4, 6, 3], 768),
+    "b3": ([64, 128, 320, 512], [3, 4, 18, 3], 768),
+    "b4": ([64, 128, 320, 512], [3, 8, 27, 3], 768),
+    "b5": ([64, 128, 320, 512], [3, 6, 40, 3], 768),
+}
+
+
+class SmpModel(nn.Module):
+    """A network of segmentation_models.pytorch.
+
+    Args:
+        architecture: its name there, such as Unet, FPN, PSPNet or DeepLabV3Plus.
+        encoder: timm model name.
+        num_classes: number of classes K.
+        pretrained: True loads timm's weights of the encoder.
+        in_channels: channels of the image.
+        options: further arguments of the architecture.
+
+    Raises:
+        InputError: the package is not installed, or it does not know the architecture, encoder or option.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        encoder: str = "resnet18",
+        num_classes: int = 19,
+        pretrained: bool | str = False,
+        in_channels: int = 3,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        smp = _package("segmentation_models_pytorch", "smp")
+        _without_file(pretrained)
+        known = {name.lower(): name for name in smp.MODEL_ARCHITECTURES_MAPPING}
+        if architecture.lower() not in known:
+            raise InputError(f"model 'smp/{architecture}' is unknown: choose one of {', '.join(sorted(known))}")
+        try:
+            network = smp.create_model(
+                architecture,
+                encoder_name=f"tu-{encoder}",
+                encoder_weights="imagenet" if pretrained else None,
+                in_channels=in_channels,
+                classes=num_classes,
+                **options,
+            )
+        except Exception as error:  # the package and timm raise what comes
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"model 'smp/{architecture}' with encoder {encoder!r} cannot be built: {reason}"
+            ) from error
+        self.encoder, self.decoder, self.segmentation_head = network.encoder, network.decoder, network.segmentation_head
+        self.encoder.mean, self.encoder.std = normalisation(encoder, in_channels)
+
+    @property
+    def classify(self) -> nn.Conv2d:
+        """The last layer with weights."""
+        return self.segmentation_head[0]
+
+    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
+        """Return logits (N, K, H, W) for a normalised image (N, in_channels, H, W); with ``heads`` a dictionary."""
+        logits = self.decode(self.encode(image), (image.shape[-2], image.shape[-1]))
+        return {"logits": logits, "auxiliaries": []} if heads else logits
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Return the encoder's maps of the padded image as the decoder takes them: the image, then finest first."""
+        return list(self.encoder(_padded(image)))
+
+    def decode(self, features: list[Tensor], size: tuple[int, int] | None = None) -> Tensor:
+        """Return logits of the padded image, or cut to ``size`` (the image's)."""
+        logits = self.segmentation_head(self.decoder(features))
+        return logits if size is None else logits[..., : size[0], : size[1]]
+
+
+class SegFormer(nn.Module):
+    """SegFormer of transformers, B0 to B5.
+
+    Args:
+        variant: b0 to b5.
+        encoder: mit_<variant> alone.
+        num_classes: number of classes K.
+        pretrained: True loads the encoder's ImageNet weights (nvidia/mit-<variant>) from the Hub.
+        in_channels: channels of the image.
+
+    Raises:
+        InputError: the package is not installed, the weights cannot be loaded, or another encoder is asked for.
+    """
+
+    def __init__(
+        self,
+        variant: str,
+        encoder: str = "resnet18",
+        num_classes: int = 19,
+        pretrained: bool | str = False,
+        in_channels: int = 3,
+    ) -> None:
+        super().__init__()
+        transformers = _package("transformers", "hf")
+        _without_file(pretrained)
+        if variant not in _SEGFORMERS:
+            raise InputError(f"model 'hf/segformer-{variant}' is unknown: choose b0 to b5")
+        if encoder not in ("resnet18", f"mit_{variant}"):
+            raise InputError(
+                f"model 'hf/segformer-{variant}' has its own encoder, mit_{variant}: leave {encoder!r} out"
+            )
+        self.encoder_name = f"mit_{variant}"
+        hidden, depths, width = _SEGFORMERS[variant]
+        settings = transformers.SegformerConfig(
+            num_channels=in_channels,
+            hidden_sizes=hidden,
+            depths=depths,
+            decoder_hidden_size=width,
+            num_labels=num_classes,
+        )
+        network = transformers.SegformerForSemanticSegmentation(settings)
+        if pretrained:
+            try:
+                network.segformer = transformers.SegformerModel.from_pretrained(
+                    f"nvidia/mit-{variant}", use_safetensors=True
+                )
+            except Exception as error:
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                raise InputError(f"model 'hf/segformer-{variant}': weights could not be loaded ({reason})") from error
+        self.encoder, self.head = network.segformer, network.decode_head
+        self.encoder.mean, self.encoder.std = normalisation("resnet18", in_channels)  # ImageNet's
+
+    @property
+    def classify(self) -> nn.Conv2d:
+        """The last layer."""
+        return self.head.classifier
+
+    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
+        """Return logits (N, K, H, W) for a normalised image (N, in_channels, H, W); with ``heads`` a dictionary."""
+        logits = self.decode(self.encode(image), (image.shape[-2], image.shape[-1]))
+        return {"logits": logits, "auxiliaries": []} if heads else logits
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Return the four maps at 1/4 to 1/32, finest first."""
+        return list(self.encoder(image, output_hidden_states=True, return_dict=True).hidden_states)
+
+    def decode(self, features: list[Tensor], size: tuple[int, int] | None = None) -> Tensor:
+        """Return logits at 1/4, or resized to ``size``."""
+        logits = self.head(features)
+        return logits if size is None else resize(logits, size)
+
+
+def peer(name: str) -> Any:
+    """Return the constructor of ``smp/...`` or ``hf/segformer-...``, or None for another name."""
+    if name.startswith("smp/"):
+        return partial(SmpModel, name.removeprefix("smp/"))
+    if name.startswith("hf/segformer-"):
+        return partial(SegFormer, name.removeprefix("hf/segformer-"))
+    return None
+
+
+def _padded(image: Tensor) -> Tensor:
+    """Pad below and right to a multiple of 32 by repeating the border."""
+    missing = [(_MULTIPLE - side % _MULTIPLE) % _MULTIPLE for side in image.shape[-2:]]
+    return F.pad(image, (0, missing[1], 0, missing[0]), mode="replicate")
+
+
+def _without_file(pretrained: bool | str) -> None:
+    if isinstance(pretrained, str):
+        raise InputError(f"pretrained is {pretrained!r}: networks of other packages take true or false")
+
+
+def _package(name: str, prefix: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise InputError(f"models of {prefix}/ need {name}: pip install 'pixalign[peers]'") from error

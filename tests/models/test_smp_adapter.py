@@ -1,0 +1,71 @@
+"""Networks of other packages under our contract."""
+
+import pytest
+import torch
+
+import pixalign
+from pixalign.errors import InputError
+from pixalign.losses.weights import adjust_logits
+
+pytest.importorskip("segmentation_models_pytorch", reason="needs the extra peers")
+pytest.importorskip("transformers", reason="needs the extra peers")
+
+NAMES = ["smp/Unet", "smp/FPN", "smp/PSPNet", "smp/DeepLabV3Plus", "smp/Segformer", "smp/UPerNet", "hf/segformer-b0"]
+
+
+@pytest.fixture(params=NAMES)
+def model(request):
+    torch.manual_seed(0)
+    return pixalign.create_model(request.param, num_classes=5).eval()
+
+
+def test_logits_have_the_images_size_whatever_it_is(model):
+    for size in ((97, 129), (65, 40)):
+        with torch.no_grad():
+            assert model(torch.randn(1, 3, *size)).shape == (1, 5, *size)
+
+
+def test_forward_is_encode_then_decode_and_training_gets_a_dictionary(model):
+    image = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        logits = model(image)
+        torch.testing.assert_close(model.decode(model.encode(image), (64, 96)), logits)
+        torch.testing.assert_close(model(image, heads=True)["logits"], logits)
+
+
+def test_a_saved_network_is_the_same_network(model, tmp_path):
+    pixalign.save(model, tmp_path / "model")
+    again = pixalign.load(tmp_path / "model")
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(again(image), model(image))
+
+
+def test_class_weights_can_be_taken_back_from_its_logits(model):
+    image, weight = torch.randn(1, 3, 64, 64), torch.tensor([1.0, 2, 3, 4, 5])
+    with torch.no_grad():
+        difference = model(image) - adjust_logits(model, weight, 1.0)(image)
+    torch.testing.assert_close(difference, weight.log().view(1, -1, 1, 1).expand_as(difference))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("smp/Nope", {}, "model 'smp/Nope' is unknown: choose one of"),
+        ("smp/Unet", {"encoder": "nope"}, "model 'smp/Unet' with encoder 'nope' cannot be built"),
+        ("smp/Unet", {"pretrained": "x.safetensors"}, "networks of other packages take true or false"),
+        ("hf/segformer-b9", {}, "choose b0 to b5"),
+        ("hf/segformer-b0", {"encoder": "resnet50"}, "has its own encoder, mit_b0"),
+        ("unet", {}, "smp/ARCHITECTURE"),
+    ],
+)
+def test_what_is_not_there_is_one_line(name, options, message):
+    with pytest.raises(InputError, match=message) as caught:
+        pixalign.create_model(name, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_package_is_one_line(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "segmentation_models_pytorch", None)
+    with pytest.raises(InputError, match=r"pip install 'pixalign\[peers\]'"):
+        pixalign.create_model("smp/Unet")
