@@ -125,9 +125,11 @@ def test_dusk_is_darker_than_day_and_its_sky_stays_brighter_than_the_road(seed):
     assert np.median(dusk) < 60
 
 
-def test_the_light_changes_no_label_unless_lamps_are_lit():
-    masks = [draw_scene(5, (90, 120), light)[1] for light in LIGHTS]
-    assert all(mask.shape == (90, 120) for mask in masks)
+def test_daylight_changes_the_picture_and_not_the_label():
+    scenes = [draw_scene(5, (90, 120), light) for light in LIGHTS if light != "dusk"]
+    for image, ids in scenes[1:]:
+        assert (ids == scenes[0][1]).all()
+        assert (image != scenes[0][0]).mean() > 0.5
 
 
 def test_an_unknown_light_or_a_tiny_size_is_one_line():

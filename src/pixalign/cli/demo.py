@@ -3,6 +3,7 @@
 from typing import Any
 
 HELP = "show what the bundled model does, on an image or a drawn street"
+_SEED = 362  # a street by day with something of every class
 
 
 def add_arguments(parser: Any) -> None:
@@ -33,7 +34,7 @@ def run(args: Any) -> int:
         result, label = predictor(args.image), None
         name, title = Path(args.image).stem, Path(args.image).name
     else:
-        picture, label = draw_scene()
+        picture, label = draw_scene(_SEED)
         result = predictor(picture)
         name, title = "street", "A drawn street"
     classes, colours, areas = result.classes, result.colours, result.areas()

@@ -1,16 +1,17 @@
 """Drawn streets: an endless supply of street scenes in CamVid's 11 classes, image and exact label at any size.
 
-A seed gives a street: houses, vehicles, people, posts and plants as polygons in metres, seen by one camera in one light
-(`compose`). No random number depends on the size. The camera is fixed by the picture's height: the same street in a wider
-picture shows more at both sides, and at three times the size every third pixel has the label that it had.
+A seed gives a street: houses, vehicles, people, posts and plants as polygons in metres, seen by one camera in one
+light (`pixalign.data.streets_layout`). No random number depends on the size. The camera is fixed by the picture's
+height: the same street in a wider picture shows more at both sides, and at three times the size every third pixel has
+the label that it had.
 
-The label is the class at the pixel's centre of the nearest thing there (`pixalign.data.streets_render`). As in CamVid, a
-bare crown and railings are labelled whole, though one sees through them; wires, where there are any, belong to the poles;
-signal heads are signs; walls are building; hedges and verges are tree; the bonnet of the camera's own car is 255.
+The label is the class at the pixel's centre of the nearest thing there (`pixalign.data.streets_render`). As in CamVid,
+a bare crown and railings are labelled whole, though one sees through them. Wires, where there are any, belong to the
+poles; signal heads are signs; walls are building; hedges and verges are tree; the camera's own bonnet is 255.
 
 All layouts, colours and frequencies are our choice, made so that the shares of the classes are near those of CamVid's
-training set and so that a network meets daylight with washed-out skies, low sun with deep shadows, overcast weather, and
-dusk, where the street is nearly black under a much brighter sky.
+training set and so that a network meets daylight with washed-out skies, low sun with deep shadows, overcast weather,
+and dusk, where the street is nearly black under a much brighter sky.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from pixalign.errors import InputError
 
 __all__ = ["CLASSES", "COLOURS", "LIGHTS", "SPLITS", "VERSION", "Streets", "draw_scene"]
 
-VERSION = 1  # of what a seed gives: raised with every change to it
+VERSION = 2  # of what a seed gives: raised with every change to it
 SPLITS = {"train": 10_000, "val": 200, "test": 200}
 LIGHTS = ("day", "overcast", "low sun", "dusk")
 
@@ -37,9 +38,10 @@ def draw_scene(
     """Draw a street.
 
     Args:
-        seed: each gives another street.
+        seed: each, from 0 up, gives another street, the same on every machine up to the rounding of libraries.
         size: height and width of the picture, from 2 up.
-        light: one of `LIGHTS`, or None for one that the seed draws.
+        light: one of `LIGHTS`, or None for one that the seed draws. The street stays the same but for dusk, when
+            lamps are lit.
 
     Returns:
         Image (H, W, 3) uint8 and ids (H, W) uint8: positions in `pixalign.data.camvid.CLASSES`, and 255 (the bonnet).
@@ -54,7 +56,7 @@ def draw_scene(
     dice = Random(seed)
     own = dice.random()
     name = light or ("dusk" if own < 0.3 else "low sun" if own < 0.55 else "day" if own < 0.8 else "overcast")
-    weather = light_of(name, dice)
+    weather = light_of(name, Random(f"light {seed}"))
     shapes, camera = compose(dice, weather)
     return render(shapes, camera, weather, size, bank(), int(dice.random() * 1_000_000))
 

@@ -11,9 +11,9 @@ from random import Random
 import numpy as np
 
 from pixalign.data.masks import IGNORE
-from pixalign.data.streets_render import Camera, Light, Point, Shapes
+from pixalign.data.streets_render import Camera, Colour, Light, Point, Shapes
 from pixalign.data.streets_textures import bank
-from pixalign.data.streets_things import KERB, ROAD, SIDEWALK, SIGN, TREE, Builder, pick, scaled, varied
+from pixalign.data.streets_things import BUILDING, KERB, ROAD, SIDEWALK, SIGN, TREE, Builder, pick, scaled, varied
 
 _FAR = 170.0
 
@@ -29,31 +29,65 @@ def light_of(name: str, dice: Random) -> Light:
         dark, blue = dice.uniform(0.14, 0.32), dice.uniform(1.05, 1.3)
         cloud = dice.gauss(146, 12)
         return Light(
-            (dark * 0.95, dark * 1.1, dark * blue * 1.1), (1.05 * dark, 1.28 * dark, 1.28 * dark * blue), (0, 0, 0), sun_from, 1, 0.55,
-            (0.8 * cloud, 0.95 * cloud, 1.02 * cloud), (0.9 * cloud, 1.02 * cloud, 1.06 * cloud), (cloud * 1.12, cloud * 1.24, cloud * 1.22),
-            dice.uniform(0.2, 1.2), dice.uniform(0.16, 0.36), dice.uniform(0.05, 0.25), dice.uniform(200, 600), dice.uniform(1.5, 5),
-            dice.uniform(0.6, 1),
-        )  # fmt: skip
+            above=(0.95 * dark, 1.1 * dark, 1.1 * dark * blue),
+            around=(1.05 * dark, 1.28 * dark, 1.28 * dark * blue),
+            sun=(0, 0, 0),
+            sun_from=sun_from,
+            shadow=1,
+            contact=0.55,
+            sky=(0.8 * cloud, 0.95 * cloud, 1.02 * cloud),
+            cloud=(0.9 * cloud, 1.02 * cloud, 1.06 * cloud),
+            horizon=(1.12 * cloud, 1.24 * cloud, 1.22 * cloud),
+            cloudiness=dice.uniform(0.2, 1.2),
+            texture=dice.uniform(0.2, 0.45),
+            haze=dice.uniform(0.05, 0.25),
+            haze_depth=dice.uniform(200, 600),
+            noise=dice.uniform(1.5, 5),
+            lamps=dice.uniform(0.6, 1),
+        )
     haze_depth, noise = dice.uniform(150, 500), dice.uniform(1.5, 5)
     if name == "overcast":
         level, white = dice.uniform(0.6, 1.05), dice.uniform(225, 275)
         tint = dice.uniform(0.95, 1.05)
         return Light(
-            (level, level, level * tint), (0.78 * level, 0.78 * level, 0.79 * level * tint), (0.1, 0.1, 0.1), sun_from, 1, 0.62,
-            (0.92 * white, 0.96 * white, white), (white, white, white), (1.03 * white,) * 3,
-            dice.uniform(0.5, 2), dice.uniform(0.02, 0.1), dice.uniform(0.1, 0.5), haze_depth, noise, 0.0,
-        )  # fmt: skip
-    washed = dice.uniform(0, 1)
-    sky = (175 + 90 * washed, 225 + 45 * washed, 262 + 10 * washed)
+            above=(level, level, level * tint),
+            around=(0.78 * level, 0.78 * level, 0.79 * level * tint),
+            sun=(0.1, 0.1, 0.1),
+            sun_from=sun_from,
+            shadow=1,
+            contact=0.62,
+            sky=(0.92 * white, 0.96 * white, white),
+            cloud=(white, white, white),
+            horizon=(1.03 * white, 1.03 * white, 1.03 * white),
+            cloudiness=dice.uniform(0.5, 2),
+            texture=dice.uniform(0.02, 0.1),
+            haze=dice.uniform(0.1, 0.5),
+            haze_depth=haze_depth,
+            noise=noise,
+            lamps=0,
+        )
+    washed = dice.random()
     if name == "day":
         ambient, sun = dice.uniform(0.5, 0.85), dice.uniform(0.4, 0.9)
     else:
         ambient, sun = dice.uniform(0.38, 0.62), dice.uniform(0.8, 1.5)
     return Light(
-        (ambient * 0.96, ambient, ambient * 1.07), (0.8 * ambient, 0.81 * ambient, 0.84 * ambient), (sun, 0.96 * sun, 0.86 * sun),
-        sun_from, dice.uniform(0.4, 0.65), 0.55, sky, (258, 260, 262), (256, 262, 264),
-        dice.uniform(-1.5, 0.8), 0.03, dice.uniform(0.1, 0.45), haze_depth, noise, 0.0,
-    )  # fmt: skip
+        above=(0.96 * ambient, ambient, 1.07 * ambient),
+        around=(0.8 * ambient, 0.81 * ambient, 0.84 * ambient),
+        sun=(sun, 0.96 * sun, 0.86 * sun),
+        sun_from=sun_from,
+        shadow=dice.uniform(0.4, 0.65),
+        contact=0.55,
+        sky=(175 + 90 * washed, 225 + 45 * washed, 262 + 10 * washed),
+        cloud=(258, 260, 262),
+        horizon=(256, 262, 264),
+        cloudiness=dice.uniform(-1.5, 0.8),
+        texture=0.03,
+        haze=dice.uniform(0.1, 0.45),
+        haze_depth=haze_depth,
+        noise=noise,
+        lamps=0,
+    )
 
 
 def compose(dice: Random, light: Light) -> tuple[Shapes, Camera]:
@@ -105,15 +139,34 @@ def _ground(
     tone = dice.uniform(78, 150)
     road = (tone * dice.uniform(0.96, 1.03), tone, tone * dice.uniform(0.98, 1.07))
     wide = 300.0
-    shapes.quad((-wide, 0, 0.1), (wide, 0, 0.1), (wide, 0, 900), (-wide, 0, 900), road, ROAD, 1e7, build.texture("asphalt"),
-                (2 * wide / 4, 900 / 4), ground=1)  # fmt: skip
+    shapes.quad(
+        (-wide, 0, 0.1),
+        (wide, 0, 0.1),
+        (wide, 0, 900),
+        (-wide, 0, 900),
+        road,
+        ROAD,
+        1e7,
+        build.texture("asphalt"),
+        (2 * wide / 4, 900 / 4),
+        ground=1,
+    )
     line = varied(dice, (226, 226, 222), 0.1, 2)
     worn = dice.uniform(0.6, 1)
-    line = tuple(worn * c + (1 - worn) * tone for c in line)  # type: ignore[assignment]
-    yellow = tuple(worn * c + (1 - worn) * tone for c in (214, 180, 70))
+    line, yellow = _mixed(line, road, worn), _mixed((214, 180, 70), road, worn)
 
-    def strip(x0: float, x1: float, z0: float, z1: float, colour, label: int, far: float, y: float = 0, texture: int = 0,
-              tiles: tuple[float, float] = (0, 0)) -> None:  # fmt: skip
+    def strip(
+        x0: float,
+        x1: float,
+        z0: float,
+        z1: float,
+        colour: Colour,
+        label: int,
+        far: float,
+        y: float = 0,
+        texture: int = 0,
+        tiles: tuple[float, float] = (0, 0),
+    ) -> None:
         shapes.quad((x0, y, z0), (x1, y, z0), (x1, y, z1), (x0, y, z1), colour, label, far, texture, tiles, ground=1)
 
     bands = [0.1, 4, 8, 13, 20, 30, 45, 70, 110, _FAR]
@@ -133,10 +186,30 @@ def _ground(
             tiles = (width / slabs, (z1 - z0) / slabs)
             strip(kerb, outer, z0, z1, stone, SIDEWALK, 9e6, KERB, paving, tiles)
             if verge:
-                strip(kerb + side * 0.3, kerb + side * 1.2, z0, z1, (88, 96, 54), TREE, 8e6, KERB, build.bank.first["leaves"],
-                      (0.5, (z1 - z0) / 2))  # fmt: skip
-            strip(outer, beyond, z0, z1, behind, TREE if grassy else ROAD if open_ else SIDEWALK, 9e6, 0 if open_ else KERB,
-                  build.bank.first["leaves"] if grassy else paving, ((90 - width) / slabs, tiles[1]))  # fmt: skip
+                strip(
+                    kerb + side * 0.3,
+                    kerb + side * 1.2,
+                    z0,
+                    z1,
+                    (88, 96, 54),
+                    TREE,
+                    8e6,
+                    KERB,
+                    build.bank.first["leaves"],
+                    (0.5, (z1 - z0) / 2),
+                )
+            strip(
+                outer,
+                beyond,
+                z0,
+                z1,
+                behind,
+                TREE if grassy else ROAD if open_ else SIDEWALK,
+                9e6,
+                0 if open_ else KERB,
+                build.bank.first["leaves"] if grassy else paving,
+                ((90 - width) / slabs, tiles[1]),
+            )
             strip(kerb, kerb + side * 0.16, z0, z1, curb, SIDEWALK, 7e6, KERB)
             build.along(kerb, z0, z1, 0, KERB, scaled(curb, 0.72), SIDEWALK, 7e6)
             build.contact(kerb - side * 0.14, kerb, z0, z1)
@@ -187,16 +260,39 @@ def _ground(
         else:
             for k in range(int(dice.uniform(3, 8))):
                 a = z + k * 1.2
-                shapes.quad((middle, 0, a), (middle + 1.4, 0, a + 1.2), (middle + 1.4, 0, a + 1.45), (middle, 0, a + 0.25), line, ROAD,
-                            6e6, ground=1)  # fmt: skip
+                shapes.quad(
+                    (middle, 0, a),
+                    (middle + 1.4, 0, a + 1.2),
+                    (middle + 1.4, 0, a + 1.45),
+                    (middle, 0, a + 0.25),
+                    line,
+                    ROAD,
+                    6e6,
+                    ground=1,
+                )
     for _ in range(int(dice.uniform(0, 5))):  # patches, covers
         x, z = dice.uniform(left, right), dice.uniform(3, 30)
-        strip(x, x + dice.uniform(0.4, 2), z, z + dice.uniform(0.4, 5), scaled(road, dice.uniform(0.75, 1.12)), ROAD, 6.5e6,
-              0, build.texture("asphalt"), (0.4, 0.8))  # fmt: skip
+        strip(
+            x,
+            x + dice.uniform(0.4, 2),
+            z,
+            z + dice.uniform(0.4, 5),
+            scaled(road, dice.uniform(0.75, 1.12)),
+            ROAD,
+            6.5e6,
+            0,
+            build.texture("asphalt"),
+            (0.4, 0.8),
+        )
     if open_:
         for x in np.arange(right - 16, right, 2.4).tolist():
             if x > left + 6 and dice.random() < 0.8:
                 strip(x, x + 0.1, 14, 19, line, ROAD, 6e6)
+
+
+def _mixed(colour: Colour, other: Colour, share: float) -> Colour:
+    r, g, b = (share * c + (1 - share) * o for c, o in zip(colour, other))
+    return r, g, b
 
 
 def _row(
@@ -259,7 +355,7 @@ def _side_street(build: Builder, side: int, wall: float, gap: tuple[float, float
     if dice.random() < 0.7:
         top = dice.uniform(5, 10)
         colour = varied(dice, (160, 136, 112), 0.2)
-        build.upright(x, x + side * 30, 0, top, z, colour, 1, z + 6, build.texture("facade"), (5, top / 6))
+        build.upright(x, x + side * 30, 0, top, z, colour, BUILDING, z + 6, build.texture("facade"), (5, top / 6))
     else:
         build.plant("bush", x + side * dice.uniform(3, 8), z, dice.uniform(2, 5))
 
@@ -306,7 +402,7 @@ def _end(build: Builder, town: bool) -> None:
     while x < 220:
         wide, z = dice.uniform(8, 30), dice.uniform(_FAR, 230)
         if dice.random() < 0.5:
-            build.upright(x, x + wide, 0, dice.uniform(5, 13), z, varied(dice, (150, 138, 124), 0.2), 1, None,
+            build.upright(x, x + wide, 0, dice.uniform(5, 13), z, varied(dice, (150, 138, 124), 0.2), BUILDING, None,
                           build.texture("facade"), (wide / 5, 2))  # fmt: skip
         else:
             build.upright(
@@ -323,6 +419,15 @@ def _end(build: Builder, town: bool) -> None:
             )
             build.plant(pick(dice, ("bare", "leafy", "bush")), x, z, dice.uniform(8, 16))
         x += wide * 0.9
+    if dice.random() < 0.15:  # a church
+        x, z, half, top = dice.uniform(-40, 40), dice.uniform(60, 160), dice.uniform(2.5, 5), dice.uniform(18, 34)
+        stone = varied(dice, (150, 140, 122), 0.2)
+        build.upright(x - half, x + half, 0, top, z, stone, BUILDING, None, build.texture("facade"), (1, top / 9))
+        build.upright(
+            x, x + half, 0, top, z, scaled(stone, 0.85), BUILDING, None, build.texture("facade"), (0.5, top / 9)
+        )
+        spire = [[(x - half, top, z), (x + half, top, z), (x, top + dice.uniform(2, 22), z)]]
+        build.shapes.polygons(np.array(spire), np.array([scaled(stone, 0.8)]), BUILDING, z, build.texture("slate"))
     if dice.random() < (0.15 if town else 0.3):
         z, x = dice.uniform(30, 70), -60.0
         while x < 60:
@@ -336,15 +441,24 @@ def _end(build: Builder, town: bool) -> None:
                     top,
                     z,
                     wall,
-                    1,
+                    BUILDING,
                     None,
                     build.texture(pick(dice, ("facade", "office"))),
                     (wide / 5, top / 6),
                 )
-                build.upright(x, x + wide, top - 0.4, top, z, scaled(wall, 1.2), 1)
+                build.upright(x, x + wide, top - 0.4, top, z, scaled(wall, 1.2), BUILDING)
                 if dice.random() < 0.5:
-                    build.shapes.quad((x, top, z), (x + wide, top, z), (x + wide - 2, top + 2.4, z + 3), (x + 2, top + 2.4, z + 3),
-                                      (96, 90, 90), 1, z, build.texture("slate"), (wide / 5, 1))  # fmt: skip
+                    build.shapes.quad(
+                        (x, top, z),
+                        (x + wide, top, z),
+                        (x + wide - 2, top + 2.4, z + 3),
+                        (x + 2, top + 2.4, z + 3),
+                        (96, 90, 90),
+                        BUILDING,
+                        z,
+                        build.texture("slate"),
+                        (wide / 5, 1),
+                    )
             else:
                 build.plant(pick(dice, ("bare", "leafy", "fir")), x + wide / 2, z, dice.uniform(8, 14))
             x += wide
@@ -364,10 +478,15 @@ def _end(build: Builder, town: bool) -> None:
 def _traffic(build: Builder, left: float, right: float, open_: bool) -> None:
     """Vehicles that are parked, drive ahead, come towards the camera or cross; cyclists."""
     dice = build.dice
+    for _ in range(int(dice.uniform(0.5, 3.6))):
+        near = dice.random() < 0.5
+        build.cyclist(
+            left + dice.uniform(0.4, 1.1) if near else dice.uniform(left + 0.5, right - 0.4), dice.uniform(6, 26)
+        )
     types = ("hatch", "hatch", "hatch", "saloon", "saloon", "estate", "tall", "van")
     for side, kerb in ((-1, left), (1, right)):
         z, end = dice.uniform(3, 22), dice.uniform(20, 100)
-        if dice.random() < 0.45 and right - left > 6 and abs(kerb) > 2.6:
+        if dice.random() < 0.6 and right - left > 6 and abs(kerb) > 2.6:
             while z < end:
                 if dice.random() < 0.75:
                     heading = 0.0 if (dice.random() < 0.7) == (side < 0) else math.pi
@@ -412,11 +531,6 @@ def _traffic(build: Builder, left: float, right: float, open_: bool) -> None:
                 if dice.random() < 0.8:
                     build.vehicle(pick(dice, types), x, z, pick(dice, (0, math.pi)) + dice.gauss(0, 0.04), False)
                 x += side * dice.uniform(2.4, 2.8)
-    for _ in range(int(dice.uniform(0.5, 3.6))):
-        near = dice.random() < 0.5
-        build.cyclist(
-            left + dice.uniform(0.4, 1.1) if near else dice.uniform(left + 0.5, right - 0.4), dice.uniform(6, 26)
-        )
 
 
 def _pavements(build: Builder, left: float, right: float, walls: tuple[float, float]) -> None:
@@ -444,9 +558,9 @@ def _pavements(build: Builder, left: float, right: float, walls: tuple[float, fl
             z, step = dice.uniform(4, 12), dice.uniform(1.2, 2.2)
             for k in range(int(dice.uniform(2, 9))):
                 build.bollard(kerb + side * 0.4, z + k * step)
-        if dice.random() < 0.15:
+        if dice.random() < 0.3:
             z0 = dice.uniform(4, 18)
-            build.fence(kerb + side * 0.3, z0, z0 + dice.uniform(4, 14), 1.1)
+            build.fence(kerb + side * 0.3, z0, z0 + dice.uniform(4, 18), 1.1)
         if dice.random() < 0.3:
             build.advertisement(kerb + side * dice.uniform(0.8, 1.6), dice.uniform(6, 26))
     for _ in range(int(dice.uniform(0, 1.5))):
@@ -461,8 +575,16 @@ def _pavements(build: Builder, left: float, right: float, walls: tuple[float, fl
     if dice.random() < 0.2 and right - left > 8:  # an island in the middle
         x, z = 0.5 * (max(left, 0) + right), dice.uniform(10, 28)
         build.upright(x - 0.6, x + 0.6, 0, KERB, z, (150, 148, 142), SIDEWALK, 5e6)
-        build.shapes.quad((x - 0.6, KERB, z), (x + 0.6, KERB, z), (x + 0.6, KERB, z + 4), (x - 0.6, KERB, z + 4), (136, 132, 126),
-                          SIDEWALK, 5e6, ground=1)  # fmt: skip
+        build.shapes.quad(
+            (x - 0.6, KERB, z),
+            (x + 0.6, KERB, z),
+            (x + 0.6, KERB, z + 4),
+            (x - 0.6, KERB, z + 4),
+            (136, 132, 126),
+            SIDEWALK,
+            5e6,
+            ground=1,
+        )
         build.upright(x - 0.2, x + 0.2, KERB, 1.1, z + 0.5, (214, 210, 190), SIGN, lit=0.8 * build.night)
         if dice.random() < 0.5:
             build.traffic_light(x, z + 1)

@@ -1,16 +1,17 @@
-"""From the surfaces of a drawn street to an image and its label: one camera, one rule for coverage, one pass of shading.
+"""From the surfaces of a drawn street to an image and its label: one camera, one rule for coverage, one shading.
 
 World: metres, x to the right, y up, z ahead of the camera, which stands at x = z = 0. Picture: v runs from 0 at the top
-edge to 1 at the bottom edge, u is 0 in the middle column and has the same unit; so the camera is fixed by the height, and
-a wider picture shows more of the street at both sides.
+edge to 1 at the bottom edge, u is 0 in the middle column and has the same unit; so the camera is fixed by the height,
+and a wider picture shows more of the street at both sides.
 
 Coverage (the one rule): polygons are convex and painted from far to near, and a pixel belongs to the last one that
-contains its centre; the crossing with the upper and left edge counts as inside. All of it is float64, and a centre
-(2i + 1) / 2h is the same number at every size that has a pixel there, so sizes h and 3h agree exactly.
+contains its centre; a centre on the upper or left edge counts as inside. Plants are silhouettes on a grid of their own,
+and the cell that holds the centre decides. All of it is float64, and a centre (2i + 1) / 2h is the same number at every
+size that has a pixel there, so sizes h and 3h agree exactly.
 
 The picture is drawn on a grid of twice the size; where its four samples show different surfaces each is shaded and they
 are averaged, elsewhere the pixel's centre is shaded once. Surfaces are looked up in the textures through the inverse
-of their projection; colours are display values, so light multiplies and haze mixes them directly (our choice).
+of their projection. Colours are display values, so light multiplies and haze mixes them directly (our choice).
 """
 
 from dataclasses import dataclass, field
@@ -35,10 +36,12 @@ class Light:
     Attributes:
         above, around, sun: light from above, from all sides, and from the sun, per channel, as factors.
         sun_from: unit vector to the sun.
-        shadow: what remains of the light on shadowed ground; contact: under vehicles and along walls.
+        shadow: what remains of the light on shadowed ground; contact: the same under vehicles and along walls.
         sky, cloud, horizon: colours of the gaps, of the clouds, and of both low in the sky.
-        cloudiness, texture: how much cloud, and how much darker or lighter its parts are; haze_depth (metres) and haze: where surfaces take on the horizon's colour.
-        noise: deviation of the sensor's noise.
+        cloudiness: how much cloud, about -1.5 to 2; texture: how much lighter or darker its parts are, as a factor.
+        haze: share of the horizon's colour far away; haze_depth: the distance in metres where half of it is reached.
+        noise: deviation of the sensor's noise, in display values.
+        lamps: brightness of lamps that are lit, 0 (none is) to 1.
     """
 
     above: Colour
@@ -55,7 +58,7 @@ class Light:
     haze: float
     haze_depth: float
     noise: float
-    lamps: float  # brightness of lamps that are lit, 0 to 1
+    lamps: float
 
 
 @dataclass
@@ -139,24 +142,23 @@ def render(
     surfaces = _surfaces(shapes, camera, light, size[0])
     rows, columns = _centres(*size)
     labelled = surfaces.labels >= 0
-    order = _cover(surfaces, labelled, rows, columns, label=True)
+    order = _cover(surfaces, labelled, rows, columns, bank, label=True)
     label = surfaces.labels[order].astype(np.uint8)
 
-    fine = _cover(surfaces, surfaces.shown, *_centres(2 * size[0], 2 * size[1]), label=False)
+    fine = _cover(surfaces, surfaces.shown, *_centres(2 * size[0], 2 * size[1]), bank, label=False)
     samples = [fine[y::2, x::2] for y in (0, 1) for x in (0, 1)]
     mixed = np.flatnonzero((samples[0] != samples[1]) | (samples[0] != samples[2]) | (samples[0] != samples[3]))
-    shade = _shadows(shapes, camera, light, rows, columns)
-    grid_u, grid_v = np.broadcast_to(columns, size).astype(np.float32), np.broadcast_to(rows[:, None], size)
-    scene = _Shading(surfaces.table, camera, light, bank)
-    pixels = scene(samples[0].ravel(), grid_u.ravel(), grid_v.astype(np.float32).ravel(), shade.ravel(), noise_at)
+    shade = _shadows(shapes, camera, light, rows, columns).ravel()
+    u = np.tile(columns.astype(np.float32), size[0])
+    v = np.repeat(rows.astype(np.float32), size[1])
+    shading = _Shading(surfaces.table, camera, light, bank)
+    pixels = shading(samples[0].ravel(), u, v, shade, noise_at)
+    u, v, shade = u[mixed], v[mixed], shade[mixed]
     step = np.float32(0.25 / size[0])
-    u, v = grid_u.ravel()[mixed], grid_v.astype(np.float32).ravel()[mixed]
-    parts = [
-        scene(samples[k].ravel()[mixed], u + (2 * (k % 2) - 1) * step, v + (2 * (k // 2) - 1) * step,
-              shade.ravel()[mixed], noise_at)
-        for k in range(4)
-    ]  # fmt: skip
-    pixels[:, mixed] = (parts[0] + parts[1] + parts[2] + parts[3]) / 4
+    four = np.zeros((3, len(mixed)), np.float32)
+    for sample, (down, across) in zip(samples, ((-1, -1), (-1, 1), (1, -1), (1, 1))):
+        four += shading(sample.ravel()[mixed], u + across * step, v + down * step, shade, noise_at)
+    pixels[:, mixed] = four / 4
     pixels = pixels.reshape(3, *size)
     _glow(pixels, shapes, camera, surfaces.table, samples[0], rows, columns)
     return _finish(pixels, camera, light, bank, noise_at), label
@@ -172,8 +174,9 @@ def _surfaces(shapes: Shapes, camera: Camera, light: Light, height: int) -> _Sur
     quads = np.array(shapes.quads, np.float64).reshape(-1, 23)
     count = len(quads)
     stencils = shapes.stencils
-    sizes = [count, *(len(b[0]) for b in shapes.batches), len(stencils)]
-    total = sum(sizes)
+    starts = np.cumsum([count, *(len(batch[0]) for batch in shapes.batches)]).tolist()
+    first_stencil = starts[-1]
+    total = first_stencil + len(stencils)
     points = np.empty((total, 8, 3))
     points[:count, :4] = quads[:, :12].reshape(-1, 4, 3)
     points[:count, 4:] = points[:count, 3:4]
@@ -182,15 +185,12 @@ def _surfaces(shapes: Shapes, camera: Camera, light: Light, height: int) -> _Sur
     ground, shown, cull = np.zeros(total), np.ones(total, bool), np.zeros(total, bool)
     colour[:count], labels[:count], far[:count], texture[:count] = quads[:, 12:15], *quads[:, 15:18].T
     tiles[:count], lit[:count], ground[:count], shown[:count] = quads[:, 18:20], *quads[:, 20:22].T, quads[:, 22] > 0
-    at: int = count
-    for batch in shapes.batches:
+    for batch, at in zip(shapes.batches, starts):
         n, k = batch[0].shape[:2]
         part = slice(at, at + n)
         points[part, :k], points[part, k:] = batch[0], batch[0][:, k - 1 : k]
         colour[part], labels[part], far[part], texture[part], lit[part], cull[part] = batch[1:]
-        at += n
-    first_stencil = at
-    for i, (_, _, (x, y, z), wide, high, own, label, which) in enumerate(stencils, at):
+    for i, (_, _, (x, y, z), wide, high, own, label, which) in enumerate(stencils, first_stencil):
         half = abs(wide) / 2
         corners = ((x - half, y, z), (x + half, y, z), (x + half, y + high, z), (x - half, y + high, z))
         points[i, :4], points[i, 4:] = corners, corners[3]
@@ -199,7 +199,7 @@ def _surfaces(shapes: Shapes, camera: Camera, light: Light, height: int) -> _Sur
     points[..., 0] += camera.bend * points[..., 2] ** 2
     points[..., 1] -= camera.height
     kept = points[..., 2].max(1) > NEAR
-    crossing = np.flatnonzero(kept & (points[..., 2].min(1) < NEAR))
+    crossing = np.flatnonzero(kept & (points[..., 2].min(1) < NEAR)).tolist()
     origin = points.copy()  # textures stay where they are when the polygon is clipped
     for i in crossing:
         clipped = _clip(points[i])
@@ -315,7 +315,9 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
          a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]], -1)  # fmt: skip
 
 
-def _cover(surfaces: _Surfaces, wanted: np.ndarray, rows: np.ndarray, columns: np.ndarray, label: bool) -> np.ndarray:
+def _cover(
+    surfaces: _Surfaces, wanted: np.ndarray, rows: np.ndarray, columns: np.ndarray, bank: Bank, label: bool
+) -> np.ndarray:
     """The last surface at every centre, (H, W) uint16."""
     plants = {order for order, *_ in surfaces.stencils}
     solid = wanted.copy()
@@ -324,14 +326,9 @@ def _cover(surfaces: _Surfaces, wanted: np.ndarray, rows: np.ndarray, columns: n
     cover = fill(surfaces.outline[orders], orders.astype(np.uint16), rows, columns)
     for order, kind, which, mirrored in surfaces.stencils:
         if wanted[order]:
-            _plant(cover, surfaces.outline[order], order, _mask(kind, which, label), mirrored, rows, columns)
+            mask = bank.stencils[kind][which][0 if label else 1]
+            _plant(cover, surfaces.outline[order], order, mask, mirrored, rows, columns)
     return cover
-
-
-def _mask(kind: str, which: int, label: bool) -> np.ndarray:
-    from pixalign.data.streets_textures import bank
-
-    return bank().stencils[kind][which][0 if label else 1]
 
 
 def _plant(
@@ -479,7 +476,7 @@ class _Shading:
             light *= 1 - table[17].take(surface) * below
         own = parts[0] * (light * np.float32(1 / 128))
         gain = table[14].take(surface) * light
-        far = self.light.haze / (1 + inverse * np.float32(self.light.haze_depth))
+        far = np.float32(self.light.haze) / (1 + inverse * np.float32(self.light.haze_depth))
         pixels = np.empty((3, len(s)), np.float32)
         for channel in range(3):
             colour = own * table[11 + channel].take(surface) + parts[1 + channel] * gain

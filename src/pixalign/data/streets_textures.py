@@ -1,9 +1,9 @@
 """Surfaces and foliage of the drawn streets, made once per process from a fixed seed.
 
-A texture is a square that repeats. Each texel holds four bytes: how much of the surface's own colour shows (128 = all of
-it) and an RGB colour that is added, so that one texture of windows serves walls of any colour. Levels of half the size
-each follow one another in memory. A stencil is the silhouette of a tree or bush on a grid of its own: what its label
-covers, and what is seen of it (a bare crown is labelled whole, as CamVid does, and seen twig by twig).
+A texture is a square that repeats. Each texel holds four bytes: how much of the surface's own colour shows (128 = all
+of it) and an RGB colour that is added, so that one texture of windows serves walls of any colour. Levels of half the
+size each follow one another in memory. A stencil is the silhouette of a tree or bush on a grid of its own: what its
+label covers, and what is seen of it (a bare crown is labelled whole, as CamVid does, and seen twig by twig).
 
 All of it is our choice; the noise is white noise filtered to a power-law spectrum, which makes it repeat seamlessly.
 """
@@ -359,16 +359,16 @@ def _bare(dice: Random, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
             upward = 0.1 * math.sin(math.pi / 2 - bend)
             todo.append((x, y, bend + turn + upward, length * dice.uniform(0.66, 0.86), thick * 0.62, depth + 1))
     shown = np.asarray(wood) > 0
-    near = gaussian_filter(shown.astype(np.float32), 9)
+    near = gaussian_filter(shown.astype(np.float32), 7)
     ragged = np.kron(rng.random((STENCIL // 5, STENCIL // 5)), np.ones((5, 5)))
-    label = near > 0.04 + 0.09 * ragged
+    label = near > 0.06 + 0.1 * ragged
     label[int(0.8 * STENCIL) :] = shown[int(0.8 * STENCIL) :]
     label |= shown
     return label.astype(np.uint8), shown.astype(np.uint8)
 
 
 def _leafy(rng: np.random.Generator, dice: Random, roundness: float) -> tuple[np.ndarray, np.ndarray]:
-    """A crown in leaf: a ragged outline, gaps near it, a trunk; roundness 0 is a fir, 1 a bush without trunk."""
+    """A crown in leaf: a ragged outline, gaps near it, no trunk; roundness 0 is a fir, 1 a bush."""
     y, x = np.mgrid[0:STENCIL, 0:STENCIL] / STENCIL
     up = 1 - y
     noise = np.asarray(
@@ -384,7 +384,5 @@ def _leafy(rng: np.random.Generator, dice: Random, roundness: float) -> tuple[np
             cx, cy, r = dice.uniform(0.25, 0.75), middle + tall * dice.uniform(-0.6, 0.6), dice.uniform(0.12, 0.24)
             field = np.minimum(field, ((x - cx) ** 2 + (up - cy) ** 2) / r**2 * 0.8)
         inside = field + 0.24 * noise < 0.82
-    if roundness < 1:
-        inside |= (np.abs(x - 0.5) < 0.02 + 0.012 * y) & (up < 0.5)
     mask = inside.astype(np.uint8)
     return mask, mask

@@ -6,6 +6,7 @@ an English town in spring: terraces of brick, bare trees, traffic on the left.
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from random import Random
 from typing import TypeVar
 
@@ -32,10 +33,12 @@ _PAINTS: Sequence[Colour] = (
 )  # fmt: skip
 _CLOTHES: Sequence[Colour] = (
     (40, 42, 50), (28, 28, 32), (60, 62, 72), (90, 84, 78), (110, 40, 44), (50, 66, 104), (150, 140, 124),
-    (70, 80, 64), (120, 118, 122), (140, 62, 58), (60, 48, 40), (200, 196, 190), (46, 60, 80), (24, 26, 30), (44, 44, 46), (76, 74, 72), (34, 38, 52),
+    (70, 80, 64), (120, 118, 122), (140, 62, 58), (60, 48, 40), (200, 196, 190), (46, 60, 80), (24, 26, 30),
+    (44, 44, 46), (76, 74, 72), (34, 38, 52),
 )  # fmt: skip
 _SIGNS: Sequence[Colour] = (
-    (178, 30, 38), (30, 60, 140), (24, 96, 66), (226, 226, 222), (226, 196, 60), (40, 40, 46), (196, 194, 186), (60, 120, 160), (24, 30, 50), (110, 30, 36), (214, 120, 40), (70, 70, 74),
+    (178, 30, 38), (30, 60, 140), (24, 96, 66), (226, 226, 222), (226, 196, 60), (40, 40, 46), (196, 194, 186),
+    (60, 120, 160), (24, 30, 50), (110, 30, 36), (214, 120, 40), (70, 70, 74),
 )  # fmt: skip
 
 
@@ -66,6 +69,7 @@ class Builder:
     def __init__(self, shapes: Shapes, dice: Random, bank: Bank, night: float, sun: Point, sunny: bool) -> None:
         self.shapes, self.dice, self.night, self.bank = shapes, dice, night, bank
         self._sun, self._sunny = sun, sunny
+        self._taken: list[tuple[float, float, float, float]] = [(-1.2, 1.2, -5.0, 2.5)]  # the camera's own car
 
     def texture(self, kind: str) -> int:
         """One of the textures of a kind."""
@@ -86,10 +90,29 @@ class Builder:
         if self.night:
             self.shapes.glows.append((at, radius, scaled(colour, self.night)))
 
+    def free(self, x: float, z: float, half_wide: float, half_long: float) -> bool:
+        """Whether nothing else stands on the ground there; if so, it is taken from now on."""
+        x0, x1, z0, z1 = x - half_wide, x + half_wide, z - half_long, z + half_long
+        if any(x0 < b and x1 > a and z0 < d and z1 > c for a, b, c, d in self._taken):
+            return False
+        self._taken.append((x0, x1, z0, z1))
+        return True
+
     def upright(
-        self, x0: float, x1: float, y0: float, y1: float, z: float, colour: Colour, label: int, far: float | None = None,
-        texture: int = 0, tiles: tuple[float, float] = (0, 0), lit: float = 0, shown: float = 1,
-    ) -> None:  # fmt: skip
+        self,
+        x0: float,
+        x1: float,
+        y0: float,
+        y1: float,
+        z: float,
+        colour: Colour,
+        label: int,
+        far: float | None = None,
+        texture: int = 0,
+        tiles: tuple[float, float] = (0, 0),
+        lit: float = 0,
+        shown: float = 1,
+    ) -> None:
         """A rectangle that faces the camera."""
         far = z if far is None else far
         x0, x1 = min(x0, x1), max(x0, x1)
@@ -114,7 +137,7 @@ class Builder:
             style: terrace, shop, office or hall.
         """
         dice, length = self.dice, z1 - z0
-        wall = varied(dice, pick(dice, _WALLS), 0.25)
+        wall = varied(dice, pick(dice, _WALLS), 0.25, 4)
         if style == "office":
             storeys, storey = int(dice.uniform(2, 6)), dice.uniform(3.0, 3.8)
         elif style == "hall":
@@ -133,10 +156,27 @@ class Builder:
             gable = scaled(wall, dice.uniform(0.75, 1))
             gable_texture = self.texture("brick")
             xs = x, x + side * deep, x + 2 * side * deep
-            self.shapes.quad((xs[0], 0, z0), (xs[2], 0, z0), (xs[2], top, z0), (xs[0], top, z0), gable, BUILDING, z1 + 0.3,
-                             gable_texture, (deep, top / 2))  # fmt: skip
-            self.shapes.quad((xs[0], top, z0), (xs[2], top, z0), (xs[1], top + rise, z0), (xs[1], top + rise, z0), gable,
-                             BUILDING, z1 + 0.3, gable_texture)  # fmt: skip
+            self.shapes.quad(
+                (xs[0], 0, z0),
+                (xs[2], 0, z0),
+                (xs[2], top, z0),
+                (xs[0], top, z0),
+                gable,
+                BUILDING,
+                z1 + 0.3,
+                gable_texture,
+                (deep, top / 2),
+            )
+            self.shapes.quad(
+                (xs[0], top, z0),
+                (xs[2], top, z0),
+                (xs[1], top + rise, z0),
+                (xs[1], top + rise, z0),
+                gable,
+                BUILDING,
+                z1 + 0.3,
+                gable_texture,
+            )
             for _ in range(int(dice.uniform(0, 3.4))):
                 at, wide = dice.uniform(z0, z1), dice.uniform(0.5, 1.1)
                 foot, tip = top + 0.5 * rise, top + rise + dice.uniform(0.6, 1.6)
@@ -166,9 +206,17 @@ class Builder:
                            self.texture("glass"))  # fmt: skip
         else:
             far_x = x + side * dice.uniform(8, 16)
-            self.shapes.quad((x, 0, z0), (far_x, 0, z0), (far_x, top, z0), (x, top, z0), scaled(wall, dice.uniform(0.7, 1)),
-                             BUILDING, z1 + 0.3, self.texture("brick" if dice.random() < 0.6 else "facade"),
-                             (3, top / 6))  # fmt: skip
+            self.shapes.quad(
+                (x, 0, z0),
+                (far_x, 0, z0),
+                (far_x, top, z0),
+                (x, top, z0),
+                scaled(wall, dice.uniform(0.7, 1)),
+                BUILDING,
+                z1 + 0.3,
+                self.texture("brick" if dice.random() < 0.6 else "facade"),
+                (3, top / 6),
+            )
         bays = max(round(length / dice.uniform(2.2, 3.2)), 1)
         front = self.texture("office" if style == "office" or (style == "hall" and dice.random() < 0.5) else "facade")
         if storeys > 1:
@@ -221,9 +269,9 @@ class Builder:
         glass = ground * 0.78
         self.along(x, z0, z1, 0, glass, paint, BUILDING, z1, self.texture("shop"), (max(round(length / 5), 1), 1))
         if self.night and dice.random() < 0.35:
-            tone = dice.uniform(40, 120)
+            tone = dice.uniform(30, 100)
             self.along(x, z0 + 0.4, z1 - 0.6, 0.7, glass - 0.3, (tone, 0.92 * tone, 0.7 * tone), BUILDING, z1,
-                       self.texture("glass"), (length / 5, 1), lit=self.night)  # fmt: skip
+                       self.texture("cloth"), (length / 5, 1), lit=self.night)  # fmt: skip
         board = varied(dice, pick(dice, _SIGNS), 0.2)
         self.along(x, z0, z1, glass, ground, scaled(wall, 1.05), BUILDING, z1)
         inner = (z0 + 0.3, z1 - 0.3)
@@ -231,8 +279,15 @@ class Builder:
         self.along(x, start, end, glass + 0.08, ground - 0.05, board, BUILDING, z1, self.texture("letters"), (1, 1))
         if dice.random() < 0.18:
             out = side * dice.uniform(0.8, 1.5)
-            self.shapes.quad((x, glass + 0.2, z0 + 0.3), (x - out, glass - 0.4, z0 + 0.3), (x - out, glass - 0.4, z1 - 0.3),
-                             (x, glass + 0.2, z1 - 0.3), varied(dice, pick(dice, _SIGNS)), BUILDING, z1 - 0.1)  # fmt: skip
+            self.shapes.quad(
+                (x, glass + 0.2, z0 + 0.3),
+                (x - out, glass - 0.4, z0 + 0.3),
+                (x - out, glass - 0.4, z1 - 0.3),
+                (x, glass + 0.2, z1 - 0.3),
+                varied(dice, pick(dice, _SIGNS)),
+                BUILDING,
+                z1 - 0.1,
+            )
         for _ in range(int(dice.uniform(0, 2.5))):  # boards that stick out over the pavement
             at, y, wide, high = (
                 dice.uniform(z0, z1),
@@ -257,14 +312,24 @@ class Builder:
             at, high = dice.uniform(z0, z1 - 1), dice.uniform(0.5, 1.2)
             if ground + 1 + high < top:
                 start, end = (at, at + 1.4) if side < 0 else (at + 1.4, at)
-                self.along(x - side * 0.05, start, end, ground + 0.3, ground + 0.3 + high, varied(dice, pick(dice, _SIGNS)),
-                           SIGN, z1 - 0.01, self.texture("letters"), (1, 1))  # fmt: skip
+                self.along(
+                    x - side * 0.05,
+                    start,
+                    end,
+                    ground + 0.3,
+                    ground + 0.3 + high,
+                    varied(dice, pick(dice, _SIGNS)),
+                    SIGN,
+                    z1 - 0.01,
+                    self.texture("letters"),
+                    (1, 1),
+                )
 
     def plant(self, kind: str, x: float, z: float, high: float, y: float = KERB) -> None:
         """A tree (bare, leafy, fir) or a bush."""
         dice = self.dice
         if kind == "bare":
-            tone = dice.uniform(50, 104)
+            tone = dice.uniform(56, 128)
             colour, texture, ratio = (tone, tone * 0.92, tone * 0.82), "bark", dice.uniform(0.75, 1.1)
         else:
             colour = varied(
@@ -273,6 +338,9 @@ class Builder:
             texture = "leaves"
             ratio = {"leafy": dice.uniform(0.7, 1.1), "fir": dice.uniform(0.4, 0.7), "bush": dice.uniform(0.9, 2)}[kind]
         wide = high * ratio * (1 if dice.random() < 0.5 else -1)
+        if kind in ("leafy", "fir"):
+            trunk = 0.022 * high
+            self.upright(x - trunk, x + trunk, y, y + 0.5 * high, z, (84, 76, 66), TREE, None, self.bank.first["bark"])
         which = int(dice.random() * len(self.bank.stencils[kind]))
         self.shapes.stencil(kind, which, (x, y, z), wide, high, colour, TREE, self.texture(texture))
         thick = 0.15 if kind == "bare" else 0.25 * abs(wide)
@@ -288,8 +356,17 @@ class Builder:
         texture = self.texture("leaves")
         a, b = sorted((x, x + side * deep))
         self.upright(a, b, 0, high, z0, scaled(colour, 0.8), TREE, z1 + 0.1, texture, (deep / 2, high / 2))
-        self.shapes.quad((a, high, z0), (b, high, z0), (b, high, z1), (a, high, z1), scaled(colour, 1.1), TREE, z1 + 0.1,
-                         texture, (deep / 2, (z1 - z0) / 2))  # fmt: skip
+        self.shapes.quad(
+            (a, high, z0),
+            (b, high, z0),
+            (b, high, z1),
+            (a, high, z1),
+            scaled(colour, 1.1),
+            TREE,
+            z1 + 0.1,
+            texture,
+            (deep / 2, (z1 - z0) / 2),
+        )
         self.along(x, z0, z1, 0, high, colour, TREE, z1, texture, ((z1 - z0) / 2, high / 2))
         self.cast(x, x, z0, z1, high)
         self.contact(x - side * 0.3, x, z0, z1)
@@ -338,8 +415,18 @@ class Builder:
         way = way / (np.sqrt((way**2).sum(1, keepdims=True)) + 1e-9)
         across = np.stack([-way[:, 1], way[:, 0]], 1)
         outline = np.stack(
-            [p + across * r1, p + (0.5 * across - 0.8 * way) * r1, p - (0.5 * across + 0.8 * way) * r1, p - across * r1,
-             q - across * r2, q + (0.8 * way - 0.5 * across) * r2, q + (0.8 * way + 0.5 * across) * r2, q + across * r2], 1)  # fmt: skip
+            [
+                p + across * r1,
+                p + (0.5 * across - 0.8 * way) * r1,
+                p - (0.5 * across + 0.8 * way) * r1,
+                p - across * r1,
+                q - across * r2,
+                q + (0.8 * way - 0.5 * across) * r2,
+                q + (0.8 * way + 0.5 * across) * r2,
+                q + across * r2,
+            ],
+            1,
+        )
         points = np.concatenate([outline, np.zeros((len(data), 8, 1))], 2) + np.array(foot)
         self.shapes.polygons(points, data[:, 6:9], label, foot[2], self.texture(texture), lit)
 
@@ -405,18 +492,16 @@ class Builder:
                 hair,
             )
         )
-        self.capsules(
-            (x, y, z),
-            [(*(c * size for c in part[:6]), part[6]) for part in parts],
-            PEDESTRIAN,
-            "cloth",  # type: ignore[misc]
-        )
+        parts = [(a * size, b * size, c * size, d * size, e * size, f * size, own) for a, b, c, d, e, f, own in parts]
+        self.capsules((x, y, z), parts, PEDESTRIAN, "cloth")
         self.contact(x - 0.3, x + 0.3, z - 0.15, z + 0.2)
         self.cast(x - 0.18, x + 0.18, z, z, 1.7 * size)
 
     def cyclist(self, x: float, z: float) -> None:
-        """A cyclist, from behind or in front, or crossing."""
+        """A cyclist, from behind or in front, or crossing; none where something stands already."""
         dice = self.dice
+        if not self.free(x, z, 0.5, 0.9):
+            return
         top = varied(dice, pick(dice, (*_CLOTHES, (200, 210, 60), (196, 90, 40))), 0.25)
         legs, skin = varied(dice, pick(dice, _CLOTHES[:7]), 0.2), varied(dice, (180, 140, 118), 0.15)
         head = varied(dice, pick(dice, ((40, 40, 44), (190, 190, 190), (60, 46, 36), (150, 40, 40))), 0.2)
@@ -442,11 +527,17 @@ class Builder:
             for hub in (-0.52, 0.52):
                 turns = np.linspace(0, 2 * np.pi, 15)
                 rim = [(hub + 0.33 * math.cos(t), 0.34 + 0.33 * math.sin(t)) for t in turns.tolist()]
-                parts.extend((*a, *b, 0.025, 0.025, (28, 28, 30)) for a, b in zip(rim, rim[1:]))
+                parts.extend((*a, *b, 0.025, 0.025, (28, 28, 30)) for a, b in pairwise(rim))
                 parts.extend((hub, 0.34, *rim[k], 0.004, 0.004, (110, 110, 112)) for k in (0, 3, 5, 8, 10, 12))
             seat, bars, pedal = (-0.22, 0.95), (0.36, 1.02), (-0.05, 0.3)
-            for a, b in ((seat, pedal), (pedal, (0.34, 0.85)), (seat, (0.34, 0.85)), (bars, (0.52, 0.34)), (pedal, (-0.52, 0.34)),
-                         (seat, (-0.52, 0.34))):  # fmt: skip
+            for a, b in (
+                (seat, pedal),
+                (pedal, (0.34, 0.85)),
+                (seat, (0.34, 0.85)),
+                (bars, (0.52, 0.34)),
+                (pedal, (-0.52, 0.34)),
+                (seat, (-0.52, 0.34)),
+            ):
                 parts.append((*a, *b, 0.022, 0.022, metal))
             for phase in (0.0, math.pi):
                 foot = (pedal[0] + 0.17 * math.cos(crank + phase), pedal[1] + 0.17 * math.sin(crank + phase))
@@ -479,9 +570,15 @@ class Builder:
         self.post(x, z, 1.3, 0.24, colour)
         rise = dice.uniform(0, 0.5)
         tip = (x + reach, high + rise)
-        self.capsules((0, 0, z), [(x, high - 0.1, *tip, 0.05, 0.035, colour),
-                                  (*tip, tip[0] + 0.5 * math.copysign(1, reach), tip[1] + 0.04, 0.07, 0.05, scaled(colour, 0.8))],
-                      POLE, "flat")  # fmt: skip
+        self.capsules(
+            (0, 0, z),
+            [
+                (x, high - 0.1, *tip, 0.05, 0.035, colour),
+                (*tip, tip[0] + 0.5 * math.copysign(1, reach), tip[1] + 0.04, 0.07, 0.05, scaled(colour, 0.8)),
+            ],
+            POLE,
+            "flat",
+        )
         if self.night and dice.random() < 0.15:
             self.glow((*tip, z), 0.35, (255, 200, 120))
 
@@ -507,9 +604,9 @@ class Builder:
                 self.shapes.polygons(points, np.array([colour]), SIGN, z, texture)
         else:
             wide, tall = dice.uniform(0.2, 0.6), dice.uniform(0.15, 0.45)
-            colour = varied(dice, pick(dice, _SIGNS), 0.15)
+            paint = varied(dice, pick(dice, _SIGNS), 0.15)
             self.upright(
-                x - wide, x + wide, high - tall, high + tall, z, colour, SIGN, None, self.texture("letters"), (1, 1)
+                x - wide, x + wide, high - tall, high + tall, z, paint, SIGN, None, self.texture("letters"), (1, 1)
             )
         if dice.random() < 0.4:
             self.upright(
@@ -576,12 +673,22 @@ class Builder:
         self.shapes.polygons(points, np.tile((30, 30, 32), (8, 1)), POLE, max(z0, z1))
 
     def vehicle(self, kind: str, x: float, z: float, heading: float, lights: bool = True) -> None:
-        """A vehicle whose middle stands at (x, z); heading 0 drives away from the camera, in radians to the right."""
+        """A vehicle whose middle stands at (x, z), if there is room.
+
+        Args:
+            kind: a key of `pixalign.data.streets_vehicles.KINDS`.
+            heading: in radians to the right; 0 drives away from the camera.
+            lights: whether its lamps may be lit.
+        """
         dice = self.dice
         points, roles, length = vehicle_model(kind)
         wide, long, tall = dice.uniform(0.95, 1.05), dice.uniform(0.93, 1.07), dice.uniform(0.95, 1.06)
         points = points * (wide, tall, long)
         cos, sin = math.cos(heading), math.sin(heading)
+        half_wide, half_long = 0.5 * np.ptp(points[..., 0]), 0.5 * length * long
+        reach_x, reach_z = abs(half_wide * cos) + abs(half_long * sin), abs(half_wide * sin) + abs(half_long * cos)
+        if not self.free(x, z, reach_x, reach_z):
+            return
         turned = np.empty_like(points)
         turned[..., 0] = x + points[..., 0] * cos + points[..., 2] * sin
         turned[..., 1] = points[..., 1]
@@ -596,15 +703,21 @@ class Builder:
         rear, front = (225, 30, 24) if braking or tail_on else (140, 26, 30), (190, 194, 192)
         glass = dice.uniform(0.6, 1.6)
         palette: dict[str, tuple[Colour, str, float]] = {
-            "body": (body, "paint", 0), "roof": (scaled(body, 1.15), "glass" if dice.random() < 0.3 else "flat", 0), "dark": ((26, 26, 28), "flat", 0),
-            "glass": ((40 * glass, 46 * glass, 52 * glass), "glass", 0), "tyre": ((27, 27, 28), "flat", 0),
-            "hub": ((104, 106, 108), "flat", 0), "rear": (rear, "flat", (1.0 if braking else 0.7) * lights if tail_on or braking else 0),
-            "lens": ((96, 60, 58), "glass", 0), "seam": (scaled(body, 0.45), "flat", 0),
+            "body": (body, "paint", 0),
+            "roof": (scaled(body, 1.15), "glass" if dice.random() < 0.3 else "flat", 0),
+            "dark": ((26, 26, 28), "flat", 0),
+            "glass": ((40 * glass, 46 * glass, 52 * glass), "glass", 0),
+            "tyre": ((27, 27, 28), "flat", 0),
+            "hub": ((104, 106, 108), "flat", 0),
+            "rear": (rear, "flat", (1.0 if braking else 0.7) * lights if tail_on or braking else 0),
+            "lens": ((96, 60, 58), "glass", 0),
+            "seam": (scaled(body, 0.45), "flat", 0),
             "front": (front, "flat", 0.8 if self.night and lights and dice.random() < 0.6 else 0),
-            "plate_rear": ((226, 196, 60), "flat", 0), "plate_front": ((226, 226, 220), "flat", 0),
+            "plate_rear": ((226, 196, 60), "flat", 0),
+            "plate_front": ((226, 226, 220), "flat", 0),
             "bumper": (scaled(body, 0.85) if dice.random() < 0.6 else (56, 57, 60), "flat", 0),
             "trim": ((210, 206, 196), "letters", 0),
-        }  # fmt: skip
+        }
         first = {name: self.texture(entry[1]) for name, entry in palette.items()}
         # far orders whole vehicles by their middle; within one the order of the parts stands
         self.shapes.polygons(
@@ -616,8 +729,6 @@ class Builder:
             np.array([palette[r][2] for r in roles]),
             cull=True,
         )
-        half_wide, half_long = 0.5 * np.ptp(points[..., 0]), 0.5 * length * long
-        reach_x, reach_z = abs(half_wide * cos) + abs(half_long * sin), abs(half_wide * sin) + abs(half_long * cos)
         self.contact(x - reach_x * 1.04, x + reach_x * 1.04, z - reach_z * 1.06, z + reach_z)
         high = float(points[..., 1].max())
         self.cast(x - reach_x, x + reach_x, z - reach_z, z - reach_z, high * 0.8)

@@ -17,7 +17,8 @@ from pixalign.data.streets_render import Point
 KINDS: dict[str, dict[str, Any]] = {
     "hatch": {
         "body": ((0, 0.3), (3.9, 0.28), (3.95, 0.55), (3.85, 0.74), (2.95, 0.95), (0.12, 0.98), (0, 0.7)),
-        "cabin": ((0.1, 0.96), (3.0, 0.94), (2.25, 1.43), (0.95, 1.47), (0.45, 1.4)), "wide": 1.68, "wheels": (0.7, 3.15),
+        "cabin": ((0.1, 0.96), (3.0, 0.94), (2.25, 1.43), (0.95, 1.47), (0.45, 1.4)),
+        "wide": 1.68, "wheels": (0.7, 3.15),
     },
     "saloon": {
         "body": ((0, 0.3), (4.4, 0.28), (4.45, 0.55), (4.35, 0.74), (3.3, 0.93), (0.15, 0.98), (0, 0.7)),
@@ -25,7 +26,8 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "estate": {
         "body": ((0, 0.3), (4.4, 0.28), (4.45, 0.55), (4.35, 0.76), (3.3, 0.95), (0.08, 0.98), (0, 0.7)),
-        "cabin": ((0.08, 0.96), (3.4, 0.94), (2.65, 1.43), (0.7, 1.47), (0.4, 1.44)), "wide": 1.74, "wheels": (0.85, 3.55),
+        "cabin": ((0.08, 0.96), (3.4, 0.94), (2.65, 1.43), (0.7, 1.47), (0.4, 1.44)),
+        "wide": 1.74, "wheels": (0.85, 3.55),
     },
     "tall": {
         "body": ((0, 0.4), (4.2, 0.38), (4.25, 0.65), (4.15, 0.95), (3.2, 1.1), (0.05, 1.12), (0, 0.8)),
@@ -143,15 +145,15 @@ def vehicle_model(kind: str) -> tuple[np.ndarray, list[str], float]:
             ),
             ((rear_low, low_edge), (middle - 0.05, low_edge), (middle - 0.05, high_edge), (rear_high, high_edge)),
         ]
-    for corners in windows:
-        both_sides("glass", corners, [narrow(up) + 0.005 for _, up in corners])
+    for window in windows:
+        both_sides("glass", window, [narrow(up) + 0.005 for _, up in window])
     if kind == "lorry":
         both_sides("trim", ((0.3, 1.4), (5.2, 1.4), (5.2, 3.0), (0.3, 3.0)), [wide] * 4)
-    turns = np.arange(8) * (np.pi / 4) + np.pi / 8
     size = 0.31 if not boxy else 0.38
     for along in wheels:
-        for role, radius in (("tyre", size), ("hub", 0.58 * size)):
-            ring = [(along + radius * math.cos(t), size + radius * math.sin(t)) for t in turns.tolist()]
+        for role, radius, start in (("tyre", size, 0.0), ("tyre", size, np.pi / 8), ("hub", 0.58 * size, 0.0)):
+            turns = (np.arange(8) * (np.pi / 4) + start).tolist()
+            ring = [(along + radius * math.cos(t), size + radius * math.sin(t)) for t in turns]
             both_sides(role, ring, [wide + 0.01] * 8)
     if not boxy:
         both_sides("dark", ((0.1, 0.62), (length - 0.2, 0.62), (length - 0.2, 0.66), (0.1, 0.66)), [wide + 0.005] * 4)
