@@ -1,6 +1,6 @@
 """Golden outputs: what the authors' networks compute on seeded weights and seeded images.
 
-``golden/manifests.json.gz`` lists the tensors of four released checkpoints by their authors' names; `seeded_state`
+``golden/manifests.json.gz`` lists the tensors of five released checkpoints by their authors' names; `seeded_state`
 fills such a list with the same numbers on every machine, and ``golden/thinned.npz`` holds every fifth pixel (`thin`) of
 the authors' outputs. Where ``../shared/golden`` lies beside the checkout, tests compare with the complete outputs too.
 

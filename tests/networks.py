@@ -1,5 +1,6 @@
 """Small networks with seeded random weights and norm statistics, whose flows move features by more than a pixel."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,15 +13,19 @@ from pixalign.aligners import ALIGNERS
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "sfnet": ("sfnet", {}),
     "sfnet_lite": ("sfnet_lite", {}),
+    "alignseg": ("alignseg", {}),
+    "bialignnet": ("bialignnet", {}),
+    "ddsm": ("ddsm", {}),
+    "ifa": ("ifa", {}),
     **{f"aligned_fpn-{aligner}": ("aligned_fpn", {"aligner": aligner}) for aligner in sorted(ALIGNERS)},
 }
 CLASSES = 5
 
 
 def network(key: str, encoder: str = "test_resnet", **options: Any) -> nn.Module:
-    """The network ``key`` of `NETWORKS` with 32 decoder channels and `randomised` weights, in evaluation mode."""
+    """The network ``key`` of `NETWORKS`, `randomised`, in evaluation mode; 36 channels, as DDSM needs a square."""
     name, own = NETWORKS[key]
-    model = create_model(name, encoder=encoder, num_classes=CLASSES, channels=32, **own, **options)
+    model = create_model(name, encoder=encoder, num_classes=CLASSES, channels=36, **own, **options)
     return randomised(model).eval()
 
 
@@ -35,7 +40,7 @@ def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
         elif x.dim() <= 1:
             x.copy_(0.1 * torch.randn(x.shape, generator=generator))
         else:
-            gain = 4 if "make_flow" in name else 1
+            gain = 6 if "make_flow" in name else 1
             x.copy_(torch.randn(x.shape, generator=generator) * gain / x[0].numel() ** 0.5)
     return module
 
@@ -45,11 +50,11 @@ def image(height: int, width: int, batch: int = 1, channels: int = 3) -> Tensor:
     return torch.randn(batch, channels, height, width, generator=torch.Generator().manual_seed(height * 4099 + width))
 
 
-def displacements(model: nn.Module, x: Tensor) -> list[float]:
-    """Largest displacement, in the flow's unit, of each flow that the model predicts for ``x``."""
+def displacements(model: nn.Module, x: Tensor, summary: Callable[[Tensor], Tensor] = torch.max) -> list[float]:
+    """Largest (or mean) displacement, in the flow's unit, of each flow that the model predicts for ``x``."""
     found: list[float] = []
     hooks = [
-        module.register_forward_hook(lambda module, arguments, flow: found.append(float(flow.abs().max())))
+        module.register_forward_hook(lambda module, arguments, flow: found.append(float(summary(flow.abs()))))
         for name, module in model.named_modules()
         if name.endswith("make_flow")
     ]

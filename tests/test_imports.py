@@ -20,9 +20,15 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-# Within a row these directions are meant: weights rebuild models; training measures with evaluation and draws
-# overlays as predict does.
-WITHIN_A_ROW = {("weights", "models"), ("training", "evaluation"), ("evaluation", "predict"), ("training", "predict")}
+# Within a row these directions are meant: aligners are built of blocks; weights rebuild models; training measures with
+# evaluation and draws overlays as predict does.
+WITHIN_A_ROW = {
+    ("aligners", "blocks"),
+    ("weights", "models"),
+    ("training", "evaluation"),
+    ("evaluation", "predict"),
+    ("training", "predict"),
+}
 
 
 def test_every_public_name_can_be_had():

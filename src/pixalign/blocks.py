@@ -1,11 +1,14 @@
-"""Small modules that several networks share: convolution-norm-activation, pyramid pooling, class heads."""
+"""Small modules that several networks share: convolution-norm-activation, pyramid pooling, heads, encodings."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from pixalign.errors import InputError
 from pixalign.sampling import pool_to_bins, resize
+
+ENCODINGS = {"learnable": 26, "sinusoidal": 26, "raw": 2, "none": 0}
 
 
 def conv_norm_act(
@@ -64,3 +67,39 @@ class PyramidPooling(nn.Module):
             for bins, branch in zip(self.bins, self.branches)
         ]
         return self.bottleneck(torch.cat((*pooled, x), dim=1))  # (N, channels, h, w)
+
+
+class RelativeEncoding(nn.Module):
+    """Encoding of a position inside a cell, as in IFA (ECCV 2022, arXiv 2206.08655): [d, sin(d F^T), cos(d F^T)].
+
+    F (12, 2) holds frequencies without the factor pi: six of them, 2^0 to 2^6, on y, and the same six on x.
+
+    Args:
+        kind: "learnable" (F is trained from there), "sinusoidal" (F stays), "raw" (d alone) or "none" (no numbers).
+
+    Attributes:
+        channels: numbers E per position: 26, 26, 2 or 0.
+    """
+
+    def __init__(self, kind: str = "learnable") -> None:
+        super().__init__()
+        if kind not in ENCODINGS:
+            raise InputError(f"encoding {kind!r} is unknown: choose one of {', '.join(ENCODINGS)}")
+        self.kind = kind
+        self.channels = ENCODINGS[kind]
+        octaves = torch.tensor([2.0 ** (6 * i / 5) for i in range(6)])
+        frequencies = torch.block_diag(octaves[:, None], octaves[:, None])  # (12, 2)
+        if kind == "learnable":
+            self.frequencies = nn.Parameter(frequencies)
+        elif kind == "sinusoidal":
+            self.register_buffer("frequencies", frequencies, persistent=False)
+
+    def forward(self, offset: Tensor) -> Tensor:
+        """Encode offsets (..., 2), y then x, in half cells, as (..., E). float32 offsets give float32."""
+        if self.kind == "none":
+            return offset[..., :0]
+        if self.kind == "raw":
+            return offset
+        along_y, along_x = self.frequencies.to(offset.dtype).unbind(1)
+        phase = offset[..., :1] * along_y + offset[..., 1:] * along_x  # no matrix product: autocast would round it
+        return torch.cat((offset, phase.sin(), phase.cos()), dim=-1)

@@ -21,11 +21,13 @@ Positions are float32 whatever the features' dtype: at width 2048 a bfloat16 pos
 from ``torch.arange`` scaled by the shape, the one form that exports with dynamic sizes.
 """
 
-from typing import Literal, get_args
+from functools import partial
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 Convention = Literal["pixel", "sfnet", "bialignnet", "alignseg", "alignseg_std"]
 CONVENTIONS: tuple[str, ...] = get_args(Convention)
@@ -93,9 +95,145 @@ def warp(x: Tensor, flow: Tensor, convention: str = "pixel") -> Tensor:
         ValueError: an unknown convention.
     """
     grid = sampling_grid(flow, (x.shape[-2], x.shape[-1]), convention)
-    align_corners = convention in ("sfnet", "alignseg_std")
-    sampled = F.grid_sample(x.to(grid.dtype), grid, mode="bilinear", padding_mode="zeros", align_corners=align_corners)
-    return sampled.to(x.dtype)  # (N, C, H, W)
+    return _sample(x.to(grid.dtype), grid, convention).to(x.dtype)  # (N, C, H, W)
+
+
+def dynamic_sampling(
+    query: Tensor, keys: Tensor, values: Tensor, offsets: Tensor, convention: str = "pixel", recompute: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Sum ``values`` over P displaced positions per output pixel, weighted by how well ``keys`` there match ``query``.
+
+    The affinity is the softmax over the P positions of the dot products of the query with the keys; keys and values
+    are read at the same positions. Both passes go over the positions one at a time, so that the gathered tensors
+    (N, P, C, H, W) never exist: without gradients, two maps of the result's size are made besides it.
+
+    Args:
+        query: (N, D, H, W), scaled by the caller.
+        keys: (N, D, h, w).
+        values: (N, C, h, w).
+        offsets: displacements (N, P, 2, H, W), dx then dy, in the convention's unit (output pixels for ``pixel``).
+        convention: one of `CONVENTIONS`.
+        recompute: sample again in the backward pass in place of keeping the 2 P sampled maps for it.
+
+    Returns:
+        The sum (N, C, H, W) in values' dtype, and the affinity (N, P, H, W), float32 at least, which sums to 1.
+
+    Raises:
+        ValueError: an unknown convention.
+    """
+    grid = sampling_grid(offsets.flatten(0, 1), (keys.shape[-2], keys.shape[-1]), convention)
+    grids = grid.unflatten(0, (-1, offsets.shape[1])).unbind(1)  # P times (N, H, W, 2)
+    dtype = grid.dtype
+    query, keys, read = query.to(dtype), keys.to(dtype), values.to(dtype)
+
+    def match(grid: Tensor) -> Tensor:
+        return (query * _sample(keys, grid, convention)).sum(1)  # (N, H, W)
+
+    def part(grid: Tensor, weight: Tensor) -> Tensor:
+        return weight * _sample(read, grid, convention)  # (N, C, H, W)
+
+    again: Any = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
+    logits = [again(match, grid) if recompute else match(grid) for grid in grids]
+    affinity = torch.stack(logits, dim=1).softmax(1)
+    total = read.new_zeros(())
+    for grid, weight in zip(grids, affinity.split(1, dim=1)):
+        if recompute:
+            total = total + again(part, grid, weight)
+        else:
+            total = torch.addcmul(total, weight, _sample(read, grid, convention))
+    return total.to(values.dtype), affinity
+
+
+def gather_nearest(x: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Read ``x`` at the cell nearest to each point, and say where in that cell the point lies.
+
+    The cell is that of `torch.nn.functional.grid_sample` in mode "nearest" with align_corners=False, except that a
+    point on the rim belongs to the last cell, never to the padding (see `nearest_cells`).
+
+    Args:
+        x: features or labels (N, C, h, w), any dtype.
+        points: (N, P, 2), x then y, in [-1, 1] (-1 and 1 are the outer edges of the first and last cell).
+
+    Returns:
+        The cells' values (N, C, P) in x's dtype, and the points relative to their centres (N, P, 2), x then y, float32
+        at least, in half cells: from -1 to 1.
+    """
+    height, width = x.shape[-2:]
+    points = points if points.dtype == torch.float64 else points.float()
+    columns, dx = nearest_cells(points[..., 0], width)
+    rows, dy = nearest_cells(points[..., 1], height)
+    return gather_cells(x, rows * width + columns), torch.stack((dx, dy), dim=-1)
+
+
+def gather_cells(x: Tensor, index: Tensor) -> Tensor:
+    """Read x (N, C, h, w) at the cells ``index`` (N, P), or (1, P) for all images: row * w + column. (N, C, P)."""
+    return x.flatten(2).gather(2, index.unsqueeze(1).expand(x.shape[0], x.shape[1], -1))
+
+
+def nearest_cells(position: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Find the nearest of ``size`` cells along one axis, and the position relative to that cell's centre.
+
+    A position midway between two cells takes the even one, as far as its float32 value is midway: the arithmetic is
+    that of `torch.nn.functional.grid_sample` (mode "nearest", align_corners=False), bit by bit.
+
+    Args:
+        position: any shape, in [-1, 1].
+        size: number of cells.
+
+    Returns:
+        The cells' index, int64, and (position - centre) in half cells, of the position's shape and dtype.
+    """
+    index = (((position + 1) * size - 1) / 2).round().clamp(0, size - 1).long()
+    return index, _from_centre(position, index, size)
+
+
+def nearest_grid_cells(out: int, size: int, device: torch.device, convention: str = "pixel") -> tuple[Tensor, Tensor]:
+    """Find, for each of ``out`` pixel centres along one axis, the nearest of ``size`` cells over the same length.
+
+    With ``pixel`` this is exact, in integers, and a centre midway between two cells takes the even one on every
+    back-end. The published codes compute positions in float32, where the rounding decides some of these ties (at half
+    of the sizes that have any): so do the other conventions here.
+
+    Returns:
+        As `nearest_cells`: index (out,) int64 and relative position (out,) float32 in half cells.
+    """
+    if check_convention(convention) != "pixel":
+        return nearest_cells(cell_centres(out, device) + 1 - 1, size)  # the release's rounding of low positions
+    index = torch.arange(out, device=device)
+    numerator = (2 * index + 1) * size  # pixel i lies at numerator / (2 * out) cells from the edge
+    cell = torch.div(numerator, 2 * out, rounding_mode="floor")
+    midway = cell * (2 * out) == numerator  # between cell - 1 and cell
+    cell = cell - (midway & (cell % 2 == 1)).long()
+    return cell, (numerator - (2 * cell + 1) * out).float() / out
+
+
+def linear_cells(position: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Find the two of ``size`` cells between whose centres each position along one axis lies.
+
+    Outside the first and last centre both are the cell at the border.
+
+    Args:
+        position, size: as in `nearest_cells`.
+
+    Returns:
+        Index int64, relative position in half cells (from -2 to 2) and share (of bilinear interpolation, from 0 to 1,
+        sum 1) of both cells, each (2, *position.shape).
+    """
+    lower = ((position + 1) * size - 1) / 2
+    share = lower - lower.floor()
+    index = torch.stack((lower.floor(), lower.floor() + 1)).clamp(0, size - 1).long()
+    return index, _from_centre(position, index, size), torch.stack((1 - share, share))
+
+
+def cell_centres(size: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Centres (size,) of ``size`` cells that fill [-1, 1]: cell i is centred on (1 - size + 2 i) / size."""
+    index = torch.arange(size, device=device, dtype=dtype)
+    count = index[-1:] + 1  # ``size`` as a tensor: a graph must not round this quotient in another way
+    return -index[-1:] / count + 2 / count * index
+
+
+def _from_centre(position: Tensor, index: Tensor, size: int) -> Tensor:
+    return (position - cell_centres(size, position.device, position.dtype)[index]) * size
 
 
 def pool_to_bins(x: Tensor, bins: int) -> Tensor:
@@ -117,6 +255,12 @@ def pool_to_bins(x: Tensor, bins: int) -> Tensor:
     columns = _bin_weights(bins, x.shape[-1], x.device, dtype)  # (bins, w)
     with torch.autocast(x.device.type, enabled=False):
         return (rows @ (x.to(dtype) @ columns.T)).to(x.dtype)  # (N, C, bins, bins)
+
+
+def _sample(x: Tensor, grid: Tensor, convention: str) -> Tensor:
+    """Read x (N, C, h, w) at a `sampling_grid` (N, H, W, 2) of the same convention and dtype."""
+    align_corners = convention in ("sfnet", "alignseg_std")
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=align_corners)
 
 
 def _positions(displacement: Tensor, out: int, size: int, convention: str, dim: int) -> Tensor:

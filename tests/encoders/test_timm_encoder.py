@@ -99,6 +99,14 @@ def test_sfnet_resnet_is_dilated_in_its_last_two_layers_and_keeps_its_strides():
     assert [body.conv1[i].out_channels for i in (0, 3, 6)] == [64, 64, 128]
 
 
+def test_alignseg_resnet_rounds_up_where_its_max_pool_does():
+    encoder = TimmEncoder("alignseg_resnet101").eval()
+    with torch.no_grad():
+        maps = encoder(image(96, 97))
+    assert [tuple(x.shape[1:]) for x in maps] == [(256, 25, 25), (512, 13, 13), (1024, 7, 7), (2048, 4, 4)]
+    assert [encoder.body.conv1[i].out_channels for i in (0, 3, 6)] == [64, 64, 128]
+
+
 @pytest.fixture
 def weights(tmp_path):
     """timm's randomly initialised resnet18, and the .safetensors file of it."""

@@ -53,11 +53,12 @@ def test_counts_that_cannot_come_from_one_split_are_refused(pixels, image_pixels
         class_weights("median", pixels, image_pixels)
 
 
-def test_adjusting_by_the_whole_weights_undoes_them_in_the_probabilities():
+@pytest.mark.parametrize("name", ["sfnet", "bialignnet"])
+def test_adjusting_by_the_whole_weights_undoes_them_in_the_probabilities(name):
     from pixalign import create_model
 
     torch.manual_seed(0)
-    model = create_model("sfnet", encoder="test_resnet", num_classes=3, channels=16).eval()
+    model = create_model(name, encoder="test_resnet", num_classes=3, channels=16).eval()
     image = torch.randn(1, 3, 32, 48)
     weight = torch.tensor([1.0, 4.0, 10.0])
     with torch.no_grad():

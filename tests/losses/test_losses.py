@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pixalign.losses import cross_entropy, dice_loss, lovasz_softmax, ohem_cross_entropy
+from pixalign.losses import cross_entropy, dice_loss, edge_guided_loss, lovasz_softmax, ohem_cross_entropy
 from pixalign.losses.lovasz import jaccard_steps
 
 LOSSES = {
@@ -19,6 +19,7 @@ LOSSES = {
     "ohem_threshold_alone": lambda x, y: ohem_cross_entropy(x, y, min_kept=0),
     "dice": dice_loss,
     "lovasz": lovasz_softmax,
+    "edge_guided_everywhere": lambda x, y: edge_guided_loss(x, torch.full((len(x), 1, *x.shape[2:]), 9.0), y),
 }
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 laws = settings(max_examples=40, deadline=None, derandomize=True)

@@ -5,7 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixalign.errors import InputError
-from pixalign.losses import cross_entropy, dice_loss, label_at, lovasz_softmax, ohem_cross_entropy, total_loss
+from pixalign.losses import (
+    cross_entropy,
+    dice_loss,
+    edge_guided_loss,
+    edge_loss,
+    label_at,
+    lovasz_softmax,
+    ohem_cross_entropy,
+    total_loss,
+)
 
 
 def outputs(requires_grad: bool = False) -> tuple[dict, torch.Tensor]:
@@ -100,6 +109,68 @@ def test_an_unknown_loss_is_refused_with_the_known_ones():
     out, target = outputs()
     with pytest.raises(InputError, match="loss 'focal' is unknown: choose one of cross_entropy, ohem"):
         total_loss(out, target, name="focal")
+
+
+def with_edge() -> tuple[dict, torch.Tensor]:
+    """`outputs` with an edge map that exceeds the labels' size, and labels in two halves."""
+    out, target = outputs(requires_grad=True)
+    target[:, :, :24] = target[:, 10:11, :1].clone()
+    target[:, :5] = 255
+    edge = 3 * torch.randn(2, 1, 40, 56, generator=torch.Generator().manual_seed(1))
+    return {**out, "edge": edge.requires_grad_()}, target
+
+
+def test_edge_losses_join_the_total_by_their_factors():
+    out, target = with_edge()
+    weight = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    total, parts = total_loss(out, target, weight=weight, edge=25.0, edge_guided=1.0, threshold=0.6)
+    plain, _ = total_loss(out, target, weight=weight)
+    guided = edge_guided_loss(out["logits"], out["edge"], target, probability=0.6, weight=weight)
+    assert parts["edge"] > 0
+    assert parts["edge_guided"] > 0
+    torch.testing.assert_close(parts["edge"], edge_loss(out["edge"], target).detach())
+    torch.testing.assert_close(parts["edge_guided"], guided.detach())
+    torch.testing.assert_close(total, plain + 25 * parts["edge"] + parts["edge_guided"])
+
+
+@pytest.mark.parametrize("factors", [{}, {"edge_guided": 1.0}])
+def test_an_edge_map_that_no_loss_teaches_gets_a_gradient_of_zero(factors):
+    out, target = with_edge()
+    total, parts = total_loss(out, target, **factors)
+    total.backward()
+    assert "edge" not in parts
+    assert (out["edge"].grad == 0).all()
+
+
+@pytest.mark.parametrize("key", ["edge", "edge_guided"])
+def test_an_edge_loss_without_an_edge_head_is_refused(key):
+    out, target = outputs()
+    with pytest.raises(InputError, match=f"loss.{key} is 2.0, but the network has no edge head: .* bialignnet"):
+        total_loss(out, target, **{key: 2.0})
+
+
+def test_a_batch_without_labels_costs_nothing_at_the_edges_either():
+    out, target = with_edge()
+    total, parts = total_loss(out, torch.full_like(target, 255), edge=25.0, edge_guided=1.0)
+    total.backward()
+    assert total == parts["edge"] == parts["edge_guided"] == 0
+    assert (out["edge"].grad == 0).all()
+
+
+def test_edge_losses_of_two_processes_average_to_those_of_one():
+    out, target = with_edge()
+    target[0, :, 30:] = 255  # the first process has fewer labels
+    options = {"edge": 25.0, "edge_guided": 1.0, "threshold": 1.0}  # nothing is easy: what is mined is a plain mean
+    shares = [({k: out[k][i : i + 1] for k in ("logits", "edge")}, target[i : i + 1]) for i in (0, 1)]
+    asked = [[], []]
+    for (part, labels), seen in zip(shares, asked):
+        total_loss(part, labels, **options, mean_over_processes=lambda x, seen=seen: seen.append(x) or x)
+    losses = []
+    for part, labels in shares:
+        answers = iter([torch.stack(pair).mean(0) for pair in zip(*asked)])
+        losses.append(total_loss(part, labels, **options, mean_over_processes=lambda x, a=answers: next(a))[0])
+    expected, _ = total_loss({k: out[k] for k in ("logits", "edge")}, target, **options)
+    torch.testing.assert_close(torch.stack(losses).mean(), expected)
 
 
 @given(*(st.integers(1, 40) for _ in range(4)))

@@ -56,6 +56,8 @@ def test_the_configurations_that_we_ship_are_valid(path):
         (["--data.scale", "[2,0.5]"], "data.scale"),
         (["--ema", "1"], "ema is 1.0: it must be from 0 to below 1"),
         (["--optim.lr", "0"], "optim.lr is 0.0: it must be above 0"),
+        (["--loss.edge", "-1"], "loss.edge is -1.0: it must be 0 or more"),
+        (["--loss.edge_guided", "-1"], "loss.edge_guided is -1.0: it must be 0 or more"),
     ],
 )
 def test_a_value_out_of_range_is_named_with_its_range(arguments, message):

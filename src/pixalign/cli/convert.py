@@ -2,12 +2,16 @@
 
 from typing import Any
 
+_SHOWN = 12
+
 HELP = "convert an authors' checkpoint into a model folder"
 
 
 def add_arguments(parser: Any) -> None:
     parser.add_argument("file", metavar="FILE", help="the authors' checkpoint, .pth or .safetensors")
-    parser.add_argument("--as", dest="kind", required=True, help="what it is: sfnet-r18 or sfnet-lite-r18")
+    parser.add_argument(
+        "--as", dest="kind", required=True, help="what it is, such as bialignnet-dfnet2; a wrong one lists all"
+    )
     parser.add_argument("--out", metavar="DIR", required=True, help="folder for the converted model")
 
 
@@ -17,6 +21,7 @@ def run(args: Any) -> int:
     report = convert(args.file, args.kind, args.out)
     print(f"matched: {len(report.matched)} tensors")
     for title, names in (("unused", report.unused), ("missing", report.missing)):
-        print(f"{title}: {', '.join(names) if names else 'none'}")
+        listed = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        print(f"{title}: {listed or 'none'}")
     print(f"written: {args.out}")
     return 0

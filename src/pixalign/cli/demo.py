@@ -73,7 +73,7 @@ def run(args: Any) -> int:
     console.print(table)
     if scores:
         console.print(
-            f"mIoU {scores['miou']:.1%} on this drawn picture; the model was trained on photographs", highlight=False
+            f"mIoU {scores['miou']:.1%} on this drawn picture, which no model here was trained on", highlight=False
         )
     print(f"side by side: {out / f'{name}_sheet.png'}")
     print(f"id map and overlay: {out / f'{name}.png'}, {out / f'{name}_overlay.jpg'}")

@@ -31,7 +31,7 @@ def run(args: Namespace) -> int:
 
     console = Console()
     model = load(args.model, device=pick_device(args.device))
-    channels: int = model.config["arguments"]["in_channels"]  # type: ignore[index, call-overload, assignment]
+    channels: int = model.config["arguments"]["in_channels"]  # type: ignore[index, assignment]
     pairs = open_data(args.data.name, args.data.root, args.data.split, args.data.mask_template, channels)
     check_classes(model, pairs.classes)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -16,6 +16,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from pixalign.encoders import alignseg_resnet as _alignseg_resnet  # noqa: F401  (registers its models with timm)
+from pixalign.encoders import dfnet as _dfnet  # noqa: F401  (registers its models with timm)
+from pixalign.encoders import ifa_resnet as _ifa_resnet  # noqa: F401  (registers its models with timm)
 from pixalign.encoders import sfnet_resnet as _sfnet_resnet  # noqa: F401  (registers its models with timm)
 from pixalign.errors import InputError
 
@@ -83,7 +86,7 @@ class TimmEncoder(nn.Module):
         self.pyramid = _SimplePyramid(channels[0], reductions[-1]) if len(indices) == 1 else None
         self.channels = self.pyramid.channels if self.pyramid else list(channels)
         self.strides = tuple(min(stride, output_stride) for stride in STRIDES)
-        self.mean, self.std = _normalisation(name, in_channels)
+        self.mean, self.std = normalisation(name, in_channels)
         self.multiple = 1
         self.multiple = self._find_multiple(in_channels, max(*STRIDES, *reductions[-1:]))
 
@@ -236,7 +239,7 @@ def _pick_levels(name: str, reductions: list[int], output_stride: int) -> list[i
     return picked
 
 
-def _normalisation(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def normalisation(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Per-channel mean and std that timm documents for the model, repeated or cut to ``in_channels``."""
     config = timm.get_pretrained_cfg(name, allow_unregistered=True)
     mean = getattr(config, "mean", None) or timm.data.IMAGENET_DEFAULT_MEAN

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from pixalign.errors import InputError
-from pixalign.losses.cross_entropy import IGNORE, cross_entropy
+from pixalign.losses.cross_entropy import IGNORE, cross_entropy, label_at, label_at_points, no_loss
 from pixalign.losses.dice import dice_loss
+from pixalign.losses.edge import at_predicted_edges, edge_guided_loss, edge_labels, edge_loss, ohem_at_labels
 from pixalign.losses.lovasz import lovasz_softmax
 from pixalign.losses.ohem import ohem_cross_entropy
 from pixalign.losses.weights import class_weights
@@ -21,7 +22,11 @@ __all__ = [
     "class_weights",
     "cross_entropy",
     "dice_loss",
+    "edge_guided_loss",
+    "edge_labels",
+    "edge_loss",
     "label_at",
+    "label_at_points",
     "lovasz_softmax",
     "ohem_cross_entropy",
     "total_loss",
@@ -39,13 +44,16 @@ def total_loss(
     auxiliary: float = 0.4,
     dice: float = 0.0,
     lovasz: float = 0.0,
+    edge: float = 0.0,
+    edge_guided: float = 0.0,
     threshold: float = 0.7,
     min_kept: int | None = None,
     mean_over_processes: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the loss of a model's outputs, and its parts.
 
-    total = loss(logits) + auxiliary * sum of loss(auxiliary logits) + dice * Dice + lovasz * Lovász-Softmax.
+    total = loss(logits) + auxiliary * sum of loss(auxiliary logits) + dice * Dice + lovasz * Lovász-Softmax
+    + edge * edge loss + edge_guided * edge-guided mining (`pixalign.losses.edge`).
 
     An auxiliary map is compared with the label at its own pixel centres (`label_at`). The papers resize its logits to
     the label's size instead; that is a second full-size loss for a head that is thrown away after training, and a
@@ -53,13 +61,16 @@ def total_loss(
 
     Args:
         outputs: what a model returns with ``heads=True``: "logits" (N, K, H, W) at the label's size and "auxiliaries",
-            a list of logits (N, K, h, w) of any size, or none of that key. Other keys are not read.
+            a list of logits (N, K, h, w) of any size, or none of that key. Networks with an edge head give "edge",
+            logits (N, 1, h, w) of any size. Networks that train at points give "points" (N, P, 2) and logits
+            (N, K, P, 1), which meet the labels there (`label_at_points`). Other keys are not read.
         target: (N, H, W) int64, 255 is ignored.
         name: "cross_entropy" or "ohem", for the logits and the auxiliaries.
         weight: (K,) class weights of that loss.
         auxiliary: factor of the auxiliaries; 0 leaves them out.
         dice, lovasz: factors of the two region losses on the logits; 0 leaves them out.
-        threshold: of "ohem".
+        edge, edge_guided: factors of the two losses that need an edge head (BiAlignNet: 25 and 1); 0 leaves them out.
+        threshold: of "ohem" and the edge-guided mining, which keeps at least 5,000 pixels of the batch.
         min_kept: of "ohem", in pixels of the batch at the label's size; None is 1/16 of them (the TorchSeg releases).
             For an auxiliary it is scaled by the ratio of the pixels.
         mean_over_processes: where several processes train together, gives the mean of a tensor over them; the pixel
@@ -69,17 +80,23 @@ def total_loss(
     Returns:
         total: scalar with graph.
         parts: detached scalars, each before its factor: ``name``, and "auxiliary" (the sum over the heads), "dice",
-            "lovasz" where they count.
+            "lovasz", "edge", "edge_guided" where they count.
 
     Raises:
-        InputError: an unknown name.
+        InputError: an unknown name, or an edge loss for a network without an edge head.
         ValueError, IndexError: as `cross_entropy` and `ohem_cross_entropy`.
     """
     if name not in LOSSES:
         raise InputError(f"loss {name!r} is unknown: choose one of {', '.join(LOSSES)}")
+    edge_map: Any = outputs.get("edge")
+    if edge_map is None and (edge or edge_guided):
+        key, factor = ("edge", edge) if edge else ("edge_guided", edge_guided)
+        raise InputError(f"loss.{key} is {factor}, but the network has no edge head: set it to 0, or train bialignnet")
 
     def pixel_loss(logits: Tensor, labels: Tensor) -> Tensor:
-        loss = local_loss(logits, labels)
+        return over_processes(local_loss(logits, labels), labels)
+
+    def over_processes(loss: Tensor, labels: Tensor) -> Tensor:
         if mean_over_processes is None:
             return loss
         count = _label_weight(labels, weight)
@@ -95,7 +112,8 @@ def total_loss(
         return ohem_cross_entropy(logits, labels, threshold, kept, weight)
 
     logits = outputs["logits"]
-    total = pixel_loss(logits, target)
+    labels = label_at_points(target, outputs["points"]) if "points" in outputs else target
+    total = pixel_loss(logits, labels)
     parts = {name: total}
     auxiliaries = outputs.get("auxiliaries") or []
     if auxiliary and auxiliaries:
@@ -104,11 +122,21 @@ def total_loss(
         parts["auxiliary"] = torch.stack(losses).sum()
         total = total + auxiliary * parts["auxiliary"]
     if dice:
-        parts["dice"] = dice_loss(logits, target)
+        parts["dice"] = dice_loss(logits, labels)
         total = total + dice * parts["dice"]
     if lovasz:
-        parts["lovasz"] = lovasz_softmax(logits, target)
+        parts["lovasz"] = lovasz_softmax(logits, labels)
         total = total + lovasz * parts["lovasz"]
+    if edge:
+        parts["edge"] = edge_loss(edge_map, target, mean_over_processes)
+        total = total + edge * parts["edge"]
+    elif edge_map is not None:
+        total = total + no_loss(edge_map)  # several processes wait for a gradient of every parameter
+    if edge_guided:
+        borders = at_predicted_edges(edge_map, target)
+        guided = ohem_at_labels(logits, borders, threshold, 5_000, weight)
+        parts["edge_guided"] = over_processes(guided, borders)
+        total = total + edge_guided * parts["edge_guided"]
     return total, {key: value.detach() for key, value in parts.items()}
 
 
@@ -116,20 +144,3 @@ def _label_weight(target: Tensor, weight: Tensor | None) -> Tensor:
     """The sum, float64, of the class weights over the labelled pixels of target (N, H, W)."""
     ids = target[target != IGNORE]
     return (torch.ones_like(ids) if weight is None else weight[ids]).sum(dtype=torch.float64)
-
-
-def label_at(target: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return the labels (N, h, w) at the pixel centres of a map of ``size`` (h, w) over the same image.
-
-    Row i of h looks at the label row under (i + 1/2) / h of the height: floor((2i + 1) H / (2h)), in integers; this is
-    interpolation in mode "nearest-exact". A centre on the line between two labels takes the lower right one.
-
-    Args:
-        target: (N, H, W) integers, 255 among them is a label like any other here.
-        size: (h, w), finer or coarser than the label.
-    """
-    rows, columns = (
-        torch.arange(n, device=target.device).mul(2).add(1).mul(length).div(2 * n, rounding_mode="floor")
-        for n, length in zip(size, target.shape[-2:])
-    )
-    return target[:, rows.unsqueeze(1), columns]

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixalign.sampling import gather_nearest
+
 IGNORE = 255
 
 
@@ -61,6 +63,32 @@ def labelled_ids(target: Tensor, num_classes: int) -> Tensor:
     if len(outside):
         raise IndexError(f"Target {int(outside[0])} is out of bounds: expected 0 to {num_classes - 1}, or {IGNORE}")
     return ids
+
+
+def label_at(target: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the labels (N, h, w) at the pixel centres of a map of ``size`` (h, w) over the same image.
+
+    Row i of h looks at the label row under (i + 1/2) / h of the height: floor((2i + 1) H / (2h)), in integers; this is
+    interpolation in mode "nearest-exact". A centre on the line between two labels takes the lower right one.
+
+    Args:
+        target: (N, H, W) integers, 255 among them is a label like any other here.
+        size: (h, w), finer or coarser than the label.
+    """
+    rows, columns = (
+        torch.arange(n, device=target.device).mul(2).add(1).mul(length).div(2 * n, rounding_mode="floor")
+        for n, length in zip(size, target.shape[-2:])
+    )
+    return target[:, rows.unsqueeze(1), columns]
+
+
+def label_at_points(target: Tensor, points: Tensor) -> Tensor:
+    """Return the labels (N, P, 1) of the pixels in which points (N, P, 2) lie, x then y in [-1, 1] over the image.
+
+    A point on the line between two pixels takes the even one, as the features do (`pixalign.sampling.nearest_cells`).
+    """
+    labels, _ = gather_nearest(target.unsqueeze(1), points)  # (N, 1, P)
+    return labels.movedim(1, 2)
 
 
 def no_loss(logits: Tensor) -> Tensor:

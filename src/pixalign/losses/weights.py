@@ -20,13 +20,15 @@ def adjust_logits(model: nn.Module, weight: Tensor, share: float) -> nn.Module:
     learning via logit adjustment", ICLR 2021, arXiv 2007.07314, section 4); taking back a part of it is our choice.
 
     Args:
-        model: a network whose last layer is ``model.classify``, a convolution with bias.
+        model: a network whose last layer is ``model.classify``, a convolution with bias, with one output per class or,
+            before a pixel shuffle, several in a row.
         weight: (K,) class weights, above 0.
         share: 0 (nothing) to 1 (all of it).
     """
     adjusted = copy.deepcopy(model)
     with torch.no_grad():
-        adjusted.classify.bias -= share * weight.log()  # type: ignore[union-attr, operator]
+        bias: Tensor = adjusted.classify.bias  # type: ignore[union-attr, assignment]
+        bias -= share * weight.log().repeat_interleave(len(bias) // len(weight))
     return adjusted
 
 

@@ -13,12 +13,20 @@ from torch import nn
 
 from pixalign.errors import InputError
 from pixalign.models.aligned_fpn import AlignedFPN
+from pixalign.models.alignseg import AlignSeg
+from pixalign.models.bialignnet import BiAlignNet
+from pixalign.models.ifa import IFA
 from pixalign.models.sfnet_lite import SFNetLite
+from pixalign.models.smp_adapter import peer
 from pixalign.palette import default_classes, default_colours
 from pixalign.sampling import check_convention
 
 MODELS: dict[str, Any] = {
     "aligned_fpn": AlignedFPN,
+    "alignseg": AlignSeg,
+    "bialignnet": BiAlignNet,
+    "ddsm": partial(AlignedFPN, aligner="dynamic_dual", channels=144),  # the square next to SFNet's 128
+    "ifa": IFA,
     "sfnet": partial(AlignedFPN, aligner="flow"),
     "sfnet_lite": SFNetLite,
 }
@@ -41,7 +49,7 @@ def create_model(
     """Build a network.
 
     Args:
-        name: one of `list_models`.
+        name: one of `list_models`, or smp/ARCHITECTURE or hf/segformer-b0 to b5 (`pixalign.models.smp_adapter`).
         encoder: a timm model name (`pixalign.list_encoders`).
         num_classes: number of classes K, from 1 to 255 (255 is the ignored label).
         pretrained: True loads timm's encoder weights, a path a .safetensors file of them.
@@ -54,15 +62,18 @@ def create_model(
     Raises:
         InputError: an unknown name, encoder or option.
     """
-    if name not in MODELS:
-        raise InputError(f"model {name!r} is unknown: choose one of {', '.join(list_models())}")
+    constructor = MODELS.get(name) or peer(name)
+    if constructor is None:
+        known = ", ".join(list_models())
+        raise InputError(f"model {name!r} is unknown: choose one of {known}, smp/ARCHITECTURE or hf/segformer-b0 to b5")
     if not 1 <= num_classes <= 255:
         raise InputError(f"num_classes is {num_classes}: it must lie between 1 and 255 (255 is the ignored label)")
-    constructor = MODELS[name]
-    fixed = set(getattr(constructor, "keywords", {})) | {"self", "encoder", "num_classes", "pretrained", "in_channels"}
-    allowed = [p for p in inspect.signature(constructor).parameters if p not in fixed]
+    fixed = {"self", "encoder", "num_classes", "pretrained", "in_channels"}
+    fixed |= {"aligner"} & set(getattr(constructor, "keywords", {}))  # what a preset is; the rest are its defaults
+    parameters = inspect.signature(constructor).parameters.values()
+    allowed = [p.name for p in parameters if p.name not in fixed]
     for option in options:
-        if option not in allowed:
+        if option not in allowed and not any(p.kind is p.VAR_KEYWORD for p in parameters):
             raise InputError(f"model.options: {name} has no option {option!r}: choose from {', '.join(allowed)}")
     for option in options.get("encoder_options") or {}:
         if option in ("name", "pretrained", "in_channels"):
@@ -76,7 +87,12 @@ def create_model(
     )
     model.config = {
         "architecture": name,
-        "arguments": {"encoder": encoder, "num_classes": num_classes, "in_channels": in_channels, **options},
+        "arguments": {
+            "encoder": getattr(model, "encoder_name", encoder),
+            "num_classes": num_classes,
+            "in_channels": in_channels,
+            **options,
+        },
         "timm": timm.__version__,
         "classes": default_classes(num_classes),
         "colours": default_colours(num_classes),

@@ -1,7 +1,7 @@
 """Aligned FPN: one plain frame in which any aligner can be swapped, for a fair comparison of alignment operators.
 
-The frame is that of SFNet (ECCV 2020, arXiv 2002.10120): with the aligner ``flow`` this is SFNet, with ``bilinear`` a
-plain feature pyramid, the baseline. From an encoder's maps c2 c3 c4 c5 (1/4 1/8 1/16 1/32):
+The frame is that of SFNet (ECCV 2020, arXiv 2002.10120): with the aligner ``flow`` this is SFNet, with ``dynamic_dual``
+DDSM, with ``bilinear`` a plain feature pyramid, the baseline. From an encoder's maps c2 c3 c4 c5 (1/4 1/8 1/16 1/32):
 
 - pyramid pooling on c5; laterals (1x1 with bias, BN, ReLU) on c4, c3, c2;
 - top-down, f = aligner(lateral, f), starting from the pooled c5; f is passed on unsmoothed;
@@ -31,6 +31,7 @@ class AlignedFPN(nn.Module):
         encoder: timm model name.
         num_classes: number of classes K.
         aligner: key of `pixalign.aligners.ALIGNERS`.
+        aligner_options: further arguments of the aligner, such as DynamicDual's {"branches": "spatial"}.
         channels: width C of the decoder (SFNet: 128 for ResNet-18, 256 for ResNet-50 and 101).
         bins: grid sizes of the pyramid pooling.
         auxiliary: add an auxiliary class head on c4's lateral, used by the loss alone.
@@ -43,6 +44,7 @@ class AlignedFPN(nn.Module):
         encoder: str = "resnet18",
         num_classes: int = 19,
         aligner: str = "bilinear",
+        aligner_options: dict[str, Any] | None = None,
         channels: int = 128,
         bins: Sequence[int] = (1, 2, 3, 6),
         auxiliary: bool = True,
@@ -57,7 +59,9 @@ class AlignedFPN(nn.Module):
         *lateral_channels, top_channels = self.encoder.channels
         self.pool = PyramidPooling(top_channels, channels, bins, convention)
         self.laterals = nn.ModuleList(conv_norm_act(c, channels, bias=True) for c in lateral_channels)
-        self.aligners = nn.ModuleList(create_aligner(aligner, channels, convention) for _ in lateral_channels)
+        self.aligners = nn.ModuleList(
+            create_aligner(aligner, channels, convention, **(aligner_options or {})) for _ in lateral_channels
+        )
         self.smooth = nn.ModuleList(conv_norm_act(channels, channels, 3) for _ in lateral_channels)
         self.fuse = conv_norm_act(channels * (len(lateral_channels) + 1), channels, 3)
         self.classify = nn.Conv2d(channels, num_classes, 1)

@@ -109,6 +109,10 @@ def train(
     )
     model.config |= {"classes": training.classes, "colours": training.colours}
     model.config["data"] = {"name": training.name, "images": len(training), "fingerprint": training.fingerprint()}
+    if mix is not None:
+        model.config["data"] |= {"mixed_with": mix.name, "mix_ratio": config.data.mix_ratio}
+    if config.init:
+        model.config["data"]["started_from"] = config.init
     if source is not None:
         _start_from(model, source, config.init, log)
     frozen = freeze(model, config.freeze)

@@ -1,4 +1,7 @@
-"""The authors' checkpoints as our models: SFNet (arXiv 2002.10120) and SFNet-Lite (arXiv 2207.04415) with ResNet-18.
+"""The authors' checkpoints as our models.
+
+SFNet (arXiv 2002.10120) and SFNet-Lite (arXiv 2207.04415) with ResNet-18, BiAlignNet (arXiv 2105.11651) with DFNet2,
+AlignSeg (arXiv 2003.00872) with ResNet-101, IFA (arXiv 2206.08655) with ResNet-50.
 
 A checkpoint is a dictionary of tensors under its authors' names. Each kind has a table from their module names to ours;
 a tensor that is missing or has another shape is refused, one that the network does not use is left out and reported.
@@ -10,7 +13,7 @@ through (training scripts keep scores such as ``mean_iu`` beside the weights).
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from torch import Tensor, nn
 
 from pixalign.errors import InputError
 from pixalign.models import create_model
+from pixalign.models.bialignnet import CELL
 from pixalign.weights import save
 
 CITYSCAPES = {
@@ -71,11 +75,107 @@ _SFNET_LITE = _RESNET_PPM | {
     "aligner.make_gate": "head.flow_align_module.flow_gate.0",
     "auxiliary": "head.dsn",
 }
+_GATED_FLOW = {
+    "down_high": "down_h",
+    "down_low": "down_l",
+    "make_flow": "flow_make",
+    "make_gate": "gate.gate.0",
+}
+_BIALIGNNET = {
+    "encoder.body.stem": "backbone.stage1",
+    **{f"encoder.body.stage{i}_{j}": f"backbone.stage{i}_{j}" for i in (2, 3, 4) for j in (1, 2)},
+    **{f"pool.branches.{i}.{j}": f"ppm.stages.{i}.{j + 1}" for i in range(4) for j in (0, 1)},
+    "pool.bottleneck": "ppm.bottleneck",
+    **{f"spatial.{i}.0": f"sp.{name}.conv" for i, name in enumerate(("conv1", "conv2", "conv3", "conv_out"))},
+    **{f"spatial.{i}.1": f"sp.{name}.bn" for i, name in enumerate(("conv1", "conv2", "conv3", "conv_out"))},
+    **{f"align_context.{ours}": f"spatial2Context.{theirs}" for ours, theirs in _GATED_FLOW.items()},
+    **{f"align_spatial.{ours}": f"context2Spatial.{theirs}" for ours, theirs in _GATED_FLOW.items()},
+    "fuse.0": "conv_out.conv.conv",
+    "fuse.1": "conv_out.conv.bn",
+    "classify": "conv_out.conv_out",
+    "auxiliaries.0": "cxt16_aux.conv_out",
+    "auxiliaries.1": "cxt8_aux.conv_out",
+    "edge.0": "spatial_out.conv.conv",
+    "edge.1": "spatial_out.conv.bn",
+    "edge.3": "spatial_out.conv_out",
+}
+_ALIGNSEG_BLOCK = {
+    "unify": "unify",
+    **{f"residual.{i}": f"residual.{j}" for i, j in ((0, 0), (1, 1), (3, 2))},
+    "norm": "norm",
+}
+_ALIGNSEG_OFFSETS = {"reduce": "0", "norm": "1", "make_flow": "2"}
+_ALIGNSEG_ALIGNER = {
+    **{f"offsets_high.{k}": f"delta_gen1.{v}" for k, v in _ALIGNSEG_OFFSETS.items()},
+    **{f"offsets_low.{k}": f"delta_gen2.{v}" for k, v in _ALIGNSEG_OFFSETS.items()},
+}
+_ALIGNSEG = {
+    **{f"encoder.body.conv1.{3 * i}": f"conv{i + 1}" for i in range(3)},
+    **{f"encoder.body.conv1.{3 * i + 1}": f"bn{i + 1}" for i in range(2)},
+    "encoder.body.bn1": "bn3",
+    **{f"encoder.body.layer{i}": f"layer{i}" for i in (1, 2, 3, 4)},
+    **{f"context.grid.{i}": f"CAM.pool.{j}" for i, j in ((0, 1), (1, 2), (3, 3), (4, 4))},
+    **{f"context.local.{i}": f"CAM.adapt.{j}" for i, j in ((0, 0), (1, 1), (3, 2), (4, 3))},
+    **{f"context.offsets.{k}": f"CAM.delta_gen.{v}" for k, v in _ALIGNSEG_OFFSETS.items()},
+    **{f"laterals.{i}.{k}": f"RRB{i + 1}a.{v}" for i in range(5) for k, v in _ALIGNSEG_BLOCK.items()},
+    **{f"aligners.{i}.{k}": f"CAB{i + 2}.{v}" for i in range(4) for k, v in _ALIGNSEG_ALIGNER.items()},
+    **{f"refine.{i}.{k}": f"RRB{i + 2}b.{v}" for i in range(4) for k, v in _ALIGNSEG_BLOCK.items()},
+    **{f"head.{i}": f"head.{i}" for i in (0, 1)},
+    "classify": "head.3",
+    **{f"auxiliary.{i}": f"dsn.{j}" for i, j in ((0, 0), (1, 1), (4, 3))},
+}
+_IFA = {
+    "encoder.body": "encoder",
+    **{f"laterals.{i}": f"decoder.{name}" for i, name in enumerate(("enc1", "enc2", "enc3", "head"))},
+    **{f"encodings.{i}.frequencies": f"decoder.ifa.pos{i + 1}.emb" for i in range(4)},
+    "first": "decoder.ifa.imnet.0",
+    **{f"mlp.{i}": f"decoder.ifa.imnet.{i + 1}" for i in (0, 2, 3, 5, 6)},
+    "classify": "decoder.ifa.imnet.9",
+    "auxiliary": "auxor.aux",
+}
 
-# kind: (network, table from our module names to the authors')
-KINDS: dict[str, tuple[str, dict[str, str]]] = {
-    "sfnet-r18": ("sfnet", _SFNET),
-    "sfnet-lite-r18": ("sfnet_lite", _SFNET_LITE),
+
+def _as_2d_convolutions(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """IFA's MLP consists of 1-dimensional convolutions of length 1: give their weights (O, I, 1) a fourth dimension."""
+    return {name: x.unsqueeze(-1) if x.dim() == 3 else x for name, x in state.items()}
+
+
+def _fold_absolute_scale(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """In-place activated batch norm scales by abs(weight) + 1e-5: make that the weight of a common batch norm."""
+    norms = {name.removesuffix("running_var") + "weight" for name in state if name.endswith("running_var")}
+    return {name: x.abs() + 1e-5 if name in norms else x for name, x in state.items()}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Which of our networks a release is, and what its tensors are called there.
+
+    Attributes:
+        network: name of our network.
+        encoder: its encoder.
+        convention: the sampling convention of the release.
+        names: table from our module names to the authors'.
+        outputs: channels of ``classify`` per class.
+        prepare: turns the release's tensors into what ours hold, under the same names.
+    """
+
+    network: str
+    encoder: str
+    convention: str
+    names: dict[str, str]
+    outputs: int = 1
+    prepare: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
+
+
+KINDS: dict[str, Kind] = {
+    "sfnet-r18": Kind("sfnet", "sfnet_resnet18", "sfnet", _SFNET),
+    "sfnet-lite-r18": Kind("sfnet_lite", "sfnet_resnet18", "sfnet", _SFNET_LITE),
+    "alignseg-r101": Kind("alignseg", "alignseg_resnet101", "alignseg", _ALIGNSEG, prepare=_fold_absolute_scale),
+    "alignseg-r101-std": Kind(
+        "alignseg", "alignseg_resnet101", "alignseg_std", _ALIGNSEG, prepare=_fold_absolute_scale
+    ),
+    "ifa-r50": Kind("ifa", "ifa_resnet50", "sfnet", _IFA, prepare=_as_2d_convolutions),
+    "bialignnet-dfnet2": Kind("bialignnet", "dfnet2", "bialignnet", _BIALIGNNET, outputs=CELL**2),
 }
 
 
@@ -123,15 +223,15 @@ def convert(path: str | Path, kind: str, out: str | Path) -> Report:
 def convert_state(state: Mapping[str, Tensor], kind: str) -> nn.Module:
     """Turn an authors' state dictionary into our model.
 
-    The number of classes is read from the last convolution; 19 classes are named and coloured as Cityscapes'. The
-    training head ``head.dsn`` of SFNet-Lite becomes our auxiliary head where it fits and is left out otherwise.
+    The number of classes is read from the last convolution; 19 classes are named and coloured as Cityscapes'. A
+    training head on an inner map becomes our auxiliary head where it fits and is left out otherwise.
 
     Args:
         state: tensors under their authors' names; wrappers' prefixes such as ``module.`` are stripped.
         kind: one of `KINDS`.
 
     Returns:
-        The network in evaluation mode, float32, with the convention ``sfnet``.
+        The network in evaluation mode, float32, with the release's convention.
 
     Raises:
         InputError: unknown kind, or a tensor that is missing or of another shape (the first one is named).
@@ -165,16 +265,20 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
 
 
 def _convert(state: Mapping[str, Tensor], kind: str) -> tuple[nn.Module, Report]:
-    architecture, table = KINDS[kind]
-    state = _strip_prefixes(state)
-    last = state.get("head.conv_last.1.weight")
-    if last is None or last.dim() != 4:
-        raise InputError(
-            f"{kind} needs the tensor head.conv_last.1.weight (classes, channels, 1, 1): choose another --as"
-        )
-    model, names = _build(architecture, table, len(last), auxiliary="auxiliary" in table)
-    if "auxiliary" in table and any(_differs(state, names, name, ours) for name, ours in _auxiliary_tensors(model)):
-        model, names = _build(architecture, table, len(last), auxiliary=False)
+    release = KINDS[kind]
+    state = release.prepare(_strip_prefixes(state))
+    last_name = release.names["classify"] + ".weight"
+    last = state.get(last_name)
+    if last is None or last.dim() != 4 or len(last) % release.outputs:
+        classes = "classes" if release.outputs == 1 else f"{release.outputs} x classes"
+        raise InputError(f"{kind} needs the tensor {last_name} ({classes}, channels, 1, 1): choose another --as")
+    num_classes = len(last) // release.outputs
+    if not 1 <= num_classes <= 255:
+        raise InputError(f"{last_name} has {num_classes} classes: between 1 and 255 can be converted")
+    auxiliary = any(name.startswith("auxiliar") for name in release.names)
+    model, names = _build(release, num_classes, auxiliary)
+    if auxiliary and any(_differs(state, names, name, ours) for name, ours in _auxiliary_tensors(model)):
+        model, names = _build(release, num_classes, auxiliary=False)
     targets = model.state_dict()
     for ours, target in targets.items():
         if problem := _differs(state, names, ours, target):
@@ -190,17 +294,13 @@ def _convert(state: Mapping[str, Tensor], kind: str) -> tuple[nn.Module, Report]
     return model.eval(), report
 
 
-def _build(
-    architecture: str, table: dict[str, str], num_classes: int, auxiliary: bool
-) -> tuple[nn.Module, dict[str, str]]:
+def _build(release: Kind, num_classes: int, auxiliary: bool) -> tuple[nn.Module, dict[str, str]]:
     """Return the empty model and, for each of its tensors, the authors' name."""
-    if not 1 <= num_classes <= 255:
-        raise InputError(f"head.conv_last.1.weight has {num_classes} classes: between 1 and 255 can be converted")
     model = create_model(
-        architecture,
-        encoder="sfnet_resnet18",
+        release.network,
+        encoder=release.encoder,
         num_classes=num_classes,
-        convention="sfnet",
+        convention=release.convention,
         auxiliary=auxiliary,
     )
     if num_classes == len(CITYSCAPES):
@@ -209,13 +309,13 @@ def _build(
         config["colours"] = [list(colour) for colour in CITYSCAPES.values()]
     names = {}
     for ours in model.state_dict():
-        prefix = next(prefix for prefix in table if ours.startswith(prefix + "."))
-        names[ours] = table[prefix] + ours.removeprefix(prefix)
+        prefix = next(prefix for prefix in release.names if f"{ours}.".startswith(prefix + "."))
+        names[ours] = release.names[prefix] + ours.removeprefix(prefix)
     return model, names
 
 
 def _auxiliary_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
-    return [(name, tensor) for name, tensor in model.state_dict().items() if name.startswith("auxiliary.")]
+    return [(name, tensor) for name, tensor in model.state_dict().items() if name.startswith("auxiliar")]
 
 
 def _differs(state: Mapping[str, Tensor], names: dict[str, str], ours: str, target: Tensor) -> str:

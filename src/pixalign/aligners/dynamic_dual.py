@@ -1,0 +1,250 @@
+"""Dynamic dual: the dynamic dual sampling module, DDSM (ICIP 2021, arXiv 2105.11657).
+
+A pair of maps, low x_l (C, H, W) and high x_h (C, h, w), meets twice. Both branches let a query choose among N values
+that lie around it at learned places: the affinity is a softmax over the N of query . key, the result the sum of the N
+values weighted by it.
+
+- Spatial: one query per pixel of low. A position embedding is added to both maps. query = 1x1(x_l), keys =
+  1x1([x_l, up(x_h)]), values = 1x1(up(x_h)); keys and values are read at the same N positions, a 3 x 3 neighbourhood
+  displaced by offsets that come from the key map. The sum goes through another 1x1.
+- Channel: one query per channel. Both maps are pooled to a x a; query = 1x1(pooled x_l), keys = 1x1([pooled x_l,
+  pooled x_h]), an a^2-vector per channel. The C channels are laid out row by row as a square image, in which each
+  channel reads N others around it. The values are the channels of x_h; the result is resized to low.
+
+The aligner is ``low + spatial + channel``; the network `ddsm` is the frame `aligned_fpn` with it, in which a 3x3
+convolution, BN and ReLU follow on the copy that goes to the fusion, as in SFNet. No code was released with the paper,
+and its figure leaves much open. Our choices, each an argument of `DynamicDual` where it could well be otherwise:
+
+- the position embedding is the sinusoidal one (``position``), x and y in half of the channels each, wavelengths from
+  2 pi to 20,000 pi; both maps are measured in low's pixels, so that one place has one code in both;
+- offsets come from a 3x3 convolution on the keys (channel branch: a linear layer on each channel's key vector), in grid
+  cells; it starts at zero (``zero_offsets``), so that training begins at the plain 3 x 3 neighbourhood;
+- N = 9 (``grid`` = 3, squared), a = 8 (``pooled``), logits divided by sqrt(C) and by a (``scaled``);
+- outside the map the border is repeated, and at the rim of the channels' square as well;
+- the channel branch's "down" leaves x_h at its own size, which is the coarser one already, and has no further 1x1;
+- all 1x1 layers have a bias and neither norm nor activation; both branches have their own (``branches`` picks one).
+
+Three exact rewrites save work. A 1x1 convolution commutes with a bilinear resize, so keys and values are computed at
+high's own size and resized as one map; the concatenation splits into a sum of two 1x1 convolutions; and since the
+channel branch combines whole maps linearly, it samples the C x C identity in place of the values and multiplies.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from pixalign.errors import InputError
+from pixalign.sampling import dynamic_sampling, pool_to_bins, resize
+
+BRANCHES = ("dual", "spatial", "channel")
+
+
+class DynamicDual(nn.Module):
+    """``low + spatial(low, high) + channel(low, high)``, each branch usable alone.
+
+    Args:
+        channels: channels C of both maps; a perfect square (64, 144, 256) unless ``branches`` is "spatial".
+        convention: sampling convention of resize and spatial sampling (`pixalign.sampling`).
+        branches: "dual", "spatial" or "channel".
+        grid: side of the neighbourhood, so that N = grid^2.
+        pooled: side a of the pooled maps in the channel branch.
+        position: add the sinusoidal position embedding in the spatial branch.
+        zero_offsets: start the layers that predict offsets at zero, rather than as torch starts a convolution.
+        scaled: divide the logits by sqrt(C) in the spatial branch and by a in the channel branch.
+
+    Raises:
+        InputError: an unknown branch, a number below 1, or channels that make no square.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        convention: str = "pixel",
+        branches: str = "dual",
+        grid: int = 3,
+        pooled: int = 8,
+        position: bool = True,
+        zero_offsets: bool = True,
+        scaled: bool = True,
+    ) -> None:
+        super().__init__()
+        if branches not in BRANCHES:
+            raise InputError(f"branches is {branches!r}: choose one of {', '.join(BRANCHES)}")
+        for name, value in (("grid", grid), ("pooled", pooled)):
+            if value < 1:
+                raise InputError(f"{name} is {value}: it must be 1 or more")
+        spatial, channel = branches != "channel", branches != "spatial"
+        self.spatial = SpatialSampling(channels, convention, grid, position, zero_offsets, scaled) if spatial else None
+        self.channel = ChannelSampling(channels, convention, grid, pooled, zero_offsets, scaled) if channel else None
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        """Merge low (N, C, H, W) and high (N, C, h, w) into (N, C, H, W)."""
+        fused = low
+        for branch in (self.spatial, self.channel):
+            if branch is not None:
+                fused = fused + branch(low, high)
+        return fused
+
+    def geometry(self, low: Tensor, high: Tensor) -> dict[str, Tensor]:
+        """Return the spatial branch's geometry, {} without it: the channel branch displaces nothing on low's grid.
+
+        See `SpatialSampling.geometry`, and `ChannelSampling.geometry` (of the attribute ``channel``) for the other.
+        """
+        return {} if self.spatial is None else self.spatial.geometry(low, high)
+
+
+class SpatialSampling(nn.Module):
+    """Each pixel of low sums N values of high around it; arguments as for `DynamicDual`."""
+
+    def __init__(
+        self,
+        channels: int,
+        convention: str = "pixel",
+        grid: int = 3,
+        position: bool = True,
+        zero_offsets: bool = True,
+        scaled: bool = True,
+    ) -> None:
+        super().__init__()
+        self.convention = convention
+        self.grid = grid
+        self.position = position
+        self.scale = channels**-0.5 if scaled else 1.0
+        self.query = nn.Conv2d(channels, channels, 1)
+        self.key_low = nn.Conv2d(channels, channels, 1)
+        self.key_high = nn.Conv2d(channels, channels, 1, bias=False)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.make_flow = _offset_layer(channels, grid, 3, zero_offsets)
+        self.project = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        """Return what low (N, C, H, W) draws from high (N, C, h, w): (N, C, H, W), without low itself."""
+        sampled, _, _ = self._sample(low, high)
+        return self.project(sampled)
+
+    def geometry(self, low: Tensor, high: Tensor) -> dict[str, Tensor]:
+        """Return {"offsets": (N, grid^2, 2, H, W), dx then dy in pixels of low, "affinity": (N, grid^2, H, W)}.
+
+        The offsets include the place in the neighbourhood: without learned ones they are -1, 0 and 1.
+        """
+        _, offsets, affinity = self._sample(low, high)
+        return {"offsets": offsets, "affinity": affinity}
+
+    def _sample(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the sum of sampled values (N, C, H, W), the offsets and the affinity."""
+        size = (low.shape[-2], low.shape[-1])
+        if self.position:
+            high = high + position_embedding(high, size)
+            low = low + position_embedding(low, size)
+        coarse = torch.cat((self.key_high(high), self.value(high)), dim=1)
+        key_high, values = resize(coarse, size, self.convention).chunk(2, dim=1)
+        keys = self.key_low(low) + key_high
+        offsets = _neighbourhood(self.make_flow(keys), self.grid)
+        query = self.query(low) * self.scale
+        sampled, affinity = dynamic_sampling(query, keys, values, offsets, self.convention, recompute=self.training)
+        return sampled, offsets, affinity
+
+
+class ChannelSampling(nn.Module):
+    """Each channel of low sums N channels of high; arguments as for `DynamicDual`."""
+
+    def __init__(
+        self,
+        channels: int,
+        convention: str = "pixel",
+        grid: int = 3,
+        pooled: int = 8,
+        zero_offsets: bool = True,
+        scaled: bool = True,
+    ) -> None:
+        super().__init__()
+        self.convention = convention
+        self.grid = grid
+        self.pooled = pooled
+        self.side = _square_side(channels)
+        self.scale = 1 / pooled if scaled else 1.0
+        self.query = nn.Conv2d(channels, channels, 1)
+        self.key = nn.Conv2d(2 * channels, channels, 1)
+        self.make_flow = _offset_layer(pooled**2, grid, 1, zero_offsets)
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        """Return the channels of high (N, C, h, w) that low's (N, C, H, W) ask for: (N, C, H, W), without low."""
+        mixing, _, _ = self._sample(low, high)
+        mixed = (mixing @ high.flatten(2)).view(high.shape)  # (N, C, h, w)
+        return resize(mixed, (low.shape[-2], low.shape[-1]), self.convention)
+
+    def geometry(self, low: Tensor, high: Tensor) -> dict[str, Tensor]:
+        """Return what happens in the square of channels, S = sqrt(C), and its sum.
+
+        {"offsets": (N, grid^2, 2, S, S), dx then dy in cells of the square, "affinity": (N, grid^2, S, S),
+        "mixing": (N, C, C), the weight of each channel of high in each channel of the result; rows sum to 1}.
+        """
+        mixing, offsets, affinity = self._sample(low, high)
+        return {"offsets": offsets, "affinity": affinity, "mixing": mixing}
+
+    def _sample(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return mixing, offsets and affinity as in `geometry`."""
+        pooled_low, pooled_high = pool_to_bins(low, self.pooled), pool_to_bins(high, self.pooled)
+        keys = self._square(self.key(torch.cat((pooled_low, pooled_high), dim=1)))
+        query = self._square(self.query(pooled_low)) * self.scale
+        offsets = _neighbourhood(self.make_flow(keys), self.grid)
+        channels = self.side**2
+        identity = torch.eye(channels, device=high.device, dtype=offsets.dtype).view(1, channels, self.side, self.side)
+        every = identity.expand(high.shape[0], -1, -1, -1)
+        mixing, affinity = dynamic_sampling(query, keys, every, offsets)  # (N, C of high, side, side)
+        return mixing.flatten(2).transpose(1, 2).to(high.dtype), offsets, affinity
+
+    def _square(self, x: Tensor) -> Tensor:
+        """Lay out channels (N, C, a, a) as an image of a^2-vectors (N, a^2, side, side)."""
+        return x.flatten(2).transpose(1, 2).unflatten(2, (self.side, self.side))
+
+
+def position_embedding(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Sinusoids of where x's pixels lie, "Attention Is All You Need" (arXiv 1706.03762) along both axes.
+
+    Args:
+        x: (N, C, h, w), used for its shape, device and dtype.
+        size: (H, W), the grid in whose pixels places are measured.
+
+    Returns:
+        (C, h, w) in x's dtype: sines and cosines of y, then of x, cut to C channels.
+    """
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    count = (x.shape[1] + 3) // 4
+    frequency = torch.exp(torch.arange(count, device=x.device, dtype=dtype) * (-math.log(10_000) / count))
+    codes = []
+    for length, full in zip((x.shape[-2], x.shape[-1]), size):
+        place = (torch.arange(length, device=x.device, dtype=dtype) + 0.5) * (full / length) - 0.5
+        angle = frequency.unsqueeze(1) * place  # (C / 4, length)
+        codes.append(torch.cat((angle.sin(), angle.cos())))  # (C / 2, length)
+    rows, columns = codes
+    shape = (-1, x.shape[-2], x.shape[-1])
+    both = torch.cat((rows.unsqueeze(2).expand(shape), columns.unsqueeze(1).expand(shape)))
+    return both[: x.shape[1]].to(x.dtype)  # (C, h, w)
+
+
+def _offset_layer(channels: int, grid: int, kernel_size: int, zero: bool) -> nn.Conv2d:
+    layer = nn.Conv2d(channels, 2 * grid**2, kernel_size, padding=kernel_size // 2)
+    if zero:
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+def _neighbourhood(learned: Tensor, grid: int) -> Tensor:
+    """Add learned offsets (N, 2 grid^2, H, W) to a centred neighbourhood: (N, grid^2, 2, H, W), float32 at least."""
+    learned = learned.to(torch.promote_types(learned.dtype, torch.float32)).unflatten(1, (grid**2, 2))
+    step = torch.arange(grid, device=learned.device, dtype=learned.dtype) - (grid - 1) / 2
+    dy, dx = torch.meshgrid(step, step, indexing="ij")
+    return learned + torch.stack((dx, dy), dim=-1).view(grid**2, 2, 1, 1)
+
+
+def _square_side(channels: int) -> int:
+    side = math.isqrt(channels)
+    if side**2 == channels:
+        return side
+    raise InputError(
+        f"channels is {channels}: the channel branch lays the channels out as a square, so choose {side**2} or "
+        f"{(side + 1) ** 2}, or branches 'spatial'"
+    )

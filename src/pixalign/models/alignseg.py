@@ -1,0 +1,149 @@
+"""AlignSeg: feature-aligned segmentation networks (TPAMI 2022, arXiv 2003.00872).
+
+From an encoder's maps c2 c3 c4 c5 (1/4 1/8 1/16 1/32), with C channels (256) everywhere after it:
+
+- refinement block, RRB(x): f = 1x1(x); norm(f + 3x3(norm(3x3(f)))), the inner map with C/4 channels;
+- aligned context, AlignCM(c5): the average of c5 over 3x3 cells, and c5 itself, both through a 1x1 and a 3x3
+  convolution; each pixel reads the 3x3 grid at a place displaced by its own offset, so chooses its context;
+- aggregation from shallow to deep, every step on the 1/4 grid: d1 = RRB(c2), and d = RRB(AlignFA(d, RRB(x))) for x in
+  c3, c4, c5 and AlignCM(c5). AlignFA is `pixalign.aligners.dual_flow`: it moves both maps;
+- head 3x3 with bias, norm, dropout, 1x1 with bias; logits are resized to the image. The auxiliary head is alike and
+  reads d at 1/4 once c4 has joined.
+
+Every norm of the decoder is followed by a leaky ReLU of slope 0.01.
+
+Open in the paper, from the release: that slope, dropout 0.1, the place of the auxiliary head, no biases but those of
+the heads. Our choice: the first convolutions of AlignCM keep c5's channels (2048 of 2048 in the release), so that
+smaller encoders get a smaller module.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from pixalign.aligners.dual_flow import SLOPE, DualFlow, Offsets
+from pixalign.encoders import TimmEncoder
+from pixalign.sampling import check_convention, pool_to_bins, resize, warp
+
+
+class AlignSeg(nn.Module):
+    """Encoder, aligned context, four aligned aggregations at 1/4, head.
+
+    Args:
+        encoder: timm model name.
+        num_classes: number of classes K.
+        channels: width C of the decoder, a multiple of 4.
+        auxiliary: add an auxiliary class head on the aggregation up to c4, used by the loss alone.
+        pretrained, in_channels, encoder_options: see `pixalign.encoders.TimmEncoder`.
+        convention: sampling convention of every resize and warp (`pixalign.sampling`).
+    """
+
+    def __init__(
+        self,
+        encoder: str = "resnet18",
+        num_classes: int = 19,
+        channels: int = 256,
+        auxiliary: bool = True,
+        pretrained: bool | str = False,
+        in_channels: int = 3,
+        encoder_options: dict[str, Any] | None = None,
+        convention: str = "pixel",
+    ) -> None:
+        super().__init__()
+        self.convention = check_convention(convention)
+        self.encoder = TimmEncoder(encoder, pretrained, in_channels, **(encoder_options or {}))
+        level_channels = [*self.encoder.channels, channels]
+        self.context = AlignedContext(self.encoder.channels[3], channels, convention)
+        self.laterals = nn.ModuleList(RefinementBlock(c, channels) for c in level_channels)
+        self.aligners = nn.ModuleList(DualFlow(channels, convention) for _ in level_channels[1:])
+        self.refine = nn.ModuleList(RefinementBlock(channels, channels) for _ in level_channels[1:])
+        self.head = _head(channels)
+        self.classify = nn.Conv2d(channels, num_classes, 1)
+        self.auxiliary = nn.Sequential(*_head(channels), nn.Conv2d(channels, num_classes, 1)) if auxiliary else None
+
+    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
+        """Return logits (N, K, H, W) for a normalised image (N, in_channels, H, W).
+
+        With ``heads``, return {"logits": ..., "auxiliaries": [logits at 1/4, not resized]} for the loss.
+        """
+        size = (image.shape[-2], image.shape[-1])
+        logits, auxiliaries = self._decode(self.encode(image), heads)
+        logits = resize(logits, size, self.convention)
+        return {"logits": logits, "auxiliaries": auxiliaries} if heads else logits
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Return the encoder's four maps, finest first."""
+        return self.encoder(image)
+
+    def decode(self, features: list[Tensor], size: tuple[int, int] | None = None) -> Tensor:
+        """Return logits at ``size``, or at 1/4 of the image (the finest map's size) if none is given."""
+        logits, _ = self._decode(features)
+        return logits if size is None else resize(logits, size, self.convention)
+
+    def _decode(self, features: list[Tensor], heads: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """Return the logits at 1/4 and, with ``heads``, those of the auxiliary head."""
+        deeper = [*features[1:], self.context(features[3])]
+        fused, auxiliaries = self.laterals[0](features[0]), []
+        for level, (x, lateral, aligner, refine) in enumerate(
+            zip(deeper, self.laterals[1:], self.aligners, self.refine), start=3
+        ):
+            fused = aligner(fused, lateral(x))  # (N, C, H/4, W/4)
+            fused = refine(fused)
+            if level == 4 and heads and self.auxiliary is not None:
+                auxiliaries = [self.auxiliary(fused)]
+        logits = self.classify(self.head(fused)).contiguous()  # few channels: resizing them is faster so
+        return logits, auxiliaries
+
+
+class AlignedContext(nn.Module):
+    """Aligned Context Modelling (AlignCM): local(x) + warp(grid(x), offsets), where grid(x) has 3 x 3 cells.
+
+    Without offsets each pixel would read the bilinearly resized grid.
+
+    Args:
+        in_channels: channels of the input (N, in_channels, h, w).
+        channels: channels C of the output.
+        convention: sampling convention of resize and warp (`pixalign.sampling`).
+    """
+
+    def __init__(self, in_channels: int, channels: int, convention: str = "pixel") -> None:
+        super().__init__()
+        self.convention = convention
+        self.grid = nn.Sequential(*_conv_norm(in_channels, in_channels), *_conv_norm(in_channels, channels, 3))
+        self.local = nn.Sequential(*_conv_norm(in_channels, in_channels), *_conv_norm(in_channels, channels, 3))
+        self.offsets = Offsets(channels, convention)
+
+    def forward(self, x: Tensor) -> Tensor:
+        grid = self.grid(pool_to_bins(x, 3))  # (N, C, 3, 3)
+        local = self.local(x)
+        return local + warp(grid, self.offsets(local, grid), self.convention)  # (N, C, h, w)
+
+
+class RefinementBlock(nn.Module):
+    """Residual refinement block (RRB): (N, in_channels, h, w) to (N, C, h, w), C = ``channels``."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.unify = nn.Conv2d(in_channels, channels, 1, bias=False)
+        self.residual = nn.Sequential(
+            *_conv_norm(channels, channels // 4, 3), nn.Conv2d(channels // 4, channels, 3, padding=1, bias=False)
+        )
+        self.norm = nn.BatchNorm2d(channels)
+        self.act = nn.LeakyReLU(SLOPE, inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.unify(x)
+        return self.act(self.norm(x + self.residual(x)))  # (N, C, h, w)
+
+
+def _conv_norm(in_channels: int, channels: int, kernel_size: int = 1, bias: bool = False) -> nn.Sequential:
+    """Convolution with "same" padding, batch norm, leaky ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, channels, kernel_size, padding=kernel_size // 2, bias=bias),
+        nn.BatchNorm2d(channels),
+        nn.LeakyReLU(SLOPE, inplace=True),
+    )
+
+
+def _head(channels: int) -> nn.Sequential:
+    return nn.Sequential(*_conv_norm(channels, channels, 3, bias=True), nn.Dropout2d(0.1))

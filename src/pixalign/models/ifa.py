@@ -1,0 +1,270 @@
+"""IFA (ECCV 2022, arXiv 2206.08655): alignment as a function of position, section 3.
+
+Feature maps are read as one function of a continuous position: at a query point, every level gives the feature z of
+the nearest cell and psi(d), the encoded position d of the point inside that cell, in half cells; an MLP turns all of
+them into logits. Nothing is resized, so nothing is misaligned, and the points may lie anywhere: on a grid of any
+resolution, or scattered (`IFA.decode`).
+
+- laterals on c2 c3 c4 c5 (1/4 1/8 1/16 1/32): 1x1 with bias to C channels, BN, ReLU;
+- psi(d) = [d, sin(d F^T), cos(d F^T)], d = (dy, dx), with F learnable per level (`pixalign.blocks.RelativeEncoding`);
+- MLP on [psi, z] of all levels, finest first: 2C, C, C, classes, with BN and ReLU between;
+- forward asks at the centres of the finest map's cells and resizes the logits (as the release), or at every pixel.
+
+The first layer of the MLP is linear, and reading the nearest feature commutes with a linear map, so that
+W [psi, z] = W_psi psi + (W_z z): W_z is applied to each level at its own resolution and the result is read; W_psi psi
+depends on the positions alone and serves the whole batch. That is exact, and the map of 4 (C + 26) channels at the
+queries' resolution never exists. Without gradients, queries are answered strip by strip: memory does not grow with 2C
+channels per query, and a strip stays in a CPU's cache.
+
+Open in the paper, our choice:
+
+- A point midway between two cells takes the even one (`pixalign.sampling.nearest_grid_cells`).
+- Local ensemble: the paper names it, and its release overwrites the neighbours' parts in place of adding them. Here
+  [psi, z] of the four cells around the point, level by level, are averaged with the shares of bilinear interpolation
+  (the area opposite to each) before the MLP.
+- Training at random points: uniform in the image, drawn anew in each step. (Asked at its own cells' centres alone, the
+  finest level has d = 0, and its F stays as it is.)
+- The auxiliary head is the release's, on c4: 3x3 with bias, BN, ReLU, dropout, 1x1.
+"""
+
+from itertools import product
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixalign.blocks import RelativeEncoding, class_head, conv_norm_act
+from pixalign.encoders import TimmEncoder
+from pixalign.errors import InputError
+from pixalign.sampling import cell_centres, check_convention, linear_cells, nearest_cells, nearest_grid_cells, resize
+
+QUERIES = ("finest", "pixels")
+
+_STRIP = {"cpu": 2**12, "cuda": 2**17}  # queries answered at a time where no gradient is wanted
+
+
+class Read(NamedTuple):
+    """What each query reads, along one axis or in a map; tensors of the queries' shape (B, H, W), B = 1 or N.
+
+    Attributes:
+        cell: index, int64; in a map row * width + column.
+        offset: the query's position relative to the cell's centre in half cells; in a map (B, H, W, 2), y then x.
+        share: of the cell in a local ensemble; None where it is the only one.
+    """
+
+    cell: Tensor
+    offset: Tensor
+    share: Tensor | None = None
+
+
+class IFA(nn.Module):
+    """Encoder, laterals, and an implicit function over the four levels.
+
+    Args:
+        encoder: timm model name.
+        num_classes: number of classes K.
+        channels: width C of laterals and MLP (the release: 256).
+        encoding: of positions, "learnable" (the release), "sinusoidal", "raw" or "none".
+        queries: where logits are computed when a map of them is asked for: "finest", at the centres of the finest map's
+            cells, then resized (the release), or "pixels", at the centre of every pixel of the size asked for, which
+            costs up to 16 times as much. It is an attribute too, which may be changed after training.
+        local_ensemble: average the four cells around a query in place of taking the nearest.
+        train_points: train at this many random points of each image in place of a map of logits; 0 does not.
+        auxiliary: add an auxiliary class head on c4, used by the loss alone.
+        pretrained, in_channels, encoder_options: see `pixalign.encoders.TimmEncoder`.
+        convention: sampling convention of the resizes (`pixalign.sampling`). All but ``pixel`` also find nearest cells
+            with the release's rounding.
+
+    Raises:
+        InputError: an unknown encoding or queries, or a negative train_points.
+    """
+
+    def __init__(
+        self,
+        encoder: str = "resnet18",
+        num_classes: int = 19,
+        channels: int = 256,
+        encoding: str = "learnable",
+        queries: str = "finest",
+        local_ensemble: bool = False,
+        train_points: int = 0,
+        auxiliary: bool = True,
+        pretrained: bool | str = False,
+        in_channels: int = 3,
+        encoder_options: dict[str, Any] | None = None,
+        convention: str = "pixel",
+    ) -> None:
+        super().__init__()
+        if queries not in QUERIES:
+            raise InputError(f"queries {queries!r} is unknown: choose one of {', '.join(QUERIES)}")
+        if train_points < 0:
+            raise InputError(f"train_points is {train_points}: give a number of points, or 0 for a map of logits")
+        self.queries = queries
+        self.local_ensemble = local_ensemble
+        self.train_points = train_points
+        self.convention = check_convention(convention)
+        self.encoder = TimmEncoder(encoder, pretrained, in_channels, **(encoder_options or {}))
+        self.laterals = nn.ModuleList(conv_norm_act(c, channels, bias=True) for c in self.encoder.channels)
+        self.encodings = nn.ModuleList(RelativeEncoding(encoding) for _ in self.laterals)
+        self.first = nn.Conv2d(len(self.laterals) * (RelativeEncoding(encoding).channels + channels), 2 * channels, 1)
+        self.mlp = nn.Sequential(
+            nn.BatchNorm2d(2 * channels),
+            nn.ReLU(inplace=True),
+            *conv_norm_act(2 * channels, channels, bias=True),
+            *conv_norm_act(channels, channels, bias=True),
+        )
+        self.classify = nn.Conv2d(channels, num_classes, 1)
+        self.auxiliary = class_head(self.encoder.channels[2], channels, num_classes) if auxiliary else None
+
+    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
+        """Return logits (N, K, H, W) for a normalised image (N, in_channels, H, W).
+
+        With ``heads``, return {"logits": ..., "auxiliaries": [logits at 1/16, not resized]} for the loss. In training
+        mode with ``train_points`` = P, these logits are (N, K, P, 1), and "points" (N, P, 2) says where (x, y in
+        [-1, 1]).
+        """
+        features = self.encode(image)
+        size = (image.shape[-2], image.shape[-1])
+        if not heads:
+            return self.decode(features, size)
+        auxiliaries = [self.auxiliary(features[2])] if self.auxiliary is not None else []
+        if not (self.training and self.train_points):
+            return {"logits": self.decode(features, size), "auxiliaries": auxiliaries}
+        points = 2 * torch.rand(image.shape[0], self.train_points, 2, device=image.device) - 1
+        logits = self._at_points(features, points).unsqueeze(-1)
+        return {"logits": logits, "points": points, "auxiliaries": auxiliaries}
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Return the encoder's four maps, finest first."""
+        return self.encoder(image)
+
+    def decode(
+        self, features: list[Tensor], size: tuple[int, int] | None = None, points: Tensor | None = None
+    ) -> Tensor:
+        """Return logits on a grid over the image, or at points of it.
+
+        Args:
+            features: what `encode` gives.
+            size: (H, W) of the grid, finer or coarser than the image; the finest map's size if neither is given.
+            points: (N, P, 2), x then y in [-1, 1], where -1 and 1 are the image's edges.
+
+        Returns:
+            (N, K, H, W), or (N, K, P) at points.
+
+        Raises:
+            InputError: both size and points, a size below 1, or points of another shape or outside [-1, 1] (not
+                checked in an exported or compiled graph).
+        """
+        if points is not None:
+            if size is not None:
+                raise InputError("size and points are both given: give one of them")
+            if not torch.compiler.is_compiling():
+                _check_points(points, features[0].shape[0])
+            return self._at_points(features, points if points.dtype == torch.float64 else points.float())
+        if size is not None and not torch.compiler.is_compiling() and min(size) < 1:
+            raise InputError(f"size is {tuple(size)}: give a height and a width of 1 or more")
+        finest = (features[0].shape[-2], features[0].shape[-1])
+        if size is None:
+            return self._on_grid(features, finest)
+        if self.queries == "pixels":
+            return self._on_grid(features, size)
+        return resize(self._on_grid(features, finest), size, self.convention)
+
+    def _on_grid(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
+        """Logits (N, K, H, W) at the pixel centres of a grid of ``size``."""
+        axes = []
+        for x in features:
+            rows = self._grid_reads(size[0], x.shape[-2], x.device)
+            columns = self._grid_reads(size[1], x.shape[-1], x.device)
+            axes.append(([_spread(r, (1, -1, 1), size) for r in rows], [_spread(c, (1, 1, -1), size) for c in columns]))
+        return self._answer(features, axes)
+
+    def _at_points(self, features: list[Tensor], points: Tensor) -> Tensor:
+        """Logits (N, K, P) at points (N, P, 2)."""
+        x, y = points.unsqueeze(-2).unbind(-1)  # (N, P, 1)
+        axes = [(self._reads(y, level.shape[-2]), self._reads(x, level.shape[-1])) for level in features]
+        return self._answer(features, axes).squeeze(-1)
+
+    def _grid_reads(self, out: int, size: int, device: torch.device) -> list[Read]:
+        """What ``out`` pixel centres (out,) read along an axis of ``size`` cells: one each, or two with an ensemble."""
+        if self.local_ensemble:
+            return self._reads(cell_centres(out, device), size)
+        return [Read(*nearest_grid_cells(out, size, device, self.convention))]
+
+    def _reads(self, position: Tensor, size: int) -> list[Read]:
+        """The same for positions in [-1, 1] of any shape."""
+        if self.local_ensemble:
+            return [Read(*values) for values in zip(*linear_cells(position, size))]
+        return [Read(*nearest_cells(position, size))]
+
+    def _answer(self, features: list[Tensor], axes: list[tuple[list[Read], list[Read]]]) -> Tensor:
+        """Logits (N, K, H, W) of queries (B, H, W), given by the rows and the columns that they read in each level."""
+        weights = self.first.weight.flatten(1).unflatten(1, (len(features), -1))  # (2C, levels, E + C)
+        split = weights.shape[-1] - self.first.out_channels // 2
+        on_position, on_features = weights[..., :split].flatten(1), weights[..., split:].unbind(1)
+        tables = [
+            F.linear(lateral(x).flatten(2).transpose(1, 2), weight)  # (N, h * w, 2C)
+            for lateral, x, weight in zip(self.laterals, features, on_features)
+        ]
+        logits = []
+        for strip in self._strips(axes[0][0][0].cell, features[0].shape[0]):
+            levels = [_meet(rows, columns, x.shape[-1], strip) for (rows, columns), x in zip(axes, features)]
+            codes = [_encode(reads, encoding) for reads, encoding in zip(levels, self.encodings)]
+            hidden = F.linear(torch.cat(codes, dim=-1).to(weights.dtype), on_position, self.first.bias)  # (B, H, W, 2C)
+            for reads, table in zip(levels, tables):
+                for read in reads:
+                    hidden = _look_up(table, read).add_(hidden)  # (N, H, W, 2C)
+            logits.append(self.classify(self.mlp(hidden.permute(0, 3, 1, 2))))
+        return torch.cat(logits, dim=2).contiguous()  # few channels: resizing them is faster so
+
+    def _strips(self, queries: Tensor, images: int) -> list[slice]:
+        """Rows of queries (B, H, W) that are answered at a time."""
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return [slice(None)]
+        height, width = queries.shape[1:]
+        rows = max(1, _STRIP.get(queries.device.type, 2**17) // (images * width))
+        return [slice(start, start + rows) for start in range(0, height, rows)]
+
+
+def _spread(read: Read, shape: tuple[int, int, int], size: tuple[int, int]) -> Read:
+    """What is read along one axis, (H,) or (W,), reshaped and repeated (as views) to the queries' (1, H, W)."""
+    cell, offset, share = (None if x is None else x.view(shape).expand(1, *size) for x in read)
+    return Read(cell, offset, share)  # type: ignore[arg-type]
+
+
+def _meet(rows: list[Read], columns: list[Read], width: int, strip: slice) -> list[Read]:
+    """What is read in a map of ``width`` where each of the rows meets each of the columns, for a strip of queries."""
+    reads = []
+    for row, column in product(rows, columns):
+        cell = row.cell[:, strip] * width + column.cell[:, strip]
+        offset = torch.stack((row.offset[:, strip], column.offset[:, strip]), dim=-1)
+        alone = row.share is None or column.share is None
+        reads.append(Read(cell, offset, None if alone else row.share[:, strip] * column.share[:, strip]))  # type: ignore[index]
+    return reads
+
+
+def _encode(reads: list[Read], encoding: nn.Module) -> Tensor:
+    """The encoded position (B, H, W, E) of each query, averaged over what it reads."""
+    codes = [encoding(r.offset) if r.share is None else encoding(r.offset) * r.share.unsqueeze(-1) for r in reads]
+    return sum(codes[1:], codes[0])
+
+
+def _look_up(table: Tensor, read: Read) -> Tensor:
+    """The rows of each image's table (N, cells, D) that are read, times their share: a new tensor (N, H, W, D)."""
+    first = torch.arange(table.shape[0], device=table.device).view(-1, 1, 1) * table.shape[1]
+    cell = read.cell + first  # (N, H, W)
+    found = table.flatten(0, 1).index_select(0, cell.flatten()).unflatten(0, cell.shape)
+    return found if read.share is None else found * read.share.unsqueeze(-1).to(found.dtype)
+
+
+def _check_points(points: Tensor, images: int) -> None:
+    if points.dim() != 3 or points.shape[0] != images or points.shape[1] < 1 or points.shape[2] != 2:
+        raise InputError(
+            f"points have shape {tuple(points.shape)}: give ({images}, P, 2), P points x, y for each image"
+        )
+    if not points.is_floating_point() or not bool((points.abs() <= 1).all()):
+        raise InputError(
+            f"points are {points.dtype} from {points.min():g} to {points.max():g}: give floats from -1 to 1, "
+            "the image's edges"
+        )
