@@ -31,6 +31,7 @@ def model_card(config: dict[str, Any], name: str) -> str:
         "",
         "```python",
         "import pixalign",
+        "",
         f'result = pixalign.Predictor("{name}")("image.jpg")',
         'result.overlay().save("overlay.png")',
         "```",
