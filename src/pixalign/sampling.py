@@ -52,9 +52,11 @@ def resize(x: Tensor, size: tuple[int, int], convention: str = "pixel") -> Tenso
         (N, C, H, W) in x's dtype. No antialiasing, in either direction.
 
     Raises:
-        ValueError: an unknown convention.
+        ValueError: an unknown convention, or a size below 1.
     """
     align_corners = check_convention(convention) != "pixel"
+    if not torch.compiler.is_compiling() and min(size) < 1:
+        raise ValueError(f"size is {tuple(size)}: give a height and a width of 1 or more")
     return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from graphs import relative_error
 from networks import CLASSES, NETWORKS, image, network, randomised
-from pixalign import create_model, list_models
+from pixalign import create_model, list_models, load, save
 from pixalign.blocks import PyramidPooling
 from pixalign.errors import InputError
 from pixalign.palette import default_classes
@@ -56,6 +56,11 @@ def test_decoding_the_encoding_is_forward(model, size):
         assert torch.equal(model.decode(features, size), model(x))
         assert torch.equal(resize(model.decode(features), size), model(x))
         assert model.decode(features, (50, 20)).shape[-2:] == (50, 20)
+
+
+def test_a_size_without_pixels_is_refused(model):
+    with pytest.raises((ValueError, InputError), match=r"size is \(0, 10\): give a height and a width of 1 or more"):
+        model.decode(model.encode(image(33, 47)), (0, 10))
 
 
 def test_images_of_a_batch_do_not_influence_each_other(model):
@@ -110,6 +115,13 @@ def test_config_rebuilds_the_network(key, model):
     assert config["mean"] == list(model.encoder.mean)
     with torch.no_grad():
         assert torch.equal(again.eval()(image(33, 47)), model(image(33, 47)))
+
+
+def test_a_saved_and_loaded_network_gives_the_same_logits(model, tmp_path):
+    again = load(save(model, tmp_path / "model"))
+    assert again.config["arguments"] == model.config["arguments"]
+    with torch.no_grad():
+        assert torch.equal(again(image(33, 47)), model(image(33, 47)))
 
 
 def test_convention_changes_the_result_and_is_kept_in_the_config(key, model):
