@@ -81,3 +81,24 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path, capsys):
     error = capsys.readouterr().err
     assert "no such folder" in error
     assert error.count("\n") == 1
+
+
+def test_a_public_data_set_is_checked_by_its_own_table(tmp_path, capsys):
+    for split in ("train", "val"):
+        for i in range(3):
+            name, image = f"aachen/aachen_00000{i}_000019", np.zeros((32, 48, 3), np.uint8)
+            image[i:, i:], ids = 200, np.resize(np.array([7, 26, 0], np.uint8), (32, 48))
+            ids[0, :5] = 40 * (split == "val")
+            for path, pixels in (
+                (f"leftImg8bit/{split}/{name}_leftImg8bit.png", image),
+                (f"gtFine/{split}/{name}_gtFine_labelIds.png", ids),
+            ):
+                (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(tmp_path / path)
+    out = ["--out", str(tmp_path / "report")]
+    assert main(["data", "check", str(tmp_path), "--data.name", "cityscapes", *out]) == 2
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "value 40 in 3 files, 15 pixels" in shown
+    assert "get the file again" in shown
+    assert "classes.yaml" not in shown
+    assert "split test" not in shown

@@ -466,7 +466,7 @@ def test_a_bad_file_is_named_when_it_is_read(folder_data, break_it, message):
 
 
 def test_unknown_data_and_unset_root_are_named(folder_data):
-    with pytest.raises(InputError, match=r"data.name 'voc' is unknown: choose one of camvid, folder"):
+    with pytest.raises(InputError, match=r"data.name 'voc' is unknown: choose one of folder, hub"):
         open_data("voc", folder_data, "train")
     with pytest.raises(InputError, match=r"data.root is not set"):
         open_data("folder", "", "train")

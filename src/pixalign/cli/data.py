@@ -1,4 +1,4 @@
-"""Look at a data set: `check` reads every pair of every split and reports all problems at once, with their remedies."""
+"""Look at data: `check` reads every pair of every split and reports all problems; `list` names the known data sets."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,17 @@ if TYPE_CHECKING:
 
 _CLASSES, _LINES = 40, 13  # the most that the terminal shows
 
-HELP = "look at a data set before training"
+HELP = "look at a data set before training, or list those that are known"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("action", choices=["check"], help="check: read every pair of every split, report all problems")
-    parser.add_argument("root", metavar="DIR", help="where the data is")
-    parser.add_argument("--data.name", default="folder", help="folder for any folder of images and masks, or camvid")
+    parser.add_argument(
+        "action",
+        choices=["check", "list"],
+        help="check: read every pair of every split, report all problems; list: the data sets, or the classes of one",
+    )
+    parser.add_argument("what", nargs="?", metavar="DIR|NAME", help="check: where the data is; list: a data set's name")
+    parser.add_argument("--data.name", default="folder", help="data set at DIR: folder, or one that `list` names")
     parser.add_argument(
         "--data.mask_template", default="", help="an image's mask below DIR, such as masks/{stem}_mask.png"
     )
@@ -26,6 +30,16 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Any) -> int:
+    from pixalign.errors import InputError
+
+    if args.action == "check":
+        if args.what is None:
+            raise InputError("data check needs the folder of the data: pixalign data check DIR")
+        return _check(args)
+    return _list_classes(args.what) if args.what else _list_sets()
+
+
+def _check(args: Any) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -44,12 +58,66 @@ def run(args: Any) -> int:
             bar.update(tasks[split], completed=done)
 
         data = args.data
-        report = check_data(data.name, args.root, data.mask_template, data.channels, progress)
+        report = check_data(data.name, args.what, data.mask_template, data.channels, progress)
     page = write_report(report, args.out)
     _print(console, report)
     console.print(f"page: {page}", soft_wrap=True, markup=False)
     if not report.ready:
         raise InputError(f"{report.summary()}: mend them; {page} shows them all")
+    return 0
+
+
+def _list_sets() -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pixalign.data.catalogue import CATALOGUE
+
+    console = Console(highlight=False)
+    table = Table(title="data sets: --data.name NAME --data.root DIR")
+    table.add_column("name", no_wrap=True)
+    table.add_column("classes", justify="right")
+    table.add_column("splits")
+    table.add_column("labels")
+    for name, entry in CATALOGUE.items():
+        count = str(len(entry.classes)) if entry.classes else "the data's"
+        table.add_row(name, count, " ".join(entry.splits), entry.protocol)
+    console.print(table)
+    for heading, lines in (
+        ("What DIR holds", {name: entry.folders for name, entry in CATALOGUE.items()}),
+        ("Terms of use", {name: entry.terms for name, entry in CATALOGUE.items()}),
+        ("The classes of one, with their colours", {"pixalign data list NAME": ""}),
+    ):
+        console.print(f"\n{heading}", style="bold")
+        for name, line in lines.items():
+            console.print(f"  {name:<18}{line}".rstrip(), soft_wrap=True, markup=False)
+    return 0
+
+
+def _list_classes(name: str) -> int:
+    from rich.console import Console
+    from rich.text import Text
+
+    from pixalign.data.catalogue import CATALOGUE
+    from pixalign.errors import InputError
+
+    if name not in CATALOGUE:
+        raise InputError(f"data set {name!r} is unknown: choose one of {', '.join(CATALOGUE)}")
+    console, entry = Console(highlight=False), CATALOGUE[name]
+    for key, value in (
+        ("splits", " ".join(entry.splits)),
+        ("labels", entry.protocol),
+        ("data.root holds", entry.folders),
+        ("terms of use", entry.terms),
+    ):
+        console.print(f"{key}: {value}", soft_wrap=True, markup=False)
+    if not entry.classes:
+        console.print("classes: what the data says")
+    for i, (label, (red, green, blue)) in enumerate(zip(entry.classes, entry.colours)):
+        line = Text(f"{i:>4}  ")
+        line.append("██", f"rgb({red},{green},{blue})")
+        line.append(f"  #{red:02x}{green:02x}{blue:02x}  {label}")
+        console.print(line)
     return 0
 
 

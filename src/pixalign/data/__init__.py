@@ -7,16 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from pixalign.data.camvid import camvid
+from pixalign.data.ade20k import ade20k
+from pixalign.data.camvid import camvid, camvid_b
+from pixalign.data.cityscapes import cityscapes
 from pixalign.data.folder import folder
+from pixalign.data.hub import hub
 from pixalign.data.pairs import IGNORE, Pairs
+from pixalign.data.pascal_context import pascal_context, pascal_context_60
 from pixalign.data.samples import Data
 from pixalign.data.streets import Streets
 from pixalign.errors import InputError
 
 DATASETS: dict[str, Callable[..., Any]] = {
-    "camvid": camvid,
     "folder": folder,
+    "hub": hub,
+    "camvid": camvid,
+    "camvid-b": camvid_b,
+    "cityscapes": cityscapes,
+    "ade20k": ade20k,
+    "pascal_context": pascal_context,
+    "pascal_context_60": pascal_context_60,
     "streets": lambda root, split: Streets(split),
 }
 

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pixalign.data import open_data
+from pixalign.data.catalogue import CATALOGUE
 from pixalign.data.coco import coco_files
 from pixalign.data.folder import SPLITS, Found, find, folder, read_labels
 from pixalign.data.folder import splits as splits_in
@@ -206,7 +207,7 @@ def check_data(
     channels: int = 3,
     progress: Progress = lambda split, done, total: None,
 ) -> Report:
-    """Check all splits (train, val, test) of a data set.
+    """Check those of the splits train, val and test that a data set has.
 
     Args:
         name, root, mask_template, channels: as `pixalign.data.open_data` takes them.
@@ -218,7 +219,7 @@ def check_data(
     if name == "folder":
         return check_folder(root, mask_template, channels, progress)
     opened_splits, problems, errors = {}, [], []
-    for split in SPLITS:
+    for split in [split for split in SPLITS if name not in CATALOGUE or split in CATALOGUE[name].splits]:
         try:
             data = open_data(name, root, split, mask_template, channels)
         except InputError as error:
@@ -771,7 +772,7 @@ def _wrong_values(root: Path, splits: Sequence[Looked], labels: Labels) -> list[
         present = np.sum([split.counts.sum(0) for split in splits], 0)
         numbers |= set(np.flatnonzero(present[: len(labels.classes)]).tolist())
         numbers |= {IGNORE} if present[IGNORE] > sum(tally.pixels for tally in values.values()) else set()
-    remedy, snippet = _remedy(values, sorted(numbers), labels)
+    remedy, snippet = (labels.remedy, "") if labels.remedy else _remedy(values, sorted(numbers), labels)
     return [
         Problem(
             "label-values",

@@ -36,12 +36,14 @@ class Labels:
             ids themselves and 255. Empty: the classes are told by colour alone, and every file is read as RGB.
         mask_colours: (red, green, blue) in colour masks -> class id, or 255 for "no label". Empty: colour masks are
             refused, unless they are grey in every pixel (red = green = blue): then that value is an id.
+        remedy: what to do about values that mean no class, where classes.yaml is not the place to say it.
     """
 
     classes: list[str]
     colours: list[list[int]]
     ids: dict[int, int] | None = None
     mask_colours: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    remedy: str = field(default="", repr=False)
 
     def decode(self, path: Path) -> tuple[np.ndarray, dict[str, int]]:
         """Read a mask file.
@@ -204,13 +206,15 @@ def read_values(path: Path, as_colours: bool = False) -> np.ndarray:
     """Read what a mask file stores, (H, W): ids as uint8 or uint16, colours as uint32 (see `pack`).
 
     Grey of 1 to 16 bits and palettes give ids (of a palette the index), RGB and RGBA colours; with ``as_colours``
-    palettes and grey give colours, too.
+    palettes and grey give colours, too. MATLAB files (.mat) give the ids in their variable LabelMap (PASCAL Context).
 
     Raises:
         InputError: an unreadable or lossy file, transparent pixels, values that are neither ids nor 8-bit colours.
     """
     if path.suffix.lower() in LOSSY_SUFFIXES:
         raise InputError(f"{path}: a JPEG mask {_LOSSY}")
+    if path.suffix.lower() == ".mat":
+        return _label_map(path)
     with opened(path) as image:
         compression = str(image.info.get("compression", ""))
         if image.format == "JPEG" or "jpeg" in compression or "webp" in compression:
@@ -274,6 +278,25 @@ def _table(entries: tuple[tuple[int, int], ...], size: int) -> np.ndarray:
     for value, index in entries:
         table[value] = index + 1
     return table
+
+
+def _label_map(path: Path) -> np.ndarray:
+    """The ids (H, W) uint16 in a MATLAB file's variable LabelMap."""
+    from scipy.io import loadmat
+
+    try:
+        values = np.asarray(loadmat(path, variable_names=["LabelMap"])["LabelMap"])
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except KeyError as error:
+        raise InputError(f"{path}: has no variable LabelMap: it is no label of PASCAL Context") from error
+    except Exception as error:  # damaged files make the reader raise almost anything
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: is truncated or damaged ({reason}): copy it again or remove it") from error
+    whole = values.ndim == 2 and values.size and values.dtype.kind in "iuf" and (values == np.trunc(values)).all()
+    if not whole or values.min() < 0 or values.max() > 65535:
+        raise InputError(f"{path}: LabelMap is {values.dtype} {values.shape}: whole numbers of 0 to 65535 are expected")
+    return values.astype(np.uint16)
 
 
 def _is_lossy_webp(path: Path) -> bool:

@@ -91,6 +91,8 @@ def unknown_values(values: dict[str, int], labels: Labels) -> str:
     """One sentence about values that mean no class, as `Labels.decode` counts them, with the remedy."""
     listed = ", ".join([*values][:5]) + (", ..." if len(values) > 5 else "")
     found = f"label value {listed} ({sum(values.values())} pixels)"
+    if labels.remedy:
+        return f"{found} belongs to no class: {labels.remedy}"
     if labels.ids is None and all(value.isdecimal() for value in values):
         count = len(labels.classes)
         return f"{found} lies outside the {count} classes: ids are 0 to {count - 1}, and 255 for pixels without a label"

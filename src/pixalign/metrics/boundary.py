@@ -12,7 +12,7 @@ the nearest on, for the edge pixels that still wait for a partner.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,13 @@ from pixalign.metrics.confusion import IGNORE
 
 RADII = (1, 3, 5, 9, 12)
 _BITS = 64
+
+
+class EdgeCounts(NamedTuple):
+    """Edge pixels of one image, as in the attributes of `BoundaryFScore`: (2, R, K) and (2, K) int64."""
+
+    matched: NDArray[np.int64]
+    edges: NDArray[np.int64]
 
 
 class BoundaryFScore:
@@ -46,8 +53,8 @@ class BoundaryFScore:
         self.matched = np.zeros((2, len(self.radii), num_classes), np.int64)
         self.edges = np.zeros((2, num_classes), np.int64)
 
-    def update(self, prediction: NDArray[Any], label: NDArray[Any]) -> None:
-        """Add an image: class ids (H, W) of both, 255 in the label where there is none.
+    def update(self, prediction: NDArray[Any], label: NDArray[Any]) -> EdgeCounts:
+        """Add an image, class ids (H, W) of both, 255 in the label where there is none, and return its own counts.
 
         Raises:
             ValueError: shapes that differ, or that are not (H, W).
@@ -55,13 +62,17 @@ class BoundaryFScore:
         if prediction.shape != label.shape or label.ndim != 2:
             raise ValueError(f"prediction {prediction.shape} and label {label.shape}: expected one shape (H, W)")
         counted = ~_around(label == IGNORE)
+        image = EdgeCounts(np.zeros_like(self.matched), np.zeros_like(self.edges))
         for first in range(0, self.num_classes, _BITS):
             count = min(_BITS, self.num_classes - first)
             maps = [np.where(counted, _edges(ids, first, count), 0) for ids in (prediction, label)]
             for side, (own, other) in enumerate((maps, maps[::-1])):
                 part = slice(first, first + count)
-                self.edges[side, part] += _by_class(own[own > 0], count)
-                self.matched[side, :, part] += self._match(own, other, count)
+                image.edges[side, part] = _by_class(own[own > 0], count)
+                image.matched[side, :, part] = self._match(own, other, count)
+        self.matched += image.matched
+        self.edges += image.edges
+        return image
 
     def _match(self, own: NDArray[Any], other: NDArray[Any], count: int) -> NDArray[np.int64]:
         """Return (R, count): edge pixels of ``own`` (bits by class) with one of ``other`` within each radius."""
