@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixalign import InputError, Predictor, Result
+from pixalign import InputError, Mode, Predictor, Result
 from pixalign.data.images import find_images
 from pixalign.predict import predict_files
 from pixalign.predict.files import plan
@@ -84,6 +84,31 @@ def test_another_model_does_everything_again_and_says_so(predictor, make_model, 
     assert run(other, photos, out, verbose=True).predicted == 3
     assert "the model or its options have changed" in capsys.readouterr().out
     assert run(other, photos, out).predicted == 0
+
+
+def test_another_mode_does_everything_again_and_the_same_mode_nothing(model, photos, tmp_path):
+    out = tmp_path / "out"
+    for mode in (Mode(), Mode(flip=True), Mode(scales=(0.75, 1)), Mode(output_size=(80, 96))):
+        predictor = Predictor(model, "cpu", mode=mode)
+        assert run(predictor, photos, out).predicted == 3
+        assert run(predictor, photos, out).predicted == 0
+
+
+def test_large_images_are_cut_into_tiles_and_this_is_said_once(model, tmp_path, monkeypatch, capsys):
+    write_images(tmp_path / "photos", ["a.png", "b.png", "c.png"])
+    with Image.open(tmp_path / "photos" / "a.png") as image:
+        image.resize((96, 80)).save(tmp_path / "photos" / "b.png")
+    for module in ("inference", "files"):
+        monkeypatch.setattr(f"pixalign.predict.{module}.LARGE", 40 * 48 - 1)
+    monkeypatch.setattr("pixalign.predict.inference.AUTOMATIC_TILE", 64)
+    summary = run(Predictor(model, "cpu"), tmp_path / "photos", tmp_path / "out", verbose=True)
+    assert (summary.predicted, summary.failed) == (3, [])
+    assert capsys.readouterr().out.count("predicted in tiles of") == 1
+    tiled = Predictor(model, "cpu", mode=Mode(tile=64))(tmp_path / "photos" / "b.png")
+    with Image.open(tmp_path / "out" / "b.png") as ids:
+        assert (np.asarray(ids) == tiled.ids).all()
+    run(Predictor(model, "cpu", mode=Mode(tile=0)), tmp_path / "photos", tmp_path / "whole", verbose=True)
+    assert "tiles" not in capsys.readouterr().out
 
 
 def test_results_of_an_older_model_never_pass_for_new_ones_after_an_interrupt(
@@ -172,7 +197,8 @@ def test_the_record_names_the_model_and_a_damaged_one_is_replaced(predictor, pho
     run(predictor, photos, out)
     record = json.loads((out / "pixalign.json").read_text())
     assert record["model"].startswith("sha256:")
-    assert record["options"] == {"precision": "fp32"}
+    plain = {"tile": None, "overlap": 1 / 3, "scales": [1], "flip": False, "output_size": None}
+    assert record["options"] == {"precision": "fp32", "mode": plain}
     (out / "pixalign.json").write_text("{")
     assert run(predictor, photos, out).predicted == 3
     assert json.loads((out / "pixalign.json").read_text()) == record

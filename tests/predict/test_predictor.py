@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pixalign import InputError, Predictor, save
+from pixalign import InputError, Mode, Predictor, save
 from pixalign.predict import pick_device
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
@@ -77,8 +77,14 @@ def test_an_image_beyond_the_memory_is_one_line(model, monkeypatch):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 TB")
 
     monkeypatch.setattr(predictor.model, "forward", too_large)
-    with pytest.raises(InputError, match="70 x 50 pixels do not fit into the memory of cpu"):
+    with pytest.raises(InputError, match=r"70 x 50 pixels do not fit into the memory of cpu: .*--tile 256"):
         predictor(IMAGE)
+    tall = np.zeros((2000, 40, 3), np.uint8)
+    with pytest.raises(InputError, match=r"predict in tiles \(--tile 1024\), without probabilities"):
+        predictor(tall, probabilities=True)
+    predictor.mode = Mode(tile=512)
+    with pytest.raises(InputError, match=r"take smaller tiles than 512 \(--tile\)"):
+        predictor(tall)
 
 
 def test_unknown_devices_and_precisions_are_named(model):

@@ -33,6 +33,25 @@ def test_the_overlay_blends_and_draws_borders_stronger(result):
     assert tuple(np.asarray(result.overlay(1))[0, 0]) == (255, 0, 0)
 
 
+def test_drawing_and_counting_in_bands_changes_nothing(result, monkeypatch):
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, 3, (25, 20)).repeat(60, 0).repeat(70, 1).astype(np.uint8)  # borders are two pixels thick
+    large = Result(rng.integers(0, 256, (*ids.shape, 3), dtype=np.uint8), ids, result.classes, COLOURS)
+    whole, areas = np.asarray(large.overlay()), large.areas()
+    monkeypatch.setattr("pixalign.predict.result._BAND", 7 * ids.shape[1])
+    assert (np.asarray(large.overlay()) == whole).all()
+    assert large.areas() == areas
+    monkeypatch.setattr("pixalign.predict.result._BAND", 1)
+    assert (np.asarray(large.overlay()) == whole).all()
+
+
+def test_of_many_channels_the_first_three_are_shown():
+    image = np.zeros((40, 60, 5), np.uint8)
+    image[..., 1] = 80
+    ids = np.full((40, 60), 255, np.uint8)
+    assert np.asarray(draw_overlay(image, ids, COLOURS))[7, 7].tolist() == [0, 80, 0]
+
+
 def test_unlabelled_pixels_stay_as_they_are_in_an_overlay(result):
     ids = np.full((40, 60), 255, np.uint8)
     assert (np.asarray(draw_overlay(result.image, ids, COLOURS)) == result.image).all()

@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+from pixalign.cli.mode import add_mode_arguments, mode_of
+
 HELP = "segment images, folders or patterns of them"
 
 
@@ -14,19 +16,34 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="folder for <stem>.png (ids) and <stem>_overlay.jpg"
     )
+    parser.add_argument(
+        "--format",
+        choices=["ids", "cityscapes"],
+        default="ids",
+        help="cityscapes: also write DIR/cityscapes/<name>.png with label ids, as the benchmark's server takes them",
+    )
     parser.add_argument("--probabilities", action="store_true", help="also write <stem>_probabilities.npz (float16)")
     parser.add_argument("--max-pixels", type=int, default=250_000_000, help="refuse larger images from the header")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs")
+    add_mode_arguments(parser)
     parser.add_argument("--force", action="store_true", help="predict again what is done")
 
 
 def run(args: Any) -> int:
+    from pathlib import Path
+
+    from pixalign.data.cityscapes import submission_paths, write_submission
     from pixalign.data.images import find_images
     from pixalign.predict import Predictor, predict_files
     from pixalign.predict.files import plan
 
+    mode = mode_of(args)
     targets = plan(find_images(args.images), args.out)
-    predictor = Predictor(args.model, args.device)
+    predictor = Predictor(args.model, args.device, mode=mode)
+    maps = [target.with_name(f"{target.name}.png") for target in targets.values()]
+    handed_in = Path(args.out, args.format)
+    if args.format == "cityscapes":
+        submission_paths(maps, handed_in, predictor.config["classes"])  # what does not fit is said before the work
     summary = predict_files(
         predictor,
         targets,
@@ -43,6 +60,9 @@ def run(args: Any) -> int:
     if summary.areas:
         print("largest classes:", ", ".join(f"{name} {share:.1%}" for name, share in list(summary.areas.items())[:5]))
     print(f"id maps and overlays: {args.out}")
+    if args.format == "cityscapes":
+        written = write_submission([path for path in maps if path.is_file()], handed_in, predictor.config["classes"])
+        print(f"for the benchmark's server: {len(written)} files in {handed_in}, to be zipped")
     for line in summary.failed:
         print(f"pixalign: failed: {line}", file=sys.stderr)
     return 1 if summary.failed else 0

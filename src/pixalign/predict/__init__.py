@@ -1,7 +1,18 @@
 """Prediction on pictures: `Predictor` for one at a time from Python, `predict_files` for folders of them."""
 
 from pixalign.predict.files import Summary, predict_files
-from pixalign.predict.predictor import Predictor, pick_device, predict_logits
+from pixalign.predict.inference import Mode, predict_ids, predict_logits, predict_probabilities
+from pixalign.predict.predictor import Predictor, pick_device
 from pixalign.predict.result import Result
 
-__all__ = ["Predictor", "Result", "Summary", "pick_device", "predict_files", "predict_logits"]
+__all__ = [
+    "Mode",
+    "Predictor",
+    "Result",
+    "Summary",
+    "pick_device",
+    "predict_files",
+    "predict_ids",
+    "predict_logits",
+    "predict_probabilities",
+]

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 
 from pixalign.data.images import MAX_PIXELS, read_image
 from pixalign.errors import InputError, replacing
+from pixalign.predict.inference import AUTOMATIC_TILE, LARGE
 from pixalign.predict.predictor import Predictor
 from pixalign.predict.progress import show_progress
 from pixalign.predict.result import Result, output_paths
@@ -87,7 +88,8 @@ def predict_files(
     """Predict ``targets`` (see `plan`) into ``out``; what is done and newer than its image is skipped.
 
     ``out/pixalign.json`` records the model and the options. Where they have changed, everything is predicted again. The
-    next image is decoded, and the last result written, while the network runs.
+    next image is decoded, and the last result written, while the network runs; an image above 16 megapixels is
+    saved before the next one is decoded.
 
     Args:
         predictor: the model.
@@ -96,7 +98,7 @@ def predict_files(
         probabilities: also write them.
         max_pixels: larger images are refused.
         force: predict again what is done.
-        verbose: print progress, and a note if results of another model are replaced.
+        verbose: print progress, and a note if results of another model are replaced or a large image is cut into tiles.
 
     Raises:
         InputError: a result cannot be written (disk full). All files written so far are whole.
@@ -119,13 +121,20 @@ def predict_files(
         ThreadPoolExecutor(1) as reader,
         ThreadPoolExecutor(1) as writer,
     ):
-        upcoming = reader.submit(read, 0) if waiting else None
+        upcoming: Future | None = None
         writing: Future | None = None
+        noted = not verbose
         for index, (image, target) in enumerate(waiting):
-            current, upcoming = upcoming, reader.submit(read, index + 1) if index + 1 < len(waiting) else None
-            assert current is not None
+            current, upcoming = upcoming or reader.submit(read, index), None
             try:
-                result = predictor(current.result(), probabilities)
+                picture = current.result()
+                large = picture.shape[0] * picture.shape[1] > LARGE
+                if index + 1 < len(waiting) and not large:
+                    upcoming = reader.submit(read, index + 1)
+                if large and predictor.mode.tile is None and not noted:
+                    print(f"{image}: larger than 16 megapixels: predicted in tiles of {AUTOMATIC_TILE} (see --tile)")
+                    noted = True
+                result = predictor(picture, probabilities)
             except InputError as error:
                 line = str(error).removeprefix("image: ").removeprefix(f"{image}: ")
                 summary.failed.append(f"{image}: {line}")
@@ -137,6 +146,8 @@ def predict_files(
             _count(result, pixels)
             summary.predicted += 1
             advance()
+            if large:
+                writing.result()
         if writing is not None:
             writing.result()
     total = sum(pixels.values())
@@ -157,7 +168,8 @@ def _identity(predictor: Predictor) -> dict[str, object]:
     for name, tensor in predictor.model.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return {"model": f"sha256:{digest.hexdigest()}", "options": {"precision": predictor.precision}}
+    options = {"precision": predictor.precision, "mode": asdict(predictor.mode)}
+    return {"model": f"sha256:{digest.hexdigest()}", "options": json.loads(json.dumps(options))}  # as read back
 
 
 def _claim(out: Path, identity: dict[str, object], verbose: bool) -> int:

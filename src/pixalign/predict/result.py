@@ -10,6 +10,7 @@ from pixalign.data.images import write_image
 from pixalign.errors import replacing
 
 _JPEG_SIDE = 65500  # longest side that the format can hold
+_BAND = 4_000_000  # pixels that are counted or drawn at a time
 
 
 @dataclass
@@ -17,7 +18,7 @@ class Result:
     """The prediction for one image.
 
     Attributes:
-        image: (H, W, C) uint8, upright, as the network saw it; C is 3 or 1.
+        image: (H, W, C) uint8, upright, as the network saw it, or resized to the output size that was asked for.
         ids: (H, W) uint8, positions in ``classes``.
         classes: names.
         colours: an RGB triple (0 to 255) per class.
@@ -32,7 +33,9 @@ class Result:
 
     def areas(self) -> dict[str, float]:
         """Share of the pixels (0 to 1) by class, all classes, in the order of the ids."""
-        counts = np.bincount(self.ids.ravel(), minlength=len(self.classes))
+        counts = np.zeros(len(self.classes), np.int64)
+        for rows in _bands(self.ids):
+            counts += np.bincount(self.ids[rows].ravel(), minlength=len(self.classes))
         return {name: int(count) / self.ids.size for name, count in zip(self.classes, counts)}
 
     def overlay(self, opacity: float = 0.5) -> Image.Image:
@@ -76,21 +79,34 @@ def draw_overlay(image: np.ndarray, ids: np.ndarray, colours: list[list[int]], o
     """Blend class colours over an image; ids beyond ``colours`` (255: no label) leave it as it is.
 
     Args:
-        image: (H, W, 3) or (H, W, 1) uint8.
+        image: (H, W, C) uint8: of 3 and more channels the first three are shown as RGB, else the first as grey.
         ids: (H, W) uint8.
         colours: an RGB triple per class.
         opacity: 0 to 1; borders between classes are drawn at 40 % of what is left to 1 above it.
     """
     height, width = ids.shape
     thickness = max(1, round(min(height, width) / 600))
-    border = np.zeros(ids.shape, bool)
-    border[thickness:] |= ids[thickness:] != ids[:-thickness]
-    border[:, thickness:] |= ids[:, thickness:] != ids[:, :-thickness]
+    image = image[..., : 3 if image.shape[2] >= 3 else 1]
     table = np.zeros((256, 3), np.float32)
     table[: len(colours)] = colours
     strength = np.zeros((2, 256), np.float32)
     strength[0, : len(colours)] = opacity
     strength[1, : len(colours)] = opacity + 0.4 * (1 - opacity) * (opacity > 0)
-    alpha = strength[border.astype(np.uint8), ids][..., None]
-    blended = image + alpha * (table[ids] - image)
-    return Image.fromarray((blended + 0.5).astype(np.uint8))
+    picture = Image.new("RGB", (width, height))
+    for rows in _bands(ids):
+        above = min(thickness, rows.start)  # rows that the borders of this band are found with
+        near = ids[rows.start - above : rows.stop]
+        border = np.zeros(near.shape, bool)
+        border[thickness:] |= near[thickness:] != near[:-thickness]
+        border[:, thickness:] |= near[:, thickness:] != near[:, :-thickness]
+        alpha = strength[border[above:].astype(np.uint8), ids[rows]][..., None]
+        blended = image[rows] + alpha * (table[ids[rows]] - image[rows])
+        picture.paste(Image.fromarray((blended + 0.5).astype(np.uint8)), (0, rows.start))
+    return picture
+
+
+def _bands(ids: np.ndarray) -> list[slice]:
+    """Rows of ids (H, W) in bands, so that what is made of each takes little memory."""
+    height, width = ids.shape
+    rows = max(1, _BAND // width)
+    return [slice(start, min(start + rows, height)) for start in range(0, height, rows)]

@@ -1,0 +1,42 @@
+"""Arguments of the modes of prediction, for the commands that apply a network to images."""
+
+from typing import TYPE_CHECKING, Any
+
+from pixalign.errors import InputError
+
+if TYPE_CHECKING:
+    from pixalign.predict import Mode
+
+_TTA = (0.75, 1.0, 1.25)
+
+
+def add_mode_arguments(parser: Any) -> None:
+    parser.add_argument(
+        "--tile",
+        type=int | None,
+        help="side of tiles in pixels; 0: always whole images (default: 1024 above 16 megapixels, else 0)",
+    )
+    parser.add_argument("--overlap", type=float | None, help="share of a tile that neighbours share (default: a third)")
+    parser.add_argument("--scales", default="", metavar="LIST", help="average over these scales, such as 0.75,1,1.25")
+    parser.add_argument("--flip", action="store_true", help="average over the mirror image too")
+    parser.add_argument("--tta", action="store_true", help="the same as --scales 0.75,1,1.25 --flip")
+    parser.add_argument(
+        "--output-size", default="", metavar="HxW", help="size of the prediction (default: the image's)"
+    )
+
+
+def mode_of(args: Any) -> "Mode":
+    """Return the mode that the arguments describe; InputError for one that makes no sense."""
+    from pixalign.predict import Mode
+
+    overlap = Mode.overlap if args.overlap is None else args.overlap
+    try:
+        scales = [float(part) for part in args.scales.split(",")] if args.scales else _TTA if args.tta else [1.0]
+    except ValueError as error:
+        raise InputError(f"--scales {args.scales}: give numbers with commas between, such as 0.75,1,1.25") from error
+    try:
+        height, width = args.output_size.lower().split("x") if args.output_size else (0, 0)
+        size = (int(height), int(width)) if args.output_size else None
+    except ValueError as error:
+        raise InputError(f"--output-size {args.output_size}: give height x width, such as 720x960") from error
+    return Mode(args.tile, overlap, scales, args.flip or args.tta, size)
