@@ -57,7 +57,7 @@ def without_mode(result):
 def test_modes_change_nothing_for_a_network_that_looks_at_single_pixels(split, whole, mode):
     found = evaluate(Reader(), split, mode=mode)
     assert found["mode"] == str(mode)
-    assert whole["mode"] == "whole image up to 16 megapixels"
+    assert whole["mode"] == "whole images, tiled above 16 megapixels"
     assert without_mode(found) == without_mode(whole)
 
 

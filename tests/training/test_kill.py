@@ -42,7 +42,7 @@ def configuration(root, out, workers):
 
 def start(context, config, kill_at=0):
     started = context.Event()
-    resume = find_state(Path(config.out) / "state") is not None
+    resume = (Path(config.out) / "run.json").exists()
     process = context.Process(target=run, args=(config, resume, kill_at, started))
     process.start()
     assert started.wait(120)

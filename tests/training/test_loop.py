@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 from dataclasses import replace
@@ -128,6 +129,15 @@ def test_an_interrupted_run_resumes_to_the_same_weights(folder_data, tmp_path):
     assert [line["epoch"] for line in metrics(tmp_path / "cut")] == [1, 2, 3, 4, 5, 6]
     a, b = (load_file(run / "last" / "model.safetensors") for run in (whole, tmp_path / "cut"))
     assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_run_killed_before_its_first_state_resumes_from_the_start(folder_data, tmp_path):
+    config = configuration(folder_data, tmp_path / "run", epochs=2)
+    whole = (train(config) / "metrics.jsonl").read_text()
+    shutil.rmtree(tmp_path / "run" / "state")
+    with pytest.raises(InputError, match="a run is there already: go on with --resume"):
+        train(config)
+    assert (train(config, resume=True) / "metrics.jsonl").read_text() == whole
 
 
 def interrupt_after_an_epoch(file):

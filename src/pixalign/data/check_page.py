@@ -1,6 +1,5 @@
 """What a check found, as files: ``index.html`` (one page, all pictures inside), ``sheet.jpg`` and ``report.json``."""
 
-import base64
 import io
 import json
 import re
@@ -29,6 +28,7 @@ from pixalign.data.images import read_image, write_image
 from pixalign.data.masks import IGNORE, Labels, grey_of, read_values
 from pixalign.data.pairs import Pairs
 from pixalign.errors import InputError, replacing
+from pixalign.page import css_colour, data_uri, document, swatch
 
 
 def write_report(report: Report, out: str | Path) -> Path:
@@ -247,71 +247,23 @@ def _shares_of_all(report: Report) -> list[tuple[str, list[int], float]]:
 
 # The page ------------------------------------------------------------------------------------------------------------
 
-_STYLE = """
-:root { color-scheme: light dark; --paper: #fcfcfa; --card: #fff; --ink: #1c1c1e; --grey: #5f5f66; --line: #e0e0dc;
-  --track: #ededea; --error: #a3201a; --error-paper: #fdeeec; --warning: #7d4b00; --warning-paper: #fff4df;
-  --good: #1b6638; --good-paper: #e9f5ed; }
-@media (prefers-color-scheme: dark) { :root { --paper: #151618; --card: #1d1e21; --ink: #ececee; --grey: #a9abb2;
-  --line: #34363b; --track: #2a2c30; --error: #ffb4ab; --error-paper: #40191a; --warning: #ffcf8a;
-  --warning-paper: #3a2b10; --good: #9bdfb1; --good-paper: #14331f; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; }
-h1 { font-size: 1.75rem; line-height: 1.25; margin: 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.2rem; margin: 3rem 0 1rem; }
-h3 { font-size: 1rem; margin: 0; display: inline; overflow-wrap: anywhere; }
-p { margin: .4rem 0; }
-.grey, figcaption, th { color: var(--grey); }
-.verdict { margin: 1.5rem 0 0; padding: 1rem 1.25rem; border-radius: 10px; font-size: 1.2rem; font-weight: 600; }
-.good { background: var(--good-paper); color: var(--good); }
-.error { background: var(--error-paper); color: var(--error); }
-.warning { background: var(--warning-paper); color: var(--warning); }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .45rem .75rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: middle; }
-th { font-weight: 500; font-size: .875rem; }
-th:first-child, td:first-child { padding-left: 0; }
-.number { text-align: right; white-space: nowrap; }
-.name { overflow-wrap: anywhere; min-width: 7rem; }
-.swatch { display: inline-block; width: 1rem; height: 1rem; border-radius: 4px; margin-right: .6rem;
-  vertical-align: -.15rem; border: 1px solid var(--grey); }
-.swatch, .bar i { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-.bar { min-width: 5rem; width: 28%; }
-.bar span { display: block; height: .8rem; border-radius: 3px; background: var(--track); }
-.bar i { display: block; height: 100%; min-width: 2px; border-radius: 3px; border: 1px solid var(--grey); }
+_OWN_STYLE = """
 .problem { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1.1rem 1.25rem;
   margin: 0 0 1rem; break-inside: avoid; display: flex; flex-wrap: wrap; gap: 1rem 2rem; }
 .problem > div { flex: 1 1 24rem; min-width: 0; }
 .pill { display: inline-block; font-size: .8rem; font-weight: 600; border-radius: 99px; padding: .05rem .65rem;
   margin-right: .6rem; vertical-align: .08rem; }
-ul { margin: .5rem 0; padding-left: 1.2rem; }
-li { overflow-wrap: anywhere; }
-code, pre { font: .875rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
-pre { background: var(--track); border-radius: 8px; padding: .75rem 1rem; margin: .75rem 0; overflow-x: auto;
-  white-space: pre-wrap; overflow-wrap: anywhere; }
-summary { cursor: pointer; color: var(--grey); margin-top: .5rem; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(9rem, 100%), 15rem)); gap: 1rem; }
 .samples { grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 1.25rem; }
-figure { margin: 0; min-width: 0; break-inside: avoid; }
-figure img { display: block; width: 100%; height: auto; border-radius: 6px; outline: 1px solid var(--line); }
 .pictures:not(.samples) img { width: auto; max-width: 100%; max-height: 12rem; }
-figcaption { font-size: .85rem; line-height: 1.4; margin-top: .35rem; overflow-wrap: anywhere; }
-.zoom { display: block; cursor: zoom-in; position: relative; }
-.zoom input { position: absolute; opacity: 0; }
-.zoom input:focus-visible + img { outline: 3px solid var(--ink); outline-offset: 2px; }
-.zoom input:checked + img { position: fixed; inset: 0; width: 100vw; height: 100vh; max-height: none; z-index: 1;
-  object-fit: contain; object-position: center; background: rgba(0, 0, 0, .88); border-radius: 0; cursor: zoom-out; }
-.legend { display: flex; flex-wrap: wrap; gap: .3rem 1.5rem; padding: 0; margin: 0 0 1rem; list-style: none; }
-@media (max-width: 560px) { main { padding: 1.5rem 1rem 3rem; } th, td { padding: .4rem .4rem; }
-  .problem > div { flex-basis: 100%; } .samples { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .75rem; }
+@media (max-width: 560px) { .problem > div { flex-basis: 100%; }
+  .samples { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .75rem; }
   .shares thead { display: none; } .shares tr { display: grid; grid-template-columns: 1fr auto; padding: .5rem 0;
   border-bottom: 1px solid var(--line); } .shares td { border: 0; padding: .1rem 0; }
   .shares .name { grid-column: 1 / -1; font-weight: 500; } .shares .bar { width: auto; align-self: center; }
   .shares .number { padding-left: .75rem; } .shares .number::before { content: attr(data-split) " ";
   color: var(--grey); } .shares .images { display: none; } }
-@media print { html { font-size: 70%; } main { max-width: none; padding: 0; } .scroll { overflow: visible; }
-  details { display: none; } .samples { grid-template-columns: repeat(4, 1fr); } }
+@media print { .samples { grid-template-columns: repeat(4, 1fr); } }
 """
 
 
@@ -331,13 +283,7 @@ def _page(report: Report, samples: Sequence[tuple[Looked, int, Image.Image]]) ->
         _sizes_section(report),
         _samples_section(report, samples),
     ]
-    return (
-        "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
-        "<meta name=viewport content='width=device-width, initial-scale=1'>"
-        f"<title>{name}: data check</title><style>{_STYLE}</style></head>\n<body><main>\n"
-        + "\n".join(parts)
-        + "\n</main></body></html>\n"
-    )
+    return document(f"{shown(Path(report.source).resolve().name)}: data check", "\n".join(parts), _OWN_STYLE)
 
 
 def _text(text: str) -> str:
@@ -403,10 +349,8 @@ def _problem(report: Report, problem: Problem) -> str:
 def _figure(picture: Image.Image, name: str, note: str, zoom: bool = False) -> str:
     encoded = io.BytesIO()
     picture.save(encoded, "JPEG", quality=82)
-    data = base64.b64encode(encoded.getvalue()).decode("ascii")
-    image = (
-        f"<img alt='{_text(name)}' width={picture.width} height={picture.height} src='data:image/jpeg;base64,{data}'>"
-    )
+    source = data_uri(encoded.getvalue(), "jpeg")
+    image = f"<img alt='{_text(name)}' width={picture.width} height={picture.height} src='{source}'>"
     if zoom:
         image = f"<label class=zoom><input type=checkbox aria-label='enlarge {_text(name)}'>{image}</label>"
     note = f"<br>{_text(shown(note, 160))}" if note else ""
@@ -424,13 +368,12 @@ def _shares_section(report: Report) -> str:
         cells = ""
         for split in report.splits:
             share = split.shares()[i]
-            bar = f"<i style='width:{100 * share / widest:.2f}%;background:{_css(colour)}'></i>" if share else ""
+            bar = f"<i style='width:{100 * share / widest:.2f}%;background:{css_colour(colour)}'></i>" if share else ""
             cells += (
                 f"<td class=bar><span>{bar}</span><td class=number data-split='{_text(split.name)}'>{percent(share)}"
                 f"<td class='number images grey'>{int(split.images[i]):,}"
             )
-        swatch = f"<span class=swatch style='background:{_css(colour)}'></span>"
-        rows.append(f"<tr><td class=name>{swatch}{_text(name)}{cells}</tr>")
+        rows.append(f"<tr><td class=name>{swatch(colour)}{_text(name)}{cells}</tr>")
     return (
         "<section><h2>Classes, by share of the labelled pixels</h2><div class=scroll><table class=shares><thead><tr>"
         f"<th>class{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"
@@ -458,10 +401,7 @@ def _sizes_section(report: Report) -> str:
 def _samples_section(report: Report, samples: Sequence[tuple[Looked, int, Image.Image]]) -> str:
     if not samples:
         return "<section><h2>Samples</h2><p>No pair could be drawn.</p></section>"
-    legend = "".join(
-        f"<li><span class=swatch style='background:{_css(colour)}'></span>{_text(name)}</li>"
-        for name, colour, _ in _shares_of_all(report)
-    )
+    legend = "".join(f"<li>{swatch(colour)}{_text(name)}</li>" for name, colour, _ in _shares_of_all(report))
     figures = "".join(
         _figure(picture, split.pairs.images[index].name, split.name, zoom=True) for split, index, picture in samples
     )
@@ -469,7 +409,3 @@ def _samples_section(report: Report, samples: Sequence[tuple[Looked, int, Image.
         f"<section><h2>Samples</h2><ul class=legend>{legend}</ul>"
         f"<div class='pictures samples'>{figures}</div></section>"
     )
-
-
-def _css(colour: Sequence[int]) -> str:
-    return f"rgb({colour[0]},{colour[1]},{colour[2]})"

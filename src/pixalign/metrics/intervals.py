@@ -130,7 +130,7 @@ def read_images(path: str | Path) -> tuple[list[str], list[str], dict[str, NDArr
         InputError: a file that cannot be read or is no such table.
     """
     try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
+        with Path(path).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             header, *rows = csv.reader(file)
         classes = list(dict.fromkeys(row[1] for row in rows))
         names = [row[0] for row in rows[:: len(classes)]]

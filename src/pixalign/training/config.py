@@ -35,9 +35,11 @@ class DataConfig:
     """Which data, and its augmentation.
 
     Args:
-        name: folder for any folder of images/ and masks/, camvid, or streets (drawn street scenes, which need no root).
-        root: where the data is.
-        mask_template: path of an image's mask below root, such as masks/{stem}_mask.png; empty pairs equal stems.
+        name: folder for any folder of images/ and masks/, streets (drawn street scenes, which need no root), or another
+            one that `pixalign data list` names.
+        root: where the data is; with hub also a repository id.
+        mask_template: path of an image's mask below root, such as masks/{stem}_mask.png; empty pairs equal stems. With
+            hub the name of the mask column.
         train: split to train on.
         val: splits to evaluate; the first one decides which weights are the best.
         crop: height and width of a training crop, pixels.

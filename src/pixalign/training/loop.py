@@ -284,7 +284,7 @@ def learning_rate(progress: float, optim: OptimConfig) -> float:
 def _check_run_folder(out: Path, resume: bool) -> Path | None:
     """Return the state to resume from, if any; refuse to overwrite a run or to resume from nothing."""
     state = find_state(out / "state")
-    if resume and state is None:
+    if resume and state is None and not (out / "run.json").exists():  # killed before its first state: from the start
         raise InputError(f"{out}: no training state in it to resume from: train without --resume, into an empty folder")
     if not resume and (state is not None or (out / "metrics.jsonl").exists()):
         raise InputError(f"{out}: a run is there already: go on with --resume, or choose another --out")
