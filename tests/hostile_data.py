@@ -29,6 +29,7 @@ from collections import Counter
 from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
@@ -494,7 +495,9 @@ def work(arguments: tuple[int, str]) -> tuple[int, list[str], dict[str, str], li
     try:
         (root / "data").mkdir()
         case = make_case(root / "data", seed)
-        return seed, case.what, *run_case(case, Path(model))
+        curves = "pixalign.training.loop.draw_curves"  # most of the time otherwise
+        with patch(curves, lambda lines, path: None) if seed % 20 else contextlib.nullcontext():
+            return seed, case.what, *run_case(case, Path(model))
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

@@ -13,11 +13,23 @@ from jsonargparse import ArgumentError, ArgumentParser
 from pixalign import __version__
 from pixalign.errors import InputError
 
-COMMANDS = ("train", "evaluate", "predict", "data", "demo", "convert", "models", "encoders")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "compare",
+    "predict",
+    "explain",
+    "export",
+    "data",
+    "demo",
+    "convert",
+    "models",
+    "encoders",
+)
 
 
-def build_parser() -> ArgumentParser:
-    """Return the parser of all commands."""
+def build_parser(arguments: Sequence[str] = COMMANDS) -> ArgumentParser:
+    """Return the parser of all commands, with the arguments of those alone that ``arguments`` names (time counts)."""
     parser = ArgumentParser(
         prog="pixalign",
         description="Semantic segmentation by feature alignment: train, evaluate, predict.",
@@ -28,15 +40,17 @@ def build_parser() -> ArgumentParser:
     for name in COMMANDS:
         module = import_module(f"pixalign.cli.{name}")
         command = ArgumentParser(description=module.__doc__, exit_on_error=False)
-        module.add_arguments(command)
+        if name in arguments:
+            module.add_arguments(command)
         commands.add_subcommand(name, command, help=module.HELP)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 done in part, 2 unusable input, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        parsed = build_parser().parse_args(arguments)
+        parsed = build_parser(arguments).parse_args(arguments)
         command = parsed.command
         return import_module(f"pixalign.cli.{command}").run(parsed[command]) or 0
     except InputError as error:
