@@ -1,6 +1,7 @@
 """Small networks with seeded random weights and norm statistics, whose flows move features by more than a pixel."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from pixalign import create_model
 from pixalign.aligners import ALIGNERS
+from pixalign.aligners.dynamic_dual import PACE
 
 # id: (name, options) of every network, the frame once with each aligner
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -40,9 +42,14 @@ def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
         elif x.dim() <= 1:
             x.copy_(0.1 * torch.randn(x.shape, generator=generator))
         else:
-            gain = 6 if "make_flow" in name else 1
+            gain = 6 / pace(name) if "make_flow" in name else 1
             x.copy_(torch.randn(x.shape, generator=generator) * gain / x[0].numel() ** 0.5)
     return module
+
+
+def pace(name: str) -> float:
+    """How far a predicted value of 1 displaces, in the flow's unit."""
+    return PACE if ".spatial.make_flow" in f".{name}" or ".channel.make_flow" in f".{name}" else 1.0
 
 
 def image(height: int, width: int, batch: int = 1, channels: int = 3) -> Tensor:
@@ -53,8 +60,12 @@ def image(height: int, width: int, batch: int = 1, channels: int = 3) -> Tensor:
 def displacements(model: nn.Module, x: Tensor, summary: Callable[[Tensor], Tensor] = torch.max) -> list[float]:
     """Largest (or mean) displacement, in the flow's unit, of each flow that the model predicts for ``x``."""
     found: list[float] = []
+
+    def note(factor: float, module: nn.Module, arguments: Any, flow: Tensor) -> None:
+        found.append(factor * float(summary(flow.abs())))
+
     hooks = [
-        module.register_forward_hook(lambda module, arguments, flow: found.append(float(summary(flow.abs()))))
+        module.register_forward_hook(partial(note, pace(name)))
         for name, module in model.named_modules()
         if name.endswith("make_flow")
     ]

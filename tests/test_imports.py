@@ -13,10 +13,13 @@ SOURCE = Path(pixalign.__file__).parent
 
 # Rooms from the bottom up; a room imports from lower rows, or from itself.
 ROWS = [
-    {"errors", "palette", "sampling"},
+    {"errors", "page", "palette", "sampling"},
     {"blocks", "encoders", "aligners"},
     {"models", "losses", "data", "metrics", "weights"},
-    {"evaluation", "predict", "training"},
+    {"optimization"},
+    {"runtime"},
+    {"evaluation", "explaining", "exporting", "predict", "training"},
+    {"comparison"},
     {"cli"},
     {"__main__"},
 ]
@@ -27,6 +30,7 @@ WITHIN_A_ROW = {
     ("weights", "models"),
     ("training", "evaluation"),
     ("evaluation", "predict"),
+    ("explaining", "predict"),
     ("training", "predict"),
 }
 

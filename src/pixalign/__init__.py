@@ -10,13 +10,18 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "InputError": "pixalign.errors",
+    "Mode": "pixalign.predict",
     "Predictor": "pixalign.predict",
     "Result": "pixalign.predict",
+    "compare": "pixalign.comparison",
     "create_model": "pixalign.models",
     "evaluate": "pixalign.evaluation",
+    "explain": "pixalign.explaining",
+    "export": "pixalign.exporting",
     "list_encoders": "pixalign.encoders",
     "list_models": "pixalign.models",
     "load": "pixalign.weights",
+    "optimize": "pixalign.optimization",
     "push_to_hub": "pixalign.weights",
     "save": "pixalign.weights",
     "train": "pixalign.training",
@@ -24,25 +29,34 @@ _PUBLIC = {
 
 __all__ = [
     "InputError",
+    "Mode",
     "Predictor",
     "Result",
     "__version__",
+    "compare",
     "create_model",
     "evaluate",
+    "explain",
+    "export",
     "list_encoders",
     "list_models",
     "load",
+    "optimize",
     "push_to_hub",
     "save",
     "train",
 ]
 
 if TYPE_CHECKING:
+    from pixalign.comparison import compare
     from pixalign.encoders import list_encoders
     from pixalign.errors import InputError
     from pixalign.evaluation import evaluate
+    from pixalign.explaining import explain
+    from pixalign.exporting import export
     from pixalign.models import create_model, list_models
-    from pixalign.predict import Predictor, Result
+    from pixalign.optimization import optimize
+    from pixalign.predict import Mode, Predictor, Result
     from pixalign.training import train
     from pixalign.weights import load, push_to_hub, save
 

@@ -11,7 +11,7 @@ from graphs import relative_error
 from networks import image, network, randomised
 from pixalign import create_model
 from pixalign.aligners import create_aligner
-from pixalign.aligners.dynamic_dual import DynamicDual, position_embedding
+from pixalign.aligners.dynamic_dual import PACE, DynamicDual, position_embedding
 from pixalign.errors import InputError
 from pixalign.sampling import pool_to_bins, resize
 
@@ -74,7 +74,7 @@ def plain_spatial(module: DynamicDual, low: Tensor, high: Tensor, position: bool
     key_weight = torch.cat((branch.key_low.weight, branch.key_high.weight), 1)
     keys = conv2d(torch.cat((low, high), 1), key_weight, branch.key_low.bias)
     values = branch.value(high)
-    learned = branch.make_flow(keys)
+    learned = PACE * branch.make_flow(keys)
     assert learned.abs().mean() > 1
     offsets = neighbourhood(learned)
     scale = CHANNELS**-0.5 if scaled else 1
@@ -89,7 +89,7 @@ def plain_channel(module: DynamicDual, low: Tensor, high: Tensor, pooled: int, s
     query = branch.query(small_low).flatten(2)  # (N, C, a^2)
     keys = branch.key(torch.cat((small_low, small_high), 1)).flatten(2)
     keys = keys.transpose(1, 2).reshape(len(low), pooled**2, side, side)
-    learned = branch.make_flow(keys)
+    learned = PACE * branch.make_flow(keys)
     assert learned.abs().mean() > 1
     offsets = neighbourhood(learned)
     around = copies(keys, offsets).permute(0, 2, 3, 1, 4).flatten(1, 2)  # (N, C, 9, a^2)

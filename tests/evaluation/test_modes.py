@@ -14,7 +14,7 @@ import pixalign
 from pixalign import InputError, Mode
 from pixalign.cli import main
 from pixalign.data.samples import Samples
-from pixalign.evaluation import _nearest, evaluate, result_table
+from pixalign.evaluation import evaluate, resize_ids, result_table
 
 
 class Reader(nn.Module):
@@ -82,8 +82,8 @@ def test_a_prediction_of_another_size_is_measured_at_label_size(split, whole):
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 5))
 def test_enlarged_ids_are_read_back_as_they_were(height, width, factor):
     ids = np.random.default_rng(height).integers(0, 9, (height, width))
-    assert (_nearest(ids, (factor * height, factor * width)) == ids.repeat(factor, 0).repeat(factor, 1)).all()
-    assert (_nearest(ids.repeat(factor, 0).repeat(factor, 1), ids.shape) == ids).all()
+    assert (resize_ids(ids, (factor * height, factor * width)) == ids.repeat(factor, 0).repeat(factor, 1)).all()
+    assert (resize_ids(ids.repeat(factor, 0).repeat(factor, 1), ids.shape) == ids).all()
 
 
 def test_the_table_names_the_mode(split):

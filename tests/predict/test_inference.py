@@ -203,7 +203,7 @@ def test_a_mode_that_makes_no_sense_is_one_line(values, message):
 
 
 def test_a_mode_says_what_it_is():
-    assert str(Mode(tile=0)) == "whole image"
+    assert str(Mode(tile=0)) == "whole images"
     assert str(Mode()) == "whole images, tiled above 16 megapixels"
     full = Mode(tile=256, overlap=0.5, scales=(0.75, 1), flip=True, output_size=(720, 960))
     assert str(full) == (

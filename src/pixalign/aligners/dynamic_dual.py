@@ -18,7 +18,10 @@ and its figure leaves much open. Our choices, each an argument of `DynamicDual` 
 - the position embedding is the sinusoidal one (``position``), x and y in half of the channels each, wavelengths from
   2 pi to 20,000 pi; both maps are measured in low's pixels, so that one place has one code in both;
 - offsets come from a 3x3 convolution on the keys (channel branch: a linear layer on each channel's key vector), in grid
-  cells; it starts at zero (``zero_offsets``), so that training begins at the plain 3 x 3 neighbourhood;
+  cells; it starts at zero (``zero_offsets``), so that training begins at the plain 3 x 3 neighbourhood. Its output
+  counts in tenths of a cell (`PACE`), which under Adam is a tenth of the learning rate, as Deformable DETR (arXiv
+  2010.04159) gives the layers that predict its sampling points: at the full rate the places run away to the rim of the
+  map within a few epochs, where no gradient brings them back;
 - N = 9 (``grid`` = 3, squared), a = 8 (``pooled``), logits divided by sqrt(C) and by a (``scaled``);
 - outside the map the border is repeated, and at the rim of the channels' square as well;
 - the channel branch's "down" leaves x_h at its own size, which is the coarser one already, and has no further 1x1;
@@ -38,6 +41,7 @@ from pixalign.errors import InputError
 from pixalign.sampling import dynamic_sampling, pool_to_bins, resize
 
 BRANCHES = ("dual", "spatial", "channel")
+PACE = 0.1  # cells by which a predicted offset of 1 displaces
 
 
 class DynamicDual(nn.Module):
@@ -233,8 +237,8 @@ def _offset_layer(channels: int, grid: int, kernel_size: int, zero: bool) -> nn.
 
 
 def _neighbourhood(learned: Tensor, grid: int) -> Tensor:
-    """Add learned offsets (N, 2 grid^2, H, W) to a centred neighbourhood: (N, grid^2, 2, H, W), float32 at least."""
-    learned = learned.to(torch.promote_types(learned.dtype, torch.float32)).unflatten(1, (grid**2, 2))
+    """Add predicted offsets (N, 2 grid^2, H, W) to a centred neighbourhood: (N, grid^2, 2, H, W), float32 at least."""
+    learned = PACE * learned.to(torch.promote_types(learned.dtype, torch.float32)).unflatten(1, (grid**2, 2))
     step = torch.arange(grid, device=learned.device, dtype=learned.dtype) - (grid - 1) / 2
     dy, dx = torch.meshgrid(step, step, indexing="ij")
     return learned + torch.stack((dx, dy), dim=-1).view(grid**2, 2, 1, 1)

@@ -1,24 +1,32 @@
 """Measure a model on a split: mIoU, IoU per class, accuracies, at the labels' own size."""
 
+from typing import Any
+
 from jsonargparse import ArgumentParser, Namespace
+
+from pixalign.cli.mode import add_mode_arguments, mode_of
 
 HELP = "measure a model on labelled images"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("model", help="default, another bundled name, a folder, a file, or a Hub id")
+    parser.add_argument("model", help="default, another bundled name, a folder, a Hub id, FILE.onnx or FILE.xml")
     parser.add_argument(
-        "--data.name", default="folder", help="folder for any folder of images/ and masks/, camvid, or streets (drawn)"
+        "--data.name", default="folder", help="folder for any folder of images/ and masks/, or what `data list` names"
     )
     parser.add_argument("--data.root", default="", help="where the data is")
     parser.add_argument("--data.mask_template", default="", help="an image's mask, such as masks/{stem}_mask.png")
     parser.add_argument("--data.split", default="val", help="split to measure on")
-    parser.add_argument("--out", type=str | None, help="folder for metrics.json, classes.csv and images.csv")
+    parser.add_argument(
+        "--out", type=str | None, help="folder for metrics.json, classes.csv, images.csv and the report, index.html"
+    )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs")
     parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="of the network")
+    add_mode_arguments(parser)
 
 
 def run(args: Namespace) -> int:
+    from functools import partial
     from pathlib import Path
 
     from rich.console import Console
@@ -26,11 +34,14 @@ def run(args: Namespace) -> int:
 
     from pixalign.data import open_data
     from pixalign.evaluation import evaluate, result_table, write_result
-    from pixalign.predict import pick_device
-    from pixalign.weights import check_classes, load
+    from pixalign.evaluation.report import shown_images, write_report
+    from pixalign.predict import open_model
+    from pixalign.predict.inference import predict_ids
+    from pixalign.weights import check_classes
 
     console = Console()
-    model = load(args.model, device=pick_device(args.device))
+    mode = mode_of(args)
+    model = open_model(args.model, args.device, args.precision)
     channels: int = model.config["arguments"]["in_channels"]  # type: ignore[index, assignment]
     pairs = open_data(args.data.name, args.data.root, args.data.split, args.data.mask_template, channels)
     check_classes(model, pairs.classes)
@@ -40,6 +51,7 @@ def run(args: Namespace) -> int:
         result = evaluate(
             model,
             pairs,
+            mode=mode,
             precision=args.precision,
             boundary=True,
             per_image=per_image,
@@ -48,5 +60,28 @@ def run(args: Namespace) -> int:
     console.print(result_table(result))
     if args.out:
         write_result(result, args.out)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task("report", total=shown_images(pairs))
+            report = write_report(
+                result,
+                pairs,
+                partial(predict_ids, model, mode=mode, precision=args.precision),
+                args.out,
+                per_image=Path(args.out) / "images.csv",
+                model=args.model,
+                about=_about(model),
+                advance=lambda count: bar.advance(task, count),
+            )
         console.print(f"written: metrics.json, classes.csv and images.csv in {args.out}", highlight=False)
+        console.print(f"report: {report}", highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def _about(model: Any) -> str:
+    """What a network is, in a line."""
+    architecture, encoder = model.config["architecture"], model.config["arguments"].get("encoder")
+    name = f"{architecture}{f' with encoder {encoder}' if encoder else ''}"
+    if not hasattr(model, "parameters"):  # exported
+        return f"{name}, {model.config.get('precision', 'exported')}, run by {model.backend}"
+    millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    return f"{name}, {millions:.1f} M parameters"

@@ -11,7 +11,7 @@ HELP = "segment images, folders or patterns of them"
 def add_arguments(parser: Any) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGES", help="images, folders (with sub-folders), or patterns")
     parser.add_argument(
-        "--model", default="default", help="default, another bundled name, a folder, a file or a Hub id"
+        "--model", default="default", help="default, another bundled name, a folder, a Hub id, FILE.onnx or FILE.xml"
     )
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="folder for <stem>.png (ids) and <stem>_overlay.jpg"

@@ -142,7 +142,8 @@ def _errors(picture: Image.Image, ids: np.ndarray, label: np.ndarray, crop: tupl
         picture.paste(colour, mask=Image.fromarray((np.minimum(gain * share, 1) * 255).astype(np.uint8)))
     factors = (picture.width / label.shape[1], picture.height / label.shape[0])
     (top, bottom), (left, right) = ((part.start, part.stop) for part in crop)
-    box = (left * factors[0], top * factors[1], right * factors[0] - 1, bottom * factors[1] - 1)
+    x, y = left * factors[0], top * factors[1]
+    box = (x, y, max(x, right * factors[0] - 1), max(y, bottom * factors[1] - 1))  # a pixel at least
     ImageDraw.Draw(picture).rectangle(box, outline=_FRAME, width=max(1, round(picture.width / 160)))
     return picture
 

@@ -2,7 +2,7 @@
 
 from pixalign.predict.files import Summary, predict_files
 from pixalign.predict.inference import Mode, predict_ids, predict_logits, predict_probabilities
-from pixalign.predict.predictor import Predictor, pick_device
+from pixalign.predict.predictor import Predictor, open_model, pick_device
 from pixalign.predict.result import Result
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Predictor",
     "Result",
     "Summary",
+    "open_model",
     "pick_device",
     "predict_files",
     "predict_ids",

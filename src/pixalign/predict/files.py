@@ -17,6 +17,7 @@ from pixalign.predict.inference import AUTOMATIC_TILE, LARGE
 from pixalign.predict.predictor import Predictor
 from pixalign.predict.progress import show_progress
 from pixalign.predict.result import Result, output_paths
+from pixalign.runtime import Runtime
 
 RECORD = "pixalign.json"
 
@@ -165,9 +166,12 @@ def _identity(predictor: Predictor) -> dict[str, object]:
     digest = hashlib.sha256()
     known = {key: predictor.config[key] for key in ("architecture", "arguments", "classes", "colours", "mean", "std")}
     digest.update(json.dumps(known, sort_keys=True).encode())
-    for name, tensor in predictor.model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    if isinstance(predictor.model, Runtime):
+        digest.update(predictor.model.fingerprint().encode())
+    else:
+        for name, tensor in predictor.model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     options = {"precision": predictor.precision, "mode": asdict(predictor.mode)}
     return {"model": f"sha256:{digest.hexdigest()}", "options": json.loads(json.dumps(options))}  # as read back
 

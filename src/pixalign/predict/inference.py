@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from pixalign.data.transforms import normalise
 from pixalign.errors import InputError
 from pixalign.predict.tiles import blend
+from pixalign.runtime import PRECISIONS, Runtime
 from pixalign.sampling import resize
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LARGE, AUTOMATIC_TILE = 16_000_000, 1024  # pixels from which on images are predicted in tiles of this side by default
 
 _SMALLEST, _SMALLEST_TILE = 32, 64
@@ -71,7 +71,7 @@ class Mode:
         if self.tile:
             parts = [f"tiles of {self.tile} px with overlap {self.overlap:.2g}"]
         else:
-            parts = ["whole image" + " up to 16 megapixels" * (self.tile is None)]
+            parts = ["whole images" + ", tiled above 16 megapixels" * (self.tile is None)]
         if self.scales != (1.0,):
             parts.append("scales " + " + ".join(f"{scale:g}" for scale in self.scales))
         if self.flip:
@@ -90,17 +90,22 @@ PLAIN = Mode()
 
 
 def predict_logits(
-    model: nn.Module, images: Tensor, precision: str = "fp32", size: tuple[int, int] | None = None
+    model: nn.Module | Runtime, images: Tensor, precision: str = "fp32", size: tuple[int, int] | None = None
 ) -> Tensor:
     """Logits (N, K, H, W) of images on the model's device, normalised as ``model.config`` says.
 
     Args:
-        model: a network with ``config`` in evaluation mode.
+        model: a network with ``config`` in evaluation mode, or an exported one (`pixalign.runtime`).
         images: (N, C, h, w), values 0 to 255, uint8 or float.
-        precision: a key of `PRECISIONS`: below fp32 the network runs under autocast.
+        precision: a key of `PRECISIONS`: below fp32 the network runs under autocast. An exported one runs in the
+            precision that it was loaded with.
         size: (H, W) of the logits; None: the images'. Networks with ``decode(features, size)`` decode there; of others
             the logits are resized bilinearly.
     """
+    if isinstance(model, Runtime):
+        model.need_logits("blending tiles or views, resizing, or giving probabilities")
+        logits = model(images)
+        return logits if size is None or size == logits.shape[-2:] else resize(logits, size)
     config: Any = model.config
     network: Any = model
     dtype = PRECISIONS[precision]
@@ -114,7 +119,7 @@ def predict_logits(
 
 
 def predict_ids(
-    model: nn.Module, image: np.ndarray, mode: Mode = PLAIN, precision: str = "fp32", batch: int | None = None
+    model: nn.Module | Runtime, image: np.ndarray, mode: Mode = PLAIN, precision: str = "fp32", batch: int | None = None
 ) -> np.ndarray:
     """Class ids of an image under a mode.
 
@@ -143,6 +148,14 @@ def predict_ids(
                 ids[row : row + block.shape[1], column : column + block.shape[2]] = block.argmax(0).numpy()
             return ids
         images = _as_batch([image], model)
+        if (
+            isinstance(model, Runtime)
+            and model.labels
+            and mode.scales == (1,)
+            and not mode.flip
+            and size == image.shape[:2]
+        ):
+            return model.ids(images)[0].numpy()
         if len(mode.scales) == 1 and not mode.flip:
             scores = predict_logits(model, _scaled(images, mode.scales[0]), precision, size)
         else:
@@ -151,7 +164,7 @@ def predict_ids(
 
 
 def predict_probabilities(
-    model: nn.Module, image: np.ndarray, mode: Mode = PLAIN, precision: str = "fp32", batch: int | None = None
+    model: nn.Module | Runtime, image: np.ndarray, mode: Mode = PLAIN, precision: str = "fp32", batch: int | None = None
 ) -> np.ndarray:
     """Probabilities (K, H, W) float32 of an image under a mode, which sum to 1 over K; arguments as in `predict_ids`.
 
@@ -175,7 +188,7 @@ def predict_probabilities(
 
 
 def _blended(
-    model: nn.Module, image: np.ndarray, mode: Mode, precision: str, batch: int | None
+    model: nn.Module | Runtime, image: np.ndarray, mode: Mode, precision: str, batch: int | None
 ) -> Iterator[tuple[int, int, Tensor]]:
     """Yield row, column and probabilities (K, h, w) of parts that together fill the output."""
     height, width = image.shape[:2]
@@ -188,7 +201,9 @@ def _blended(
     return blend(answer, image, mode.tile_for(height, width), mode.overlap, size, batch)
 
 
-def _probabilities(model: nn.Module, mode: Mode, precision: str, images: Tensor, size: tuple[int, int]) -> Tensor:
+def _probabilities(
+    model: nn.Module | Runtime, mode: Mode, precision: str, images: Tensor, size: tuple[int, int]
+) -> Tensor:
     """Mean probabilities (N, K, *size), float32, of images (N, C, h, w) over the views of a mode."""
     total: Any = 0
     logits_of = partial(predict_logits, model, precision=precision, size=size)
@@ -209,17 +224,19 @@ def _scaled(images: Tensor, scale: float) -> Tensor:
     return F.interpolate(images.float(), size=size, mode="bilinear", antialias=True)
 
 
-def _as_batch(parts: Sequence[np.ndarray], model: nn.Module) -> Tensor:
+def _as_batch(parts: Sequence[np.ndarray], model: nn.Module | Runtime) -> Tensor:
     """Images (h, w, C) uint8 of one size as a tensor (N, C, h, w), channels last, on the model's device."""
     return torch.from_numpy(np.stack(parts)).to(_device(model)).permute(0, 3, 1, 2)
 
 
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
+def _device(model: nn.Module | Runtime) -> torch.device:
+    return model.device if isinstance(model, Runtime) else next(model.parameters()).device
 
 
 @contextmanager
-def _within_memory(model: nn.Module, image: np.ndarray, mode: Mode, probabilities: bool = False) -> Iterator[None]:
+def _within_memory(
+    model: nn.Module | Runtime, image: np.ndarray, mode: Mode, probabilities: bool = False
+) -> Iterator[None]:
     """Turn what the allocators raise into an `InputError` that names the remedy."""
     try:
         yield

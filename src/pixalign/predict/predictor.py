@@ -13,6 +13,7 @@ from pixalign.data.images import read_image, to_pixels
 from pixalign.errors import InputError
 from pixalign.predict.inference import PLAIN, PRECISIONS, Mode, predict_ids, predict_probabilities
 from pixalign.predict.result import Result
+from pixalign.runtime import Runtime, is_exported, load_runtime
 from pixalign.weights import load
 
 _SMALLEST = 32
@@ -30,11 +31,28 @@ def pick_device(device: str | None = None) -> torch.device:
         raise InputError(f"device {device!r} is unknown: use auto, cpu or cuda") from error
 
 
+def open_model(
+    source: nn.Module | Runtime | str | Path, device: str | None = None, precision: str = "fp32"
+) -> nn.Module | Runtime:
+    """Return what `pixalign.load` takes as a network on its device, FILE.onnx or FILE.xml as a `Runtime`.
+
+    Raises:
+        InputError: no such model, device or precision.
+    """
+    if isinstance(source, Runtime):
+        return source
+    if is_exported(source):
+        return load_runtime(source, device, precision)
+    place = pick_device(device)
+    return source.eval().to(place) if isinstance(source, nn.Module) else load(source, place)
+
+
 class Predictor:
     """A model made ready to be called on pictures.
 
     Args:
-        model: a network with ``config`` (it is moved and put into evaluation mode), or what `pixalign.load` takes.
+        model: a network with ``config`` (it is moved and put into evaluation mode), what `pixalign.load` takes, or an
+            exported FILE.onnx or FILE.xml.
         device: a torch device by name; None or "auto" takes CUDA if it is there.
         precision: fp32, bf16 or fp16 (autocast).
         mode: whole images or tiles, scales, flip, output size.
@@ -45,18 +63,21 @@ class Predictor:
 
     def __init__(
         self,
-        model: nn.Module | str | Path = "default",
+        model: nn.Module | Runtime | str | Path = "default",
         device: str | None = None,
         precision: str = "fp32",
         mode: Mode = PLAIN,
     ) -> None:
         if precision not in PRECISIONS:
             raise InputError(f"precision {precision!r} is unknown: choose one of {', '.join(PRECISIONS)}")
-        self.device = pick_device(device)
         self.precision = precision
         self.mode = mode
-        model = model if isinstance(model, nn.Module) else load(model)
-        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)  # 15 % faster on CPUs too
+        self.model = open_model(model, device, precision)
+        if isinstance(self.model, Runtime):
+            self.device = self.model.device
+        else:
+            self.device = pick_device(device)
+            self.model.to(memory_format=torch.channels_last)  # 15 % faster on CPUs too
         self.config: dict[str, Any] = self.model.config  # type: ignore[assignment]
         self.channels: int = self.config["arguments"]["in_channels"]
 

@@ -1,0 +1,123 @@
+"""Faster networks for inference, with the same results: `optimize`.
+
+What is rewritten (benchmarks/rewrites.md has the gain of each alone):
+
+- norms are folded into the convolutions before them, activations are done in the convolution's pass
+  (`pixalign.optimization.convolution`);
+- aligners and decoders compute the same sums from fewer and smaller maps (`pixalign.optimization.aligners`,
+  `pixalign.optimization.networks`), on a CPU as weighted sums of rows (`pixalign.optimization.rows`);
+- maps are channels last; bfloat16 and compilation on request.
+"""
+
+import copy
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pixalign.errors import InputError
+from pixalign.optimization import aligners, networks
+from pixalign.optimization.convolution import Convolution, fold
+
+PRECISIONS = ("fp32", "bf16", "auto")
+_PROBE_SIZE = (64, 96)
+
+
+def optimize(model: nn.Module, precision: str = "fp32", compile: bool = False) -> nn.Module:
+    """Return a copy of ``model`` for inference that is faster and has the same outputs up to rounding.
+
+    The copy is in evaluation mode, its parameters take no gradient, and it has the network's contract (``forward``,
+    ``encode``, ``decode``, ``config``), so `Predictor` and `evaluate` take it. It cannot be saved or trained.
+
+    Args:
+        model: a network of `create_model` or `load`; it is left as it is.
+        precision: "fp32"; "bf16" computes in bfloat16, except positions, sampling weights and sums of samples, and
+            gives bfloat16 logits; "auto" takes bf16 where the processor computes in it.
+        compile: compile ``forward`` with torch.compile, for dynamic sizes, in place of the CPU's own forms.
+
+    Returns:
+        The copy; its ``rewrites`` names what was done.
+
+    Raises:
+        InputError: an unknown precision, or a model that has been optimised already.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision is {precision!r}: choose one of {', '.join(PRECISIONS)}")
+    if isinstance(model, Optimized):
+        raise InputError(f"{type(model).__name__} has been optimised already: give the model that it was made from")
+    device = next(model.parameters()).device
+    optimized: Any = copy.deepcopy(model).eval().requires_grad_(False)
+    channels = optimized.config["arguments"]["in_channels"]
+    norms = fold(optimized, torch.zeros(1, channels, *_PROBE_SIZE, device=device))
+    rewritten = _quicken(optimized)
+    low = precision == "bf16" or (precision == "auto" and computes_bfloat16(device))
+    if low:
+        for module in optimized.modules():
+            if isinstance(module, Convolution):
+                module.to(torch.bfloat16)
+    optimized.to(memory_format=torch.channels_last)
+    optimized.__class__ = type(f"Optimized{type(model).__name__}", (Optimized, type(optimized)), {})
+    optimized.precision = "bf16" if low else "fp32"
+    optimized.rewrites = [f"{norms} norms folded", *rewritten, "channels last", *(["bf16"] if low else [])]
+    if compile:
+        optimized.compile(dynamic=True)
+        optimized.rewrites.append("compiled")
+    return optimized
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 numbers itself: AVX-512 BF16, AMX, or a GPU that does."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+class Optimized:
+    """What an optimised network has besides its own class: its precision, channels-last images, no weights to save."""
+
+    precision: str
+    rewrites: list[str]
+
+    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
+        """As the network's."""
+        with self._autocast(image):
+            return super().forward(image.contiguous(memory_format=torch.channels_last), heads)  # type: ignore[misc]
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """As the network's."""
+        with self._autocast(image):
+            return super().encode(image.contiguous(memory_format=torch.channels_last))  # type: ignore[misc]
+
+    def decode(self, features: list[Tensor], *arguments: Any, **named: Any) -> Tensor:
+        """As the network's."""
+        with self._autocast(features[0]):
+            return super().decode(features, *arguments, **named)  # type: ignore[misc]
+
+    def state_dict(self, *arguments: Any, keep_vars: bool = False, **named: Any) -> dict[str, Any]:
+        """As of any module for the capture of graphs, which asks for the variables themselves; else refused."""
+        if not keep_vars:
+            raise InputError(
+                "an optimised model has no weights of its own to save: save the model that it was made from"
+            )
+        return super().state_dict(*arguments, keep_vars=keep_vars, **named)  # type: ignore[misc]
+
+    def _autocast(self, x: Tensor) -> AbstractContextManager[Any]:
+        enabled = self.precision == "bf16" or torch.is_autocast_enabled(x.device.type)
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.get_autocast_dtype(x.device.type)
+        return torch.autocast(x.device.type, dtype=dtype, enabled=enabled)
+
+
+def _quicken(model: nn.Module) -> list[str]:
+    """Give the modules of ``model`` that have a quick form its class; return the names of these classes."""
+    known = {**aligners.QUICK, **networks.QUICK}
+    found: list[str] = []
+    for module in list(model.modules()):
+        quick = known.get(type(module))
+        if quick is not None:
+            if type(module).__name__ not in found:
+                found.append(type(module).__name__)
+            module.__class__ = quick
+            if hasattr(quick, "prepare"):
+                module.prepare()  # type: ignore[operator]
+    return found

@@ -1,0 +1,306 @@
+"""The networks at inference: the same logits with fewer and smaller maps.
+
+Each class is that of `pixalign.models` with another decoder; where `quick` says no, it is the network's own.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixalign.blocks import PyramidPooling
+from pixalign.models.aligned_fpn import AlignedFPN
+from pixalign.models.alignseg import AlignedContext, AlignSeg, RefinementBlock
+from pixalign.models.bialignnet import CELL, BiAlignNet
+from pixalign.models.ifa import IFA
+from pixalign.models.sfnet_lite import SFNetLite
+from pixalign.optimization.aligners import (
+    LEAKY,
+    MergedOffsets,
+    each_image,
+    empty_map,
+    flow_taps,
+    grid_of,
+    linear_flow,
+)
+from pixalign.optimization.convolution import Act, Convolution, convolve, pointwise, quick, scale_and_shift
+from pixalign.optimization.rows import Warp, add_convolved_resize, as_map, as_rows, strips, total
+from pixalign.sampling import nearest_grid_cells, pool_to_bins, resize, warp
+
+RELU: Act = ("relu", ())
+
+_KEPT = 4096  # positions for which IFA keeps the first layer's part
+
+
+def fused_levels(fuse: nn.Sequential, maps: list[Tensor], convention: str) -> Tensor:
+    """``fuse`` (3x3, norm, ReLU) on the concatenation of the maps resized to the first one's grid, for one image.
+
+    The convolution is taken apart by its inputs: what a coarser map adds is computed at that map's size
+    (`add_convolved_resize`), and the concatenation is never made.
+    """
+    convolution: Any = fuse[0]
+    weights = convolution.weight.split([x.shape[1] for x in maps], dim=1)
+    out: Tensor | None = None
+    bias = convolution.bias
+    same = [grid_of(x) == grid_of(maps[0]) for x in maps]
+    for x, weight in ((x, w) for x, w, s in zip(maps, weights, same) if s):
+        out = convolve(x, weight, bias, padding=(1, 1), onto=out)
+        bias = None
+    assert out is not None
+    out = out.float().contiguous(memory_format=torch.channels_last)
+    for x, weight in ((x, w) for x, w, s in zip(maps, weights, same) if not s):
+        add_convolved_resize(out, x, weight, convention)
+    return out.relu_()
+
+
+class QuickPyramidPooling(PyramidPooling):
+    """A 1x1 commutes with a resize: the bottleneck's part of each pooled map is computed on its few bins."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not quick(x):
+            return super().forward(x)
+        bottleneck: Any = self.bottleneck[0]
+        pooled = [branch(pool_to_bins(x, bins)) for bins, branch in zip(self.bins, self.branches)]
+        *on_pooled, on_x = bottleneck.weight.split([*(p.shape[1] for p in pooled), x.shape[1]], dim=1)
+        out = convolve(x, on_x, bottleneck.bias)
+        for p, weight in zip(pooled, on_pooled):
+            out += resize(convolve(p, weight), grid_of(x), self.convention)
+        return out.relu_()
+
+
+class QuickAlignedFPN(AlignedFPN):
+    def _decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        if not quick(features[0]):
+            return super()._decode(features)
+        fused = self.pool(features[3])
+        lateral4 = self.laterals[2](features[2])
+        pyramid = [fused]
+        for level in (2, 1, 0):
+            lateral = lateral4 if level == 2 else self.laterals[level](features[level])
+            fused = self.aligners[level](lateral, fused)
+            pyramid.insert(0, self.smooth[level](fused))
+        del lateral, fused
+        together = each_image(lambda *maps: fused_levels(self.fuse, [*maps], self.convention), *pyramid)
+        return self.classify(together).contiguous(), lateral4
+
+
+class QuickSFNetLite(SFNetLite):
+    def _decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        if not quick(features[0]):
+            return super()._decode(features)
+        lateral4 = self.lateral4(features[2])
+        fused = self.aligner(self.lateral2(features[0]), self.pool(features[3]))
+        maps = (fused, lateral4)
+        together = each_image(lambda *maps: fused_levels(self.fuse, [*maps], self.convention), *maps)
+        return self.classify(together).contiguous(), lateral4
+
+
+class QuickBiAlignNet(BiAlignNet):
+    """Both alignments read one convolution on each map; the warped maps lie side by side from the start.
+
+    Logits of sides that eight divides are not resized to their own size.
+    """
+
+    def prepare(self) -> None:
+        on_high, on_low = zip(*(flow_taps(a) for a in (self.align_context, self.align_spatial)))
+        gate_high, gate_low = self.align_context.make_gate, self.align_spatial.make_gate
+        none = gate_high.weight.new_zeros(sum(len(x) for x in on_high))
+        assert gate_high.bias is not None
+        assert gate_low.bias is not None
+        self.on_high = nn.Buffer(torch.cat((*on_high, gate_high.weight)), persistent=False)  # (36 + 2, C, 1, 1)
+        self.on_low = nn.Buffer(torch.cat((*on_low, gate_low.weight)), persistent=False)
+        self.on_high_bias = nn.Buffer(torch.cat((none, gate_high.bias)), persistent=False)
+        self.on_low_bias = nn.Buffer(torch.cat((none, gate_low.bias)), persistent=False)
+
+    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
+        if heads or not quick(image) or any(side % CELL for side in grid_of(image)):
+            return super().forward(image, heads)
+        return self.decode(self.encode(image))  # of the image's size already
+
+    def _decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        *_, c5, spatial = features
+        if not quick(spatial):
+            return super()._decode(features)
+        context = self.pool(c5)
+        both = each_image(self._aligned, spatial, context)  # (N, 2C, H/8, W/8)
+        fused = self.fuse(both)
+        return each_image(self._pixels, fused), both[:, context.shape[1] :]
+
+    def _aligned(self, spatial: Tensor, context: Tensor) -> Tensor:
+        """The warped context and spatial map of one image."""
+        size, channels = grid_of(spatial), context.shape[1]
+        taps_high, gate_high = convolve(context, self.on_high, self.on_high_bias).split((36, 2), dim=1)
+        taps_low, gate_low = convolve(spatial, self.on_low, self.on_low_bias).split((36, 2), dim=1)
+        gates = resize(gate_high.float().sigmoid(), size, self.convention), gate_low.float().sigmoid()
+        flows = (linear_flow(taps_low, taps_high, self.convention) * torch.cat(gates, dim=1)).split(2, dim=1)
+        maps = context, spatial
+        moved = [(as_rows(x), Warp(flow, grid_of(x), self.convention)) for x, flow in zip(maps, flows)]
+        out = empty_map(size, 2 * channels, context)
+        for strip in strips(size, 2 * channels):
+            for i, (table, places) in enumerate(moved):
+                part = as_map(total(table, places.reads(strip)), strip.stop - strip.start)
+                out[:, i * channels : (i + 1) * channels, strip] = part
+        return out
+
+    def _pixels(self, fused: Tensor) -> Tensor:
+        """``pixel_shuffle(classify(fused))`` of one image, channels last: runs of 8 K numbers are copied."""
+        classes, (height, width) = self.classify.weight.shape[0] // CELL**2, grid_of(fused)
+        weight = self.classify.weight.unflatten(0, (classes, -1)).transpose(0, 1).flatten(0, 1)  # cell by cell
+        assert self.classify.bias is not None
+        bias = self.classify.bias.unflatten(0, (classes, -1)).T.flatten()
+        out = empty_map((CELL * height, CELL * width), classes, fused)
+        runs = out.permute(0, 2, 3, 1).view(height, CELL, width, CELL * classes)
+        for strip in strips((height, width), len(weight)):
+            cells = convolve(fused[:, :, strip], weight, bias)[0].permute(1, 2, 0)  # (strip, w, 64 K)
+            runs[strip] = cells.unflatten(2, (CELL, -1)).transpose(1, 2)
+        return out
+
+
+class QuickRefinementBlock(RefinementBlock):
+    """The sum with the residual and its norm are done by the residual's last convolution, in place."""
+
+    def prepare(self) -> None:
+        first, last = (m for m in self.residual if isinstance(m, Convolution))
+        scale, shift = scale_and_shift(self.norm)
+        self.first = first
+        self.scale = nn.Buffer(scale.view(1, -1, 1, 1), persistent=False)
+        self.shift = nn.Buffer(shift, persistent=False)
+        self.last = nn.Buffer(last.weight * scale.view(-1, 1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.refine(self.unify(x)) if quick(x) else super().forward(x)
+
+    def refine(self, x: Tensor) -> Tensor:
+        """What follows ``unify``; x is overwritten."""
+        inner = self.first(x)
+        return convolve(inner, self.last, self.shift, padding=(1, 1), act=LEAKY, onto=x.mul_(self.scale.to(x.dtype)))
+
+
+class QuickAlignedContext(AlignedContext):
+    def prepare(self) -> None:
+        self.merged = MergedOffsets([self.offsets])
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not quick(x):
+            return super().forward(x)
+        grid, local = self.grid(pool_to_bins(x, 3)), self.local(x)
+        return local + warp(grid, each_image(self.merged.flows, local, grid), self.convention)
+
+
+class QuickAlignSeg(AlignSeg):
+    """What AlignFA merges goes through the first 1x1 of the refinement strip by strip."""
+
+    def _decode(self, features: list[Tensor], heads: bool = False) -> tuple[Tensor, list[Tensor]]:
+        if heads or not quick(features[0]):
+            return super()._decode(features, heads)
+        return each_image(self._logits, *features), []
+
+    def _logits(self, *features: Tensor) -> Tensor:
+        deeper = [*features[1:], self.context(features[3])]
+        fused = self.laterals[0](features[0])
+        steps: Any = zip(deeper, self.laterals[1:], self.aligners, self.refine)
+        for x, lateral, aligner, refine in steps:
+            fused = aligner.merge(fused, lateral(x), refine.unify)  # (1, C, H/4, W/4)
+            fused = refine.refine(fused)
+        return self.classify(self.head(fused)).contiguous()
+
+
+class Places(NamedTuple):
+    """Where the queries of a grid (H, W) lie.
+
+    Attributes:
+        rows: (H, W, rows to add) int32, in the table of the coarser levels' maps and ``codes``.
+        codes: (P, 2C), the first layer's part for each of the P positions that occur; none if they are many.
+        offsets: if they are many, the offsets (H,) and (W,) in the cells of each level.
+    """
+
+    rows: Tensor
+    codes: Tensor
+    offsets: list[tuple[Tensor, Tensor]]
+
+
+class QuickIFA(IFA):
+    """Maps of logits: one sum of rows for all look-ups; the finest level's part is added to it in place.
+
+    Which rows a query reads is kept for the last size, and so is what lies on the position alone where it repeats: a
+    query's position in the cells of all levels takes few values where the maps' sizes divide each other.
+    """
+
+    def prepare(self) -> None:
+        norm: Any = self.mlp[0]
+        scale, shift = scale_and_shift(norm)
+        assert self.first.bias is not None
+        self.first.weight.copy_(self.first.weight * scale.view(-1, 1, 1, 1))
+        self.first.bias.copy_(self.first.bias * scale + shift)
+        self.mlp[0] = nn.Identity()
+        weights = self.first.weight.flatten(1).unflatten(1, (len(self.laterals), -1))  # (2C, levels, E + C)
+        split = weights.shape[-1] - self.first.out_channels // 2
+        self.on_position = nn.Buffer(weights[..., :split].flatten(1), persistent=False)
+        self.on_features = nn.Buffer(pointwise(weights[..., split:].permute(1, 0, 2).flatten(0, 1)), persistent=False)
+        self.rest = self.mlp[2:]
+        self.kept: tuple[tuple[tuple[int, int], ...], Places] | None = None
+
+    def _on_grid(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
+        if self.local_ensemble or size != grid_of(features[0]) or not quick(features[0]):
+            return super()._on_grid(features, size)
+        return each_image(self._grid_logits, *features)
+
+    def _grid_logits(self, *features: Tensor) -> Tensor:
+        """Logits (1, K, H, W) of one image at the centres of the finest map's cells."""
+        places = self._places(tuple(grid_of(x) for x in features))
+        on_finest, *weights = self.on_features.chunk(len(features))
+        maps = (convolve(lateral(x), w) for lateral, x, w in zip(self.laterals[1:], features[1:], weights))
+        table = torch.cat([*(as_rows(x) for x in maps), places.codes])
+        logits = []
+        for strip in strips(grid_of(features[0]), table.shape[1]):
+            hidden = F.embedding_bag(places.rows[strip].flatten(0, 1), table, mode="sum")  # (strip * W, 2C)
+            if places.offsets:
+                hidden += self._on_position([(y[strip], x) for y, x in places.offsets])
+            z = self.laterals[0](features[0][:, :, strip])
+            onto = as_map(hidden, strip.stop - strip.start).to(z.dtype)
+            logits.append(self.classify(self.rest(convolve(z, on_finest, self.first.bias, act=RELU, onto=onto))))
+        return torch.cat(logits, dim=2).contiguous()
+
+    def _on_position(self, offsets: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """The first layer's part (H * W, 2C) for the offsets (H,) and (W,) in the cells of each level."""
+        codes = [
+            encoding(torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1)).flatten(0, 1)
+            for encoding, (y, x) in zip(self.encodings, offsets)
+        ]
+        with torch.autocast("cpu", enabled=False):  # what is kept serves every precision
+            return torch.cat(codes, dim=-1) @ self.on_position.T
+
+    def _places(self, sizes: tuple[tuple[int, int], ...]) -> "Places":
+        if self.kept is None or self.kept[0] != sizes:
+            device = self.on_position.device
+            y, x = (
+                [nearest_grid_cells(out, size, device, self.convention) for size in along]
+                for out, along in zip(sizes[0], zip(*sizes))
+            )
+            read, before = [], 0
+            for (row, _), (column, _), (height, width) in list(zip(y, x, sizes))[1:]:
+                read.append(row.unsqueeze(1) * width + column + before)
+                before += height * width
+            offsets = [torch.stack([offset for _, offset in axis]) for axis in (y, x)]  # (levels, H), (levels, W)
+            (few_y, which_y), (few_x, which_x) = (torch.unique(o, dim=1, return_inverse=True) for o in offsets)
+            codes = self.on_position.new_empty(0, len(self.on_position))
+            if few_y.shape[1] * few_x.shape[1] <= _KEPT:
+                codes = self._on_position([*zip(few_y, few_x)])
+                read.append(which_y.unsqueeze(1) * few_x.shape[1] + which_x + before)
+                offsets = []
+            places = Places(torch.stack(read, dim=-1).int(), codes, [*zip(*offsets)])
+            self.kept = (sizes, places)
+        return self.kept[1]
+
+
+QUICK: dict[type[nn.Module], Any] = {
+    AlignSeg: QuickAlignSeg,
+    AlignedContext: QuickAlignedContext,
+    AlignedFPN: QuickAlignedFPN,
+    BiAlignNet: QuickBiAlignNet,
+    IFA: QuickIFA,
+    PyramidPooling: QuickPyramidPooling,
+    RefinementBlock: QuickRefinementBlock,
+    SFNetLite: QuickSFNetLite,
+}

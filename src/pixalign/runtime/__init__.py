@@ -1,0 +1,15 @@
+"""Networks ready to run by PyTorch, ONNX Runtime or OpenVINO: one call, images in, logits out."""
+
+from pixalign.runtime.manifest import MANIFEST, manifest_file, read_manifest
+from pixalign.runtime.runtime import EXPORTED, PRECISIONS, Runtime, is_exported, load_runtime
+
+__all__ = [
+    "EXPORTED",
+    "MANIFEST",
+    "PRECISIONS",
+    "Runtime",
+    "is_exported",
+    "load_runtime",
+    "manifest_file",
+    "read_manifest",
+]
