@@ -48,6 +48,13 @@ def test_jpeg_comes_back_nearly(tmp_path):
     assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - smooth).max() < 12
 
 
+def test_a_named_pipe_is_refused_rather_than_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    for read in (read_image, image_size):
+        with pytest.raises(InputError, match=r"pipe.png: is a pipe or a device, not a file: remove it"):
+            read(tmp_path / "pipe.png")
+
+
 def test_grey_is_repeated_over_the_channels_and_read_as_one_where_one_is_asked_for(tmp_path):
     Image.fromarray(GREY).save(tmp_path / "a.png")
     assert (read_image(tmp_path / "a.png") == GREY[..., None]).all()

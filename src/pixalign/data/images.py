@@ -4,6 +4,7 @@ import functools
 import glob
 import io
 import os
+import stat
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -65,6 +66,8 @@ def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Ima
     """Open an image file with Pillow; whatever goes wrong, inside too, becomes an `InputError` that names the file."""
     path = Path(path)
     try:
+        if not stat.S_ISREG(kind := path.stat().st_mode) and not stat.S_ISDIR(kind):  # opening a pipe would wait
+            raise InputError("is a pipe or a device, not a file: remove it")
         with path.open("rb") as file:
             if not os.fstat(file.fileno()).st_size:
                 raise InputError("the file is empty: copy it again or remove it")
