@@ -19,6 +19,7 @@ ROWS = [
     {"optimization"},
     {"runtime"},
     {"evaluation", "explaining", "exporting", "predict", "training"},
+    {"benchmarking"},
     {"comparison"},
     {"cli"},
     {"__main__"},

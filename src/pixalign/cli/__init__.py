@@ -20,6 +20,7 @@ COMMANDS = (
     "predict",
     "explain",
     "export",
+    "benchmark",
     "data",
     "demo",
     "convert",
