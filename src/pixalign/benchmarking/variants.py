@@ -1,0 +1,151 @@
+"""What is measured: a network, from weights or by its architecture's name, made ready for one back-end."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from pixalign.data.images import write_image
+from pixalign.data.streets import draw_scene
+from pixalign.data.transforms import normalise
+from pixalign.errors import InputError
+from pixalign.exporting import export
+from pixalign.models import create_model, list_models
+from pixalign.optimization import optimize
+from pixalign.palette import default_classes, default_colours
+from pixalign.runtime import Runtime, is_exported, load_runtime
+from pixalign.weights import load
+
+# name: what it is
+BACKENDS = {
+    "eager": "PyTorch, float32, channels last",
+    "optimised": "PyTorch, float32, rewritten by pixalign.optimize",
+    "bf16": "PyTorch, rewritten by pixalign.optimize, bfloat16",
+    "compiled": "PyTorch, float32, pixalign.optimize with torch.compile for dynamic sizes",
+    "onnxruntime": "ONNX Runtime, float32, dynamic sizes",
+    "openvino": "OpenVINO, float32, dynamic sizes",
+    "onnxruntime-int8": "ONNX Runtime, 8-bit weights and activations",
+    "openvino-int8": "OpenVINO, 8-bit weights and activations",
+}
+DEFAULT = ("eager", "optimised", "onnxruntime", "openvino")
+
+_OPTIMISED: dict[str, dict[str, Any]] = {"optimised": {}, "bf16": {"precision": "bf16"}, "compiled": {"compile": True}}
+_FILES = {"onnxruntime": ".onnx", "openvino": ".xml"}
+_CLASSES = 19  # of a network without weights
+_SCENES, _SCENE = 4, (192, 256)  # drawn streets that int8 graphs are calibrated on: their ranges do not matter for time
+
+
+class TorchvisionModel(nn.Module):
+    """A network of torchvision.models.segmentation, which gives logits (N, K, H, W)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.config = {
+            "architecture": "torchvision",
+            "arguments": {"num_classes": _CLASSES, "in_channels": 3},
+            "classes": default_classes(_CLASSES),
+            "colours": default_colours(_CLASSES),
+            "mean": [0.485, 0.456, 0.406],
+            "std": [0.229, 0.224, 0.225],
+        }
+
+    def forward(self, image: Tensor, heads: bool = False) -> Tensor:
+        return self.network(image)["out"]
+
+
+def is_architecture(source: str) -> bool:
+    """Whether ``source`` is ARCHITECTURE@ENCODER, to be built without weights; a path that exists is not."""
+    return "@" in source and not Path(source).exists()
+
+
+def build(source: str) -> nn.Module:
+    """Return the network of ``source`` in evaluation mode.
+
+    Args:
+        source: what `pixalign.load` takes, or ARCHITECTURE@ENCODER such as sfnet@resnet18, smp/FPN@resnet18,
+            hf/segformer-b0@mit_b0 or torchvision/lraspp@mobilenet_v3_large: seeded random weights, 19 classes.
+
+    Raises:
+        InputError: it is unknown, or cannot be read or built.
+    """
+    if source in list_models():
+        raise InputError(f"{source}: is an architecture, which needs an encoder: write {source}@resnet18, for instance")
+    if not is_architecture(source):
+        return load(source)
+    architecture, encoder = source.rsplit("@", 1)
+    if not encoder:
+        raise InputError(f"{source}: names no encoder: write {source}resnet18, for instance")
+    torch.manual_seed(0)
+    if architecture.startswith("torchvision/"):
+        return _torchvision(source, f"{architecture.removeprefix('torchvision/')}_{encoder}").eval()
+    return create_model(architecture, encoder=encoder, num_classes=_CLASSES).eval()
+
+
+def _torchvision(source: str, name: str) -> nn.Module:
+    from torchvision import models
+
+    known = models.list_models(module=models.segmentation)
+    if name not in known:
+        listed = ", ".join(f"torchvision/{n.replace('_', '@', 1)}" for n in known)
+        raise InputError(f"{source}: is unknown: choose one of {listed}")
+    return TorchvisionModel(models.get_model(name, weights=None, weights_backbone=None, num_classes=_CLASSES))
+
+
+def source_for(source: str, backend: str, model: nn.Module, folder: Path) -> str:
+    """Return what `prepare` takes: ``source`` itself, or ``model`` exported into ``folder`` for the back-end.
+
+    Raises:
+        InputError: the network cannot be exported, or a package is missing.
+    """
+    program, _, int8 = backend.partition("-")
+    if program not in _FILES:
+        return source
+    number = len(list(folder.iterdir()))
+    target = folder / str(number) / f"model{_FILES[program]}"
+    if not int8:
+        return str(export(model, target)["file"])
+    with tempfile.TemporaryDirectory() as scenes:
+        for i in range(_SCENES):
+            write_image(Image.fromarray(draw_scene(i, _SCENE)[0]), Path(scenes) / f"{i}.png")
+        return str(export(model, target, int8=True, calibration=scenes)["file"])
+
+
+def backend_of(source: str) -> str | None:
+    """The back-end that an exported file is for; None for other sources."""
+    if not is_exported(source):
+        return None
+    names = {suffix: name for name, suffix in _FILES.items()}
+    return names.get(Path(source).suffix.lower(), "")
+
+
+def prepare(source: str, backend: str, threads: int, model: nn.Module | None = None) -> Runtime:
+    """Return ``source`` ready to run on the CPU.
+
+    Args:
+        source: what `build` takes, or an exported file.
+        backend: one of `BACKENDS`; an exported file is run by what it was made for.
+        threads: of the CPU. With PyTorch it holds for the whole process.
+        model: what `build` gave for ``source``, to save building it again; its weights are put channels last.
+
+    Raises:
+        InputError: as `build`, `load_runtime` and `optimize` do.
+    """
+    if is_exported(source):
+        return load_runtime(source, "cpu", threads=threads)
+    model = build(source) if model is None else model
+    return load_runtime(
+        optimize(model, **_OPTIMISED[backend]) if backend in _OPTIMISED else model, "cpu", "fp32", threads
+    )
+
+
+def images_for(runtime: Runtime, batch: int, size: tuple[int, int]) -> Tensor:
+    """Seeded noise as the graph takes it: (batch, C, H, W), normalised float32, or uint8 for a ``raw`` graph."""
+    config = runtime.config
+    rng = np.random.default_rng(0)
+    pixels = torch.from_numpy(rng.integers(0, 256, (batch, len(config["mean"]), *size), np.uint8))
+    return pixels if runtime.raw else normalise(pixels, config["mean"], config["std"]).contiguous()
