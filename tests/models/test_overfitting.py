@@ -45,5 +45,5 @@ def test_network_learns_four_drawn_scenes_by_heart(key):
     common = [n for n in CLASSES if result["class_pixels"][n] >= 0.01 * result["pixels"]]
     assert len(common) >= 5
     miou = np.mean([result["iou"][n] for n in common])
-    print(f"{key}: {miou:.3f} over {len(common)} classes, loss {float(loss):.3f}")
+    print(f"{key}: {miou:.3f} over {len(common)} classes, loss {loss.item():.3f}")
     assert miou >= LEARNT
