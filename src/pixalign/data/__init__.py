@@ -47,7 +47,7 @@ def open_data(name: str, root: str | Path, split: str, mask_template: str = "", 
     if name not in DATASETS:
         raise InputError(f"data.name {name!r} is unknown: choose one of {', '.join(DATASETS)}")
     if not str(root) and name != "streets":  # which are drawn
-        raise InputError("data.root is not set: give the folder of the data, as in --data.root DIR")
+        raise InputError("data.root is not set: give the folder with --data.root DIR (in compare: --root DIR)")
     options = {
         key: value
         for key, value, default in (("mask_template", mask_template, ""), ("channels", channels, 3))
