@@ -1,5 +1,6 @@
 """Networks, back-ends and sizes measured in one run, by turns."""
 
+import math
 import os
 import platform
 import statistics
@@ -26,7 +27,7 @@ from pixalign.benchmarking.variants import (
     prepare,
     source_for,
 )
-from pixalign.errors import InputError
+from pixalign.errors import InputError, first_line
 from pixalign.models.cost import cost
 from pixalign.runtime import Runtime
 
@@ -112,6 +113,8 @@ def by_turns(
     rounds: int,
     pause: float = 0.0,
     advance: Callable[[int], None] = lambda done: None,
+    fewest: int = 0,
+    enough: float = math.inf,
 ) -> dict[str, list[float]]:
     """Return the seconds that each call takes, by round; in each round each is called once, and another begins.
 
@@ -120,10 +123,13 @@ def by_turns(
         rounds: how many.
         pause: seconds to wait after each call.
         advance: called with the rounds done.
+        fewest, enough: after so many rounds, none is begun once so many seconds have passed.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
-    names = list(calls)
+    names, began = list(calls), time.perf_counter()
     for done in range(rounds):
+        if done >= fewest and time.perf_counter() - began > enough:
+            break
         turn = done % max(1, len(names))
         for name in names[turn:] + names[:turn]:
             started = time.perf_counter()
@@ -189,7 +195,7 @@ def _variants(
             variant.source = source_for(source, backend, network, folder)
             variant.runtime = prepare(variant.source, backend, threads, network)
         except Exception as error:  # each back-end has its own
-            variant.error = _first_line(error)
+            variant.error = first_line(error)
     return made
 
 
@@ -214,7 +220,7 @@ def _measure(
             for _ in range(_WARM_UP):
                 runtime.run(images)
         except Exception as error:  # each back-end has its own
-            errors[i] = _first_line(error)
+            errors[i] = first_line(error)
             continue
         calls[str(i)] = lambda runtime=runtime, images=images: runtime.run(images)  # type: ignore[misc]
     calls[_PEAK], operations = _convolution()
@@ -286,12 +292,17 @@ def _convolution() -> tuple[Callable[[], Any], int]:
     return run, 2 * 9 * _CHANNELS**2 * _SIDE**2
 
 
-def _machine(threads: int) -> dict[str, Any]:
+def processor_name() -> str:
+    """What the processor calls itself."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         processor = models[0] if models else processor
+    return processor
+
+
+def _machine(threads: int) -> dict[str, Any]:
     versions = {}
     for package in (
         "torch",
@@ -307,7 +318,7 @@ def _machine(threads: int) -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     return {
-        "processor": processor,
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "threads": threads,
         "system": platform.system(),
@@ -317,8 +328,3 @@ def _machine(threads: int) -> dict[str, Any]:
 
 def _by(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
-
-
-def _first_line(error: Exception) -> str:
-    line = (str(error).strip().splitlines() or [""])[0]
-    return f"{line or type(error).__name__}"[:300]

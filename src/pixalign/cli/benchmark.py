@@ -36,10 +36,10 @@ def run(args: Any) -> int:
 
     from rich.console import Console
 
-    from pixalign.cli.models import _parse_size
+    from pixalign.cli.models import parse_size
     from pixalign.errors import InputError
 
-    sizes = [_parse_size(text) for text in args.size or ["512x1024"]]
+    sizes = [parse_size(text) for text in args.size or ["512x1024"]]
     backends = [name.strip() for name in args.backends.split(",") if name.strip()]
     if args.out and Path(args.out).is_file():
         raise InputError(f"{args.out}: is a file: name a folder for the report")

@@ -24,7 +24,7 @@ def run(args: Any) -> int:
     from pixalign.models.cost import cost
 
     console = Console(highlight=False)
-    height, width = _parse_size(args.size)
+    height, width = parse_size(args.size)
     levels = [(-(-height // stride), -(-width // stride)) for stride in (4, 8, 16, 32)]
 
     def table(title: str, caption: str) -> Table:
@@ -64,7 +64,7 @@ def run(args: Any) -> int:
     return 0
 
 
-def _parse_size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
     """(H, W) from HxW, both 32 or more."""
     from pixalign.errors import InputError
 

@@ -3,16 +3,16 @@
 import hashlib
 import json
 import os
-import platform
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from pixalign.benchmarking.measure import by_turns, processor_name
 from pixalign.comparison.config import Run
 from pixalign.data.samples import Data
 from pixalign.errors import InputError, replacing
@@ -135,38 +135,23 @@ def time_by_turns(
     image = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(device)
     image = image.contiguous(memory_format=torch.channels_last)
     ready = {name: net.eval().to(device).to(memory_format=torch.channels_last) for name, net in networks.items()}
-    times: dict[str, list[float]] = {name: [] for name in ready}
-    names = list(ready)
 
-    def call(name: str) -> float:
-        started = time.perf_counter()
+    def call(name: str) -> None:
         ready[name](image)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        return time.perf_counter() - started
 
+    calls = {name: partial(call, name) for name in ready}
     with torch.inference_mode():
-        for name in 2 * names:
-            call(name)
-        started = time.perf_counter()
-        for done in range(_ROUNDS if names else 0):
-            if done >= _FEWEST and time.perf_counter() - started > _ENOUGH:
-                break
-            turn = done % len(names)
-            for name in names[turn:] + names[:turn]:
-                times[name].append(call(name))
-            advance(done + 1, _ROUNDS)
-    return times
+        for warm_up in 2 * list(calls.values()):
+            warm_up()
+        rounds = _ROUNDS if calls else 0
+        return by_turns(calls, rounds, advance=lambda done: advance(done, _ROUNDS), fewest=_FEWEST, enough=_ENOUGH)
 
 
 def _machine(device: torch.device) -> dict[str, Any]:
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        processor = models[0] if models else processor
     return {
-        "processor": processor,
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",

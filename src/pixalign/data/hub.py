@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from pixalign.data.samples import IGNORE, Samples
-from pixalign.errors import InputError
+from pixalign.errors import InputError, first_line
 from pixalign.palette import default_classes
 
 MASK_WORDS = ("mask", "label", "annotation", "segmentation", "target")
@@ -76,7 +76,7 @@ class _Rows:
         except IndexError:
             raise
         except Exception as error:  # damaged files make the decoders raise almost anything
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise InputError(f"{self.name}, sample {index}: cannot be decoded ({reason}): remove it") from error
         return row[self.image], row[self.mask]
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pixalign.errors import InputError, replacing
+from pixalign.errors import InputError, first_line, replacing
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
 MAX_PIXELS = 250_000_000
@@ -89,7 +89,7 @@ def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Ima
     except MemoryError as error:
         raise InputError(f"{path}: does not fit into memory: make it smaller") from error
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(f"{path}: is truncated or damaged ({reason}): copy it again or remove it") from error
 
 
@@ -242,7 +242,7 @@ def _opened_bands(path: Path) -> Iterator[Any]:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:  # GDAL's errors come in many classes
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(f"{path}: cannot be read as TIFF ({reason}): copy it again or remove it") from error
 
 

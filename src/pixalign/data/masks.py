@@ -13,7 +13,7 @@ from PIL import Image
 from pixalign.data.annotations import IGNORE
 from pixalign.data.images import opened
 from pixalign.data.labelme import read_labelme
-from pixalign.errors import InputError
+from pixalign.errors import InputError, first_line
 from pixalign.palette import default_colours
 
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")
@@ -291,7 +291,7 @@ def _label_map(path: Path) -> np.ndarray:
     except KeyError as error:
         raise InputError(f"{path}: has no variable LabelMap: it is no label of PASCAL Context") from error
     except Exception as error:  # damaged files make the reader raise almost anything
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(f"{path}: is truncated or damaged ({reason}): copy it again or remove it") from error
     whole = values.ndim == 2 and values.size and values.dtype.kind in "iuf" and (values == np.trunc(values)).all()
     if not whole or values.min() < 0 or values.max() > 65535:

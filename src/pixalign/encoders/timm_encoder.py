@@ -20,7 +20,7 @@ from pixalign.encoders import alignseg_resnet as _alignseg_resnet  # noqa: F401 
 from pixalign.encoders import dfnet as _dfnet  # noqa: F401  (registers its models with timm)
 from pixalign.encoders import ifa_resnet as _ifa_resnet  # noqa: F401  (registers its models with timm)
 from pixalign.encoders import sfnet_resnet as _sfnet_resnet  # noqa: F401  (registers its models with timm)
-from pixalign.errors import InputError
+from pixalign.errors import InputError, first_line
 
 STRIDES = (4, 8, 16, 32)
 _PROBE_SIZE = (97, 129)
@@ -201,14 +201,14 @@ def _create(
         except Exception as error:
             if pretrained:
                 raise InputError(
-                    f"encoder {name!r}: pretrained weights could not be loaded ({_first_line(error)}): "
+                    f"encoder {name!r}: pretrained weights could not be loaded ({first_line(error)}): "
                     "check the connection, give a .safetensors file, or train with pretrained false"
                 ) from error
-            raise InputError(f"encoder {name!r} cannot be built with {arguments}: {_first_line(error)}") from error
+            raise InputError(f"encoder {name!r} cannot be built with {arguments}: {first_line(error)}") from error
         if isinstance(pretrained, str | Path):
             _check_arrival(name, model, Path(pretrained))
         return model
-    raise InputError(f"encoder {name!r} cannot be built: {_first_line(failures[-1])}") from failures[-1]
+    raise InputError(f"encoder {name!r} cannot be built: {first_line(failures[-1])}") from failures[-1]
 
 
 def _check_arrival(name: str, model: nn.Module, file: Path) -> None:
@@ -246,7 +246,3 @@ def normalisation(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple
     std = getattr(config, "std", None) or timm.data.IMAGENET_DEFAULT_STD
     repeat = [i % len(mean) for i in range(in_channels)]
     return tuple(mean[i] for i in repeat), tuple(std[i] for i in repeat)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from pixalign.errors import InputError
+from pixalign.errors import InputError, first_line
 from pixalign.runtime import MANIFEST
 
 OPSETS = range(18, 24)  # PyTorch's exporter begins at 18; ONNX Runtime 1.20 knows 21, TensorRT 10 knows 20
@@ -75,7 +75,7 @@ def trace(graph: Graph) -> ExportedProgram:
     except Exception as error:  # capturing runs all of the network and of the compiler
         name = f"{config['architecture']} with the encoder {config['arguments'].get('encoder')}"
         raise InputError(
-            f"{name} cannot be exported for images of every size ({type(error).__name__}: {_first_line(error)}): "
+            f"{name} cannot be exported for images of every size ({type(error).__name__}: {first_line(error)}): "
             "choose another encoder"
         ) from error
 
@@ -94,7 +94,7 @@ def write_onnx(program: ExportedProgram, path: Path, opset: int, output: str, ma
                 program, opset_version=opset, dynamo=True, verbose=False, input_names=[INPUT], output_names=[output]
             )
     except Exception as error:  # an operator that ONNX lacks, mostly
-        raise InputError(f"export: ONNX cannot express this network ({_first_line(error)}): use format pt2") from error
+        raise InputError(f"export: ONNX cannot express this network ({first_line(error)}): use format pt2") from error
     assert exported is not None
     model = exported.model_proto
     found = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
@@ -140,11 +140,7 @@ def require_packages(format: str, int8: bool) -> None:
 
 
 def _unwritten(path: Path, error: RuntimeError) -> InputError:
-    return InputError(f"{path}: cannot be written ({_first_line(error)}): free space or choose another place")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return InputError(f"{path}: cannot be written ({first_line(error)}): free space or choose another place")
 
 
 def _name_axes(graph: Any) -> None:

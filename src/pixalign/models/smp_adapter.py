@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixalign.encoders.timm_encoder import normalisation
-from pixalign.errors import InputError
+from pixalign.errors import InputError, first_line
 from pixalign.sampling import resize
 
 _MULTIPLE = 32
@@ -69,7 +69,7 @@ class SmpModel(nn.Module):
                 **options,
             )
         except Exception as error:  # the package and timm raise what comes
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise InputError(
                 f"model 'smp/{architecture}' with encoder {encoder!r} cannot be built: {reason}"
             ) from error
@@ -143,7 +143,7 @@ class SegFormer(nn.Module):
                     f"nvidia/mit-{variant}", use_safetensors=True
                 )
             except Exception as error:
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                reason = first_line(error)
                 raise InputError(f"model 'hf/segformer-{variant}': weights could not be loaded ({reason})") from error
         self.encoder, self.head = network.segformer, network.decode_head
         self.encoder.mean, self.encoder.std = normalisation("resnet18", in_channels)  # ImageNet's

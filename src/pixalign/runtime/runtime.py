@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pixalign.data.transforms import normalise
-from pixalign.errors import InputError
+from pixalign.errors import InputError, first_line
 from pixalign.runtime.manifest import MANIFEST, read_manifest
 from pixalign.weights import load
 
@@ -167,7 +167,7 @@ def _onnx(path: Path, device: str | None, precision: str, threads: int | None) -
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # its errors have no common class
         raise InputError(
-            f"{path}: cannot be read as ONNX by ONNX Runtime {onnxruntime.__version__} ({_first_line(error)}): "
+            f"{path}: cannot be read as ONNX by ONNX Runtime {onnxruntime.__version__} ({first_line(error)}): "
             "export the model again"
         ) from error
     config = read_manifest(path, session.get_modelmeta().custom_metadata_map.get(MANIFEST))
@@ -206,7 +206,7 @@ def _openvino(path: Path, device: str | None, precision: str, threads: int | Non
         ]
     except Exception as error:  # RuntimeError mostly; a damaged file brings others
         raise InputError(
-            f"{path}: cannot be read by OpenVINO {openvino.__version__} ({_first_line(error)}): export the model again"
+            f"{path}: cannot be read by OpenVINO {openvino.__version__} ({first_line(error)}): export the model again"
         ) from error
     config = read_manifest(path, embedded)
     _check_shapes(path, config, *shapes)
@@ -214,7 +214,7 @@ def _openvino(path: Path, device: str | None, precision: str, threads: int | Non
         compiled = core.compile_model(model, "CPU", options)
     except Exception as error:
         raise InputError(
-            f"{path}: OpenVINO cannot run it with precision {precision} on this CPU ({_first_line(error)}): use fp32"
+            f"{path}: OpenVINO cannot run it with precision {precision} on this CPU ({first_line(error)}): use fp32"
         ) from error
 
     def run(images: Tensor) -> Tensor:
@@ -255,10 +255,6 @@ def _missing(path: Path, backend: str) -> InputError:
 
 def _failed(path: Path, images: Tensor, error: Exception) -> InputError:
     return InputError(
-        f"{path}: fails on images of shape {tuple(images.shape)} ({_first_line(error)}): "
+        f"{path}: fails on images of shape {tuple(images.shape)} ({first_line(error)}): "
         "give fewer or smaller ones, of at least 32 x 32, or export the model again"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pixalign import __version__
-from pixalign.errors import InputError
+from pixalign.errors import InputError, first_line
 from pixalign.models import create_model
 from pixalign.weights.card import model_card
 
@@ -114,7 +114,7 @@ def push_to_hub(model: nn.Module, repo_id: str, private: bool = False) -> str:
             api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload a pixalign model")
         except Exception as error:  # the client's and its connection's errors have no common class
             raise InputError(
-                f"{repo_id}: the Hub did not take the model ({_first_line(error)}): "
+                f"{repo_id}: the Hub did not take the model ({first_line(error)}): "
                 "check the name (owner/name), the connection and `hf auth login`"
             ) from error
     return str(address)
@@ -138,7 +138,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read as JSON ({_first_line(error)}): {remedy}") from error
+        raise InputError(f"{file}: cannot be read as JSON ({first_line(error)}): {remedy}") from error
     if not isinstance(config, dict) or type(config.get("format_version")) is not int:
         raise InputError(
             f"{file}: has no format_version, so it is not a pixalign model's: name a pixalign model folder"
@@ -195,7 +195,7 @@ def _load_tensors(model: nn.Module, file: Path) -> None:
     try:
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{file}: is no whole safetensors file ({_first_line(error)}): get it again") from error
+        raise InputError(f"{file}: is no whole safetensors file ({first_line(error)}): get it again") from error
     remedy = f"{WEIGHTS} and {CONFIG} are not of one model"
     targets = model.state_dict()
     for name, target in targets.items():
@@ -240,7 +240,7 @@ def _download(repo_id: str) -> Path:
         folder = Path(snapshot_download(repo_id, allow_patterns=[WEIGHTS, CONFIG, CARD]))
     except Exception as error:  # the client's and its connection's errors have no common class
         raise InputError(
-            f"model {repo_id!r}: no such folder here, and the Hub did not give it ({_first_line(error)}): "
+            f"model {repo_id!r}: no such folder here, and the Hub did not give it ({first_line(error)}): "
             "check the name, the connection and, for a private model, `hf auth login`"
         ) from error
     if not _is_model_folder(folder):
@@ -274,13 +274,9 @@ def _replacing_folder(folder: Path) -> Iterator[Path]:
                     kept.rename(folder / kept.name)
             shutil.rmtree(old)
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or _first_line(error)
+        reason = getattr(error, "strerror", None) or first_line(error)
         raise InputError(
             f"{folder}: the model cannot be written ({reason}): free space or choose another place"
         ) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
