@@ -13,7 +13,7 @@ SOURCE = Path(pixalign.__file__).parent
 
 # Rooms from the bottom up; a room imports from lower rows, or from itself.
 ROWS = [
-    {"errors", "page", "palette", "sampling"},
+    {"errors", "page", "palette", "sampling", "sampling_triton"},
     {"blocks", "encoders", "aligners"},
     {"models", "losses", "data", "metrics", "weights"},
     {"optimization"},
@@ -21,6 +21,7 @@ ROWS = [
     {"evaluation", "explaining", "exporting", "predict", "training"},
     {"benchmarking"},
     {"comparison"},
+    {"app"},
     {"cli"},
     {"__main__"},
 ]

@@ -109,6 +109,15 @@ def test_torch_networks_have_the_same_call():
     runtime.need_logits("blending tiles")
 
 
+def test_another_network_and_another_precision_have_another_fingerprint():
+    first, other = network("sfnet"), network("sfnet")
+    with torch.no_grad():
+        other.classify.bias += 1
+    given = [(first, "fp32"), (first, "bf16"), (other, "fp32")]
+    assert len({load_runtime(model, "cpu", precision).fingerprint() for model, precision in given}) == 3
+    assert load_runtime(network("sfnet"), "cpu").fingerprint() == load_runtime(first, "cpu").fingerprint()
+
+
 def test_a_file_from_elsewhere_runs_with_a_description_beside_it(path):
     write(path, graph(), manifest=None)
     with pytest.raises(InputError, match=rf"not made by `pixalign export`.* describe it in .*{path.name}\.json"):

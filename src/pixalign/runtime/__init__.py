@@ -1,7 +1,7 @@
 """Networks ready to run by PyTorch, ONNX Runtime or OpenVINO: one call, images in, logits out."""
 
 from pixalign.runtime.manifest import MANIFEST, manifest_file, read_manifest
-from pixalign.runtime.runtime import EXPORTED, PRECISIONS, Runtime, is_exported, load_runtime
+from pixalign.runtime.runtime import EXPORTED, PRECISIONS, Runtime, is_exported, load_runtime, pick_device
 
 __all__ = [
     "EXPORTED",
@@ -11,5 +11,6 @@ __all__ = [
     "is_exported",
     "load_runtime",
     "manifest_file",
+    "pick_device",
     "read_manifest",
 ]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pixalign.data.transforms import normalise
 from pixalign.errors import InputError, first_line
+from pixalign.runtime.cuda_graphs import CudaGraphs
 from pixalign.runtime.manifest import MANIFEST, read_manifest
 from pixalign.weights import load
 
@@ -35,6 +36,8 @@ class Runtime:
         labels: the graph gives class ids in place of logits.
         device: where images should be and logits are.
         run: the graph alone: its input to its output, tensors on ``device``.
+        precision: what it computes in, a key of `PRECISIONS`.
+        network: what PyTorch runs; None for an exported file.
     """
 
     source: str
@@ -44,6 +47,8 @@ class Runtime:
     labels: bool
     device: torch.device
     run: Callable[[Tensor], Tensor]
+    precision: str = "fp32"
+    network: nn.Module | None = None
 
     def __call__(self, images: Tensor) -> Tensor:
         """Run the network.
@@ -72,8 +77,13 @@ class Runtime:
         return found if self.labels else found.argmax(1).to(torch.uint8)
 
     def fingerprint(self) -> str:
-        """64 hexadecimal digits of an exported file and its weights, which change when they do."""
-        digest = hashlib.sha256()
+        """64 hexadecimal digits of the weights of a network or an exported file, and of the precision."""
+        digest = hashlib.sha256(b"" if self.precision == "fp32" else self.precision.encode())
+        if self.network is not None:
+            for name, tensor in self.network.state_dict(keep_vars=True).items():  # an optimised one gives no others
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            return digest.hexdigest()
         for path in (Path(self.source), Path(self.source).with_suffix(".bin")):
             if path.is_file():
                 digest.update(path.read_bytes())
@@ -90,8 +100,27 @@ def is_exported(source: Any) -> bool:
     return isinstance(source, str | Path) and Path(source).suffix.lower() in (*EXPORTED, ".pt2")
 
 
+def pick_device(device: str | None = None) -> torch.device:
+    """Return the torch device for ``auto`` or None (CUDA if there) or by name; InputError if it is not there."""
+    if device in (None, "auto"):
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        place = torch.device(str(device))
+    except RuntimeError as error:
+        raise InputError(f"device {device!r} is unknown: use auto, cpu or cuda") from error
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device is {device} but no CUDA device is there: use auto or cpu")
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device is {device} but there are {torch.cuda.device_count()}: give a lower number, from 0")
+    return place
+
+
 def load_runtime(
-    source: nn.Module | str | Path, device: str | None = None, precision: str = "fp32", threads: int | None = None
+    source: nn.Module | str | Path,
+    device: str | None = None,
+    precision: str = "fp32",
+    threads: int | None = None,
+    cuda_graphs: bool = False,
 ) -> Runtime:
     """Make a network ready to run.
 
@@ -102,10 +131,12 @@ def load_runtime(
         precision: fp32; bf16 or fp16 with PyTorch (autocast) and OpenVINO (whose own default is bf16 on CPUs that have
             it: 3e-2 from the float32 logits in place of 1e-5).
         threads: of the CPU; None leaves it to the back-end. With PyTorch it holds for the whole process.
+        cuda_graphs: with PyTorch on a GPU, record the network once for each shape of images and repeat the recording
+            (`pixalign.runtime.cuda_graphs`): for images of few sizes. Weights must not be moved afterwards.
 
     Raises:
         InputError: no such file, a broken one, one that does not say what it is, a back-end that is not installed, a
-            device or precision that it does not have.
+            device or precision that it does not have, CUDA graphs elsewhere than with PyTorch on a GPU.
     """
     device = None if device == "auto" else device
     if precision not in PRECISIONS:
@@ -113,8 +144,10 @@ def load_runtime(
     if threads is not None and threads < 1:
         raise InputError(f"threads is {threads}: give 1 or more")
     if not is_exported(source):
-        return _torch(source, device, precision, threads)
+        return _torch(source, device, precision, threads, cuda_graphs)
     path = Path(source)  # type: ignore[arg-type]
+    if cuda_graphs:
+        raise InputError(f"{path}: cuda_graphs are PyTorch's: leave them out, or give the model folder")
     if path.suffix.lower() == ".pt2":
         raise InputError(
             f"{path}: a .pt2 program is for torch.export.load in a program of your own: "
@@ -126,23 +159,31 @@ def load_runtime(
     return load_file(path, device, precision, threads)
 
 
-def _torch(source: nn.Module | str | Path, device: str | None, precision: str, threads: int | None) -> Runtime:
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+def _torch(
+    source: nn.Module | str | Path, device: str | None, precision: str, threads: int | None, cuda_graphs: bool
+) -> Runtime:
+    place = pick_device(device)
+    if cuda_graphs and place.type != "cuda":
+        raise InputError(f"cuda_graphs need a GPU, and the device is {place}: leave them out")
     model = source.eval().to(place) if isinstance(source, nn.Module) else load(source, place)
     model = model.to(memory_format=torch.channels_last)
     if threads:
         torch.set_num_threads(threads)
-
-    def run(images: Tensor) -> Tensor:
-        with (
-            torch.inference_mode(),
-            torch.autocast(place.type, dtype=PRECISIONS[precision], enabled=precision != "fp32"),
-        ):
-            return model(images.to(place, memory_format=torch.channels_last))
-
     name = type(source).__name__ if isinstance(source, nn.Module) else str(source)
     config: Any = model.config
-    return Runtime(name, "PyTorch", config, False, False, place, run)
+    dtype, lower = PRECISIONS[precision], precision != "fp32"
+    cached = not cuda_graphs  # a graph may not read a cast of the weights that lives outside of it
+
+    def run(images: Tensor) -> Tensor:
+        with torch.inference_mode(), torch.autocast(place.type, dtype, lower, cached):
+            return model(images)
+
+    call = CudaGraphs(run, name) if cuda_graphs else run
+
+    def placed(images: Tensor) -> Tensor:
+        return call(images.to(place, memory_format=torch.channels_last))
+
+    return Runtime(name, "PyTorch", config, False, False, place, placed, precision, model)
 
 
 def _onnx(path: Path, device: str | None, precision: str, threads: int | None) -> Runtime:
@@ -224,12 +265,12 @@ def _openvino(path: Path, device: str | None, precision: str, threads: int | Non
             raise _failed(path, images, error) from error
         return torch.from_numpy(found.copy())  # the next call writes to the same memory
 
-    return _exported(path, config, run)
+    return _exported(path, config, run, precision)
 
 
-def _exported(path: Path, config: dict[str, Any], run: Callable[[Tensor], Tensor]) -> Runtime:
+def _exported(path: Path, config: dict[str, Any], run: Callable[[Tensor], Tensor], precision: str = "fp32") -> Runtime:
     raw, labels = config["input"] == "uint8", config["output"] == "labels"
-    return Runtime(str(path), EXPORTED[path.suffix.lower()], config, raw, labels, torch.device("cpu"), run)
+    return Runtime(str(path), EXPORTED[path.suffix.lower()], config, raw, labels, torch.device("cpu"), run, precision)
 
 
 def _check_shapes(path: Path, config: dict[str, Any], inputs: list[list[Any]], outputs: list[list[Any]]) -> None:

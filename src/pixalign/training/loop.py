@@ -171,6 +171,9 @@ def train(
     )
     loader = training_loader(samples, batches, config.data.workers)
     wrapped, optimizer = accelerator.prepare(torch.compile(model) if config.compile else model, optimizer)
+    scaler = accelerator.scaler  # of fp16's losses, else None
+    if scaler is not None and "scaler" in numbers:
+        scaler.load_state_dict(numbers["scaler"])
     if config.trackers:
         accelerator.init_trackers("pixalign", config=_flat(asdict(config)))
 
@@ -181,6 +184,8 @@ def train(
 
     def save_progress() -> None:
         random = accelerator.gather(random_state()[None].to(accelerator.device)).cpu()
+        if scaler is not None:
+            numbers["scaler"] = scaler.state_dict()
         if is_main:
             save_state(out / "state", model, ema.module if ema else None, optimizer.optimizer, numbers, random)
 

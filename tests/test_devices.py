@@ -1,0 +1,132 @@
+"""Networks on a GPU make every tensor there, in any precision: checked without a GPU, on tensors without numbers.
+
+PyTorch's fake tensors say that they lie on a GPU and compute shapes, dtypes and devices alone; operations on tensors of
+two devices fail as they do on a GPU. A tensor that a network makes on the CPU is found even where no operation fails:
+it would be copied in each call, and a CUDA graph could not hold it.
+"""
+
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+import pixalign.optimization
+from networks import NETWORKS, network
+from pixalign import optimize
+from pixalign.explaining.evidence import captured
+
+SIZE = (2, 3, 65, 97)
+DISTINCT = [key for key in NETWORKS if key not in ("sfnet", "ddsm")]  # the frame with these aligners is the same
+
+
+class Elsewhere(TorchDispatchMode):
+    """The names of the operations that read or make a tensor that is not on a GPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        tensors = [x for x in tree_leaves((args, kwargs, made)) if isinstance(x, torch.Tensor)]
+        if any(x.device.type != "cuda" for x in tensors):
+            self.found.append(str(function))
+        return made
+
+
+@contextmanager
+def on_gpu():
+    """Tensors are fake, and every operation stays on the GPU."""
+    with FakeTensorMode(), Elsewhere() as elsewhere:
+        yield
+    assert not elsewhere.found
+
+
+@pytest.fixture(autouse=True)
+def _as_if_there_were_a_gpu(monkeypatch):
+    """autocast for CUDA is switched off where there is none; fake tensors can neither be copied nor moved."""
+    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    monkeypatch.setattr(pixalign.optimization, "copy", SimpleNamespace(deepcopy=lambda model: model))
+
+
+def fake(x):
+    return torch.empty_strided(x.size(), x.stride(), dtype=x.dtype, device="cuda")
+
+
+def moved(model):
+    """The network with its parameters and buffers, and nothing else, on the GPU, as ``to`` moves them."""
+    for module in model.modules():
+        for name, x in module._parameters.items():
+            if x is not None:
+                module._parameters[name] = nn.Parameter(fake(x), x.requires_grad)
+        for name, x in module._buffers.items():
+            if x is not None:
+                module._buffers[name] = fake(x)
+    return model
+
+
+def amp(dtype=torch.float16):
+    return torch.autocast("cuda", dtype)
+
+
+@pytest.mark.parametrize("key", DISTINCT)
+def test_every_network_stays_on_the_gpu_as_it_is_optimised_and_under_amp(key, monkeypatch):
+    model = network(key)
+    with on_gpu(), torch.inference_mode():
+        model, x = moved(model), torch.empty(SIZE, device="cuda")
+        with captured(model) as alignments:
+            assert model(x).dtype == torch.float32
+        with amp():
+            assert model(x).shape == (2, 5, *SIZE[2:])
+            assert model.encode(x)[0].dtype == torch.float16
+        monkeypatch.setattr(nn.Module, "to", lambda self, *_, **__: self)
+        quick = optimize(model)
+        assert quick(x).shape == (2, 5, *SIZE[2:])
+        with amp():
+            assert quick(x).shape == (2, 5, *SIZE[2:])
+            assert quick.encode(x)[0].dtype == torch.float16
+    assert bool(alignments) == key.startswith(("aligned_fpn", "alignseg", "sfnet_lite", "bialignnet"))
+    for geometry in (alignment.geometry for alignment in alignments):
+        assert all(x.dtype == torch.float32 for x in geometry.values())
+
+
+@pytest.mark.parametrize("key", ["aligned_fpn-dynamic_dual", "bialignnet", "alignseg", "ifa"])
+def test_what_the_loss_needs_is_made_on_the_gpu(key):
+    model = network(key).train()
+    with on_gpu():
+        model, x = moved(model), torch.empty(SIZE, device="cuda")
+        with amp(torch.bfloat16):
+            assert len(tree_leaves(model(x, heads=True))) > 1
+            assert model.encode(x)[0].dtype == torch.bfloat16
+
+
+def test_ifa_answers_points_and_ensembles_on_the_gpu():
+    model = network("ifa", local_ensemble=True, queries="pixels", train_points=7).train()
+    with on_gpu():
+        model, x = moved(model), torch.empty(SIZE, device="cuda")
+        with amp():
+            assert model(x, heads=True)["logits"].shape == (2, 5, 7, 1)
+            assert model.decode(model.encode(x), (33, 47)).shape == (2, 5, 33, 47)
+
+
+class Strayed(nn.Module):
+    def __init__(self, place):
+        super().__init__()
+        self.place = place
+
+    def forward(self, x):
+        return x + torch.arange(x.shape[-1], device=self.place).to(x.device)
+
+
+def test_a_tensor_made_on_the_cpu_is_found():
+    x = torch.zeros(1, 3, 8, 8)
+    with on_gpu():
+        Strayed("cuda")(fake(x))
+    with pytest.raises(AssertionError, match="arange"), on_gpu():
+        Strayed("cpu")(fake(x))
