@@ -3,20 +3,27 @@
 The baseline computes the layers in the order that the papers publish: maps are resized before the 1x1 convolutions that
 read them (AlignSeg), every query's features and encoded positions are laid side by side (IFA), all nine positions are
 gathered at once (DDSM); in evaluation and inference mode, float32, contiguous. Each variant's logits are compared with
-the baseline's before anything is timed. Rounds are interleaved; the smallest of a variant's times counts, CPU time of
-the process with one thread, wall time with more.
+the baseline's before anything is timed. Calls are by turns, and speeds are the median over rounds of the ratio within a
+round: of CPU times of the process with one thread, of wall times with more.
 
-    OMP_NUM_THREADS=1 python benchmarks/rewrites.py [--size 512 1024] [--rounds 5] [network ...]
+    python benchmarks/rewrites.py --size 1024x2048 --threads 2                       # the whole, some minutes
+    python benchmarks/rewrites.py --alone --threads 1 [--rounds 5] [network ...]     # each rewrite alone as well
+    python benchmarks/rewrites.py --size 1024x2048 --backends openvino-bf16,openvino-int8 sfnet bialignnet
 
 Prints one table per network. "alone" is the speed-up against the variant with channels last and folded norms, on which
-the further rewrites build. Memory is the most that tensors take at once above weights and logits.
+the further rewrites build. Memory is the most that tensors take at once above weights and logits. ``--backends`` names
+back-ends of `pixalign benchmark` that join in; the best of all is named below the table.
 """
 
 import argparse
+import copy
+import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -28,11 +35,18 @@ from torch.profiler import ProfilerActivity, profile
 from pixalign import create_model, optimize
 from pixalign.aligners import dynamic_dual
 from pixalign.aligners.dual_flow import Offsets
+from pixalign.benchmarking import BACKENDS, by_turns
+from pixalign.benchmarking.measure import processor_name
+from pixalign.benchmarking.variants import prepare, source_for
+from pixalign.cli.models import parse_size
 from pixalign.models.ifa import IFA
 from pixalign.optimization import aligners, networks
 from pixalign.sampling import nearest_grid_cells, resize, sampling_grid
 
 NETWORKS = ("sfnet", "sfnet_lite", "bialignnet", "alignseg", "ifa", "ddsm")
+BASELINE, FOLDED = "published order", "channels last, norms folded"
+ENOUGH = 40.0  # seconds of a network's rounds, after which none is begun but the second
+PAUSE = 0.1  # seconds after each call where there are several threads, which go on waiting busily for a while
 # the quick forms of each network that can stand alone
 ALONE = {
     "sfnet": (("AlignedFPN",), ("Flow",), ("PyramidPooling",)),
@@ -141,65 +155,89 @@ def largest_layer(model: nn.Module, image: Tensor) -> float:
     return max(found)
 
 
-def measure(name: str, size: tuple[int, int], rounds: int) -> None:
-    torch.manual_seed(0)
-    model = randomised(create_model(name))
-    image = torch.randn(1, 3, *size)
+def variants_of(name: str, model: nn.Module, image: Tensor, alone: bool) -> dict[str, Callable[[], Tensor]]:
+    """The calls to be compared, by title; the first is the baseline."""
     last = image.contiguous(memory_format=torch.channels_last)
-    in_order = create_model(name)  # norms and layout as given
-    in_order.load_state_dict(model.state_dict())
-    in_order.eval().to(memory_format=torch.channels_last)
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 
     def baseline() -> Tensor:
         with published():
             return model(image)
 
-    runs: dict[str, Callable[[], Tensor]] = {"published order": baseline}
+    runs: dict[str, Callable[[], Tensor]] = {BASELINE: baseline}
     if name in ("alignseg", "ifa", "ddsm"):
         runs["as this package has it"] = lambda: model(image)
-    runs["channels last"] = lambda: in_order(last)
-    variants = {"channels last, norms folded": optimized(model, ())}
-    variants |= {f"the same and {' '.join(forms)}": optimized(model, forms) for forms in ALONE[name]}
-    variants["all"] = optimize(model)
-    variants["all, bf16"] = optimize(model, "bf16")
+    variants: dict[str, nn.Module] = {}
+    if alone:
+        in_order = create_model(name)  # norms and layout as given
+        in_order.load_state_dict(model.state_dict())
+        in_order.eval().to(memory_format=torch.channels_last)
+        runs["channels last"] = lambda: in_order(last)
+        variants = {FOLDED: optimized(model, ())}
+        variants |= {f"the same and {' '.join(forms)}": optimized(model, forms) for forms in ALONE[name]}
+    variants |= {"all": optimize(model), "all, bf16": optimize(model, "bf16")}
     for title, variant in variants.items():
-        runs[title] = lambda variant=variant: variant(image)
+        runs[title] = lambda variant=variant: variant(image)  # type: ignore[misc]
+    return runs
 
+
+def measure(name: str, size: tuple[int, int], rounds: int, alone: bool, backends: list[str], folder: Path) -> None:
+    torch.manual_seed(0)
+    model = randomised(create_model(name))
+    image = torch.randn(1, 3, *size)
+    threads = torch.get_num_threads()
+    runs = variants_of(name, model, image, alone)
+    ours = list(runs)
+    for backend in backends:
+        runtime = prepare(source_for(name, backend, model, folder), backend, threads, copy.deepcopy(model))
+        runs[backend] = lambda runtime=runtime: runtime.run(image)  # type: ignore[misc]
     with torch.inference_mode():
-        expected = baseline()
+        expected = runs[BASELINE]()
         errors = {title: float((run() - expected).abs().max() / expected.abs().max()) for title, run in runs.items()}
         # rounding alone moves DDSM's logits by 2e-4 at these weights: its affinities are sharp
-        assert all(error < 1e-3 for title, error in errors.items() if "bf16" not in title), errors
-        seconds: dict[str, float] = dict.fromkeys(runs, float("inf"))
-        for _ in range(rounds):
-            for title, run in runs.items():
-                start = clock()
-                run()
-                seconds[title] = min(seconds[title], clock() - start)
-        memory = {title: peak(run) for title, run in runs.items()}
+        exact = [title for title in runs if not title.endswith(("bf16", "int8"))]
+        assert all(errors[title] < 1e-3 for title in exact), errors
+        clock = time.process_time if threads == 1 else time.perf_counter
+        pause = PAUSE if threads > 1 else 0.0
+        times = by_turns(runs, rounds, pause, fewest=2, enough=ENOUGH, clock=clock)
+        memory = {title: peak(runs[title]) for title in ours}
         layer = largest_layer(model, image)
-    print(f"\n| {name}, {size[0]} x {size[1]} | speed | alone | memory MiB | of baseline | difference |")
-    print("|---|---:|---:|---:|---:|---:|")
+
+    def ratio(base: str, title: str) -> float:
+        return statistics.median(a / b for a, b in zip(times[base], times[title]))
+
+    print(f"\n| {name}, {size[0]} x {size[1]} | speed |{' alone |' * alone} memory MiB | of baseline | difference |")
+    print(f"|---|---:|{'---:|' * alone}---:|---:|---:|")
     for title in runs:
-        alone = seconds["channels last, norms folded"] / seconds[title]
-        print(
-            f"| {title} | {seconds['published order'] / seconds[title]:.2f} "
-            f"| {f'{alone:.2f}' if title.startswith('the same') else ''} | {memory[title] / 2**20:.0f} "
-            f"| {memory[title] / memory['published order']:.2f} | {errors[title]:.0e} |"
-        )
-    print(f"\nLargest layer's input and output: {layer / 2**20:.0f} MiB.", flush=True)
+        cells = [f"{ratio(BASELINE, title):.2f}"]
+        if alone:
+            cells.append(f"{ratio(FOLDED, title):.2f}" if title.startswith("the same") else "")
+        held = memory.get(title)
+        cells += ["", ""] if held is None else [f"{held / 2**20:.0f}", f"{held / memory[BASELINE]:.2f}"]
+        print(f"| {title} | {' | '.join(cells)} | {errors[title]:.0e} |")
+    best = max(runs, key=lambda title: ratio(BASELINE, title))
+    seconds = statistics.median(times[BASELINE])
+    print(
+        f"\nFastest: {best}, {ratio(BASELINE, best):.2f}. Baseline: {seconds:.2f} s, {len(times[best])} rounds.",
+        end=" ",
+    )
+    print(f"Largest layer's input and output: {layer / 2**20:.0f} MiB.", flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("networks", nargs="*", default=NETWORKS)
-    parser.add_argument("--size", nargs=2, type=int, default=(512, 1024))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", metavar="network", help=", ".join(NETWORKS))
+    parser.add_argument("--size", default="512x1024", metavar="HxW")
+    parser.add_argument("--rounds", type=int, default=5, help="at most")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--alone", action="store_true", help="each rewrite alone as well")
+    parser.add_argument("--backends", default="", metavar="LIST", help=f"of {', '.join(BACKENDS)}")
     arguments = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    for name in arguments.networks or NETWORKS:
-        measure(name, tuple(arguments.size), arguments.rounds)
+    torch.set_num_threads(arguments.threads)
+    print(f"{processor_name()}, torch {torch.__version__}, {arguments.threads} threads")
+    backends = [name for name in arguments.backends.split(",") if name]
+    with tempfile.TemporaryDirectory() as folder:
+        for name in arguments.networks or NETWORKS:
+            measure(name, parse_size(arguments.size), arguments.rounds, arguments.alone, backends, Path(folder))
 
 
 if __name__ == "__main__":

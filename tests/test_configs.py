@@ -55,7 +55,8 @@ def test_a_recipes_network_can_be_built_and_its_loss_takes_what_the_network_give
         shapes = {
             key: [x.shape for x in value] if isinstance(value, list) else value.shape for key, value in given.items()
         }
-    assert shapes["logits"] == (2, classes, *SIZE)
+    points = config.model.options.get("train_points")
+    assert shapes["logits"] == ((2, classes, points, 1) if points else (2, classes, *SIZE))
     assert bool(shapes["auxiliaries"]) == bool(config.loss.auxiliary)
     outputs = {
         key: [torch.zeros(s) for s in shape] if isinstance(shape, list) else torch.zeros(shape)

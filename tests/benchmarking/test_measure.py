@@ -38,6 +38,12 @@ def test_every_call_has_one_turn_in_a_round_and_each_round_begins_with_another()
     assert rounds == [1, 2, 3, 4]
 
 
+def test_turns_are_timed_by_the_clock_given():
+    ticks = iter(range(100))
+    times = by_turns({"a": lambda: next(ticks), "b": lambda: None}, 2, clock=lambda: float(next(ticks)))
+    assert times == {"a": [2.0, 2.0], "b": [1.0, 1.0]}
+
+
 @given(
     st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=9),
     st.floats(0.1, 10),
@@ -180,3 +186,15 @@ def test_other_libraries_take_part_under_the_same_form():
     assert row["error"] is optimised["error"] is None
     assert row["parameters"] > 1e6
     assert variants.build("torchvision/lraspp@mobilenet_v3_large")(torch.zeros(1, 3, 64, 97)).shape == (1, 19, 64, 97)
+
+
+@pytest.mark.parametrize(("backend", "precision"), [("openvino", "fp32"), ("openvino-bf16", "bf16")])
+def test_openvino_computes_in_the_precision_of_the_backends_name(backend, precision, monkeypatch, tmp_path):
+    exported: list[dict] = []
+    monkeypatch.setattr(
+        variants, "export", lambda model, target, **options: exported.append(options) or {"file": target}
+    )
+    monkeypatch.setattr(variants, "load_runtime", lambda source, device, precision, threads: precision)
+    source = variants.source_for(TINY, backend, Convolution(), tmp_path)
+    assert exported == [{}]
+    assert variants.prepare(source, backend, 1) == precision

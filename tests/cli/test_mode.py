@@ -21,6 +21,7 @@ def test_each_argument_reaches_the_mode():
     given = ["--tile", "512", "--overlap", "0.5", "--scales", "0.5,2", "--flip", "--output-size", "720x960"]
     assert parse(*given) == Mode(512, 0.5, (0.5, 2), True, (720, 960))
     assert parse("--tile", "0", "--overlap", "0") == Mode(0, 0)
+    assert parse("--refine", "0.1") == Mode(refine=0.1)
 
 
 def test_tta_is_three_scales_and_flip_and_other_scales_win():

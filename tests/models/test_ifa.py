@@ -2,9 +2,11 @@
 
 from fractions import Fraction
 
+import hypothesis.strategies as st
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
 from torch import Tensor, nn
 
 from graphs import onnx_runner, relative_error
@@ -153,6 +155,79 @@ def test_asked_at_the_finest_map_logits_are_resized(model):
         assert torch.equal(model.decode(features, (97, 50)), resize(model.decode(features), (97, 50)))
 
 
+SIDES = st.tuples(st.integers(1, 130), st.integers(1, 130))
+
+
+@settings(max_examples=20, deadline=None)
+@given(size=SIDES, finest=st.sampled_from([(25, 17), (8, 12)]), share=st.floats(0.01, 0.99))
+def test_refined_pixels_are_those_of_decoding_everywhere_and_the_others_are_resized(model, size, finest, share):
+    features = pyramid(model, finest)
+    with torch.no_grad():
+        refined, everywhere = (model.decode(features, size, refine=r) for r in (share, 1))
+        coarse = model.decode(features)
+    resized = resize(coarse, size)
+    for i, (rows, columns) in enumerate(ifa.pixels_of(ifa.least_sure(coarse, share), size)):
+        fine = torch.zeros(size, dtype=torch.bool)
+        fine[rows, columns] = True
+        assert torch.equal(refined[i, :, ~fine], resized[i, :, ~fine])
+        torch.testing.assert_close(
+            refined[i, :, fine], everywhere[i, :, fine], rtol=0, atol=1e-5 * everywhere.abs().max()
+        )
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+@pytest.mark.parametrize("queries", ["finest", "pixels"])
+def test_refining_no_cell_or_all_of_them_is_what_queries_can_be(ensemble, queries):
+    model = network("ifa", queries=queries, local_ensemble=ensemble)
+    features = pyramid(model, (25, 17))
+    with torch.no_grad():
+        none, half, all_cells = (model.decode(features, (97, 50), refine=r) for r in (0, 0.5, 1))
+        assert torch.equal(model.decode(features, (97, 50)), all_cells if queries == "pixels" else none)
+        assert torch.equal(none, resize(model.decode(features), (97, 50)))
+        nearly = model.decode(features, (97, 50), refine=0.9999)  # rounds to all
+    assert relative_error(nearly, all_cells) < 1e-5
+    assert 0.1 < (half == none).all(1).float().mean() < 0.9
+
+
+def test_a_published_convention_refines_the_pixels_that_read_the_chosen_cells():
+    model = network("ifa", convention="sfnet")
+    features = pyramid(model, (25, 17), batch=1)
+    with torch.no_grad():
+        refined, everywhere = (model.decode(features, (90, 31), refine=r) for r in (0.4, 1))
+        ((rows, columns),) = ifa.pixels_of(ifa.least_sure(model.decode(features), 0.4), (90, 31), "sfnet")
+    assert relative_error(refined[0, :, rows, columns], everywhere[0, :, rows, columns]) < 1e-5
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    size=SIDES, sides=st.tuples(st.integers(1, 5), st.integers(1, 5)), convention=st.sampled_from(["pixel", "sfnet"])
+)
+def test_each_pixel_belongs_to_one_cell(size, sides, convention):
+    count = torch.zeros(size, dtype=torch.int64)
+    for rows, columns in ifa.pixels_of(torch.eye(sides[0] * sides[1]).bool().unflatten(1, sides), size, convention):
+        count[rows, columns] += 1
+    assert bool((count == 1).all())
+
+
+def test_the_least_sure_cells_are_those_on_both_sides_of_a_border():
+    logits = torch.zeros(1, 3, 6, 8)
+    logits[:, 0, :, :4], logits[:, 1, :, 4:] = 9, 9
+    logits[0, 2, 1, 1] = 8  # unsure of itself, though no border runs there
+    border = torch.zeros(6, 8, dtype=torch.bool)
+    border[:, 3:5] = True
+    assert torch.equal(ifa.least_sure(logits, 13 / 48)[0], border | (logits[0, 2] == 8))
+
+
+@given(share=st.floats(0.001, 1), sides=st.tuples(st.integers(1, 9), st.integers(1, 9)), classes=st.integers(1, 4))
+def test_a_share_chooses_as_many_cells_in_each_image_and_a_larger_one_more(share, sides, classes):
+    logits = torch.randn(2, classes, *sides, generator=torch.Generator().manual_seed(0))
+    cells = ifa.least_sure(logits, share)
+    count = max(1, round(share * sides[0] * sides[1]))
+    assert cells.flatten(1).sum(1).tolist() == [count, count]
+    if classes > 1:  # with one class, all are as sure
+        assert bool((cells <= ifa.least_sure(logits, min(1.0, 2 * share))).all())
+
+
 @pytest.mark.parametrize("ensemble", [False, True])
 def test_points_at_pixel_centres_have_the_grids_logits(ensemble):
     model = network("ifa", queries="pixels", local_ensemble=ensemble)
@@ -274,6 +349,12 @@ def test_class_weights_are_taken_back_from_map_and_points(model):
         ({"points": torch.full((2, 1, 2), torch.nan)}, r"from nan to nan: give floats from -1 to 1"),
         ({"points": torch.zeros(2, 1, 2, dtype=torch.int64)}, r"points are torch.int64 from 0 to 0: give floats"),
         ({"points": torch.zeros(2, 1, 2), "size": (4, 4)}, r"size and points are both given"),
+        (
+            {"size": (4, 4), "refine": 1.5},
+            r"refine is 1.5 at size \(4, 4\): give a share of the cells, 0 to 1, with a size",
+        ),
+        ({"size": (4, 4), "refine": float("nan")}, r"refine is nan at size"),
+        ({"refine": 0.5}, r"refine is 0.5 at size None"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(model, ask, message):

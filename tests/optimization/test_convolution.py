@@ -116,3 +116,16 @@ def test_a_map_is_added_before_the_activation(act, dtype):
     for some in (x, x.contiguous(memory_format=torch.channels_last)):
         result = convolve(some, weight, bias, padding=(1, 1), act=act, onto=onto.clone())
         torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("add", [False, True])
+def test_few_numbers_are_left_to_torch_with_the_same_result(add, monkeypatch):
+    x, weight = torch.randn(1, 4, 7, 5), torch.randn(6, 4, 3, 3)
+    results = []
+    for few in (0, x.numel()):
+        monkeypatch.setattr("pixalign.optimization.convolution._FEW", few)
+        onto = torch.ones(1, 6, 7, 5) if add else None
+        results.append(convolve(x, weight, padding=(1, 1), act=("relu", ()), onto=onto))
+        if add:
+            assert torch.equal(onto, torch.ones(1, 6, 7, 5)) == (few > 0)  # oneDNN alone writes in place
+    torch.testing.assert_close(*results, atol=1e-5, rtol=1e-5)

@@ -1,6 +1,7 @@
 """An optimised network gives the outputs of the network that it was made from."""
 
 import copy
+import weakref
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from pixalign import optimize
 from pixalign.errors import InputError
 from pixalign.losses.weights import adjust_logits
 from pixalign.optimization import computes_bfloat16
+from pixalign.optimization.aligners import QuickDualFlow
 
 TOLERANCE = 1e-4  # largest difference over the largest logit
 SIZES = ((64, 96), (97, 129), (33, 47))
@@ -181,6 +183,28 @@ def test_what_is_kept_of_a_size_serves_every_precision():
         with torch.autocast("cpu", torch.bfloat16):
             optimized(x)
         assert relative_error(optimized(x), model(x)) < TOLERANCE
+
+
+def test_alignseg_frees_each_map_of_the_encoder_once_it_is_read(monkeypatch):
+    optimized = optimize(network("alignseg"))
+    encode, merge = optimized.encode, QuickDualFlow.merge
+    maps: list[weakref.ref] = []
+    left: list[int] = []
+
+    def encoding(x):
+        features = encode(x)
+        maps.extend(weakref.ref(feature) for feature in features)
+        return features
+
+    def merging(self, low, high, then=None):
+        left.append(sum(feature() is not None for feature in maps))
+        return merge(self, low, high, then)
+
+    monkeypatch.setattr(optimized, "encode", encoding)
+    monkeypatch.setattr(QuickDualFlow, "merge", merging)
+    with torch.inference_mode():
+        optimized(image(64, 96))
+    assert left == [2, 1, 0, 0]
 
 
 def test_auto_takes_bfloat16_where_the_processor_computes_in_it():

@@ -197,7 +197,7 @@ def test_the_record_names_the_model_and_a_damaged_one_is_replaced(predictor, pho
     run(predictor, photos, out)
     record = json.loads((out / "pixalign.json").read_text())
     assert record["model"].startswith("sha256:")
-    plain = {"tile": None, "overlap": 1 / 3, "scales": [1], "flip": False, "output_size": None}
+    plain = {"tile": None, "overlap": 1 / 3, "scales": [1], "flip": False, "output_size": None, "refine": None}
     assert record["options"] == {"precision": "fp32", "mode": plain}
     (out / "pixalign.json").write_text("{")
     assert run(predictor, photos, out).predicted == 3

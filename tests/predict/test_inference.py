@@ -142,6 +142,28 @@ def test_ifa_answers_at_every_pixel_of_the_output_size(size):
     assert not np.allclose(found, predict_logits(network, images, size=size)[0].softmax(0).numpy(), atol=1e-3)
 
 
+@pytest.mark.parametrize("size", [None, (202, 278)])
+def test_ifa_is_refined_as_the_mode_says(size):
+    torch.manual_seed(0)
+    options = {"encoder": "resnet18", "channels": 16, "encoder_options": {"channels": (8, 16, 24, 32)}}
+    network = pixalign.create_model("ifa", num_classes=4, **options).eval()
+    images = torch.tensor(IMAGE).permute(2, 0, 1)[None]
+    found = predict_probabilities(network, IMAGE, Mode(output_size=size, refine=0.3))
+    expected = predict_logits(network, images, size=size, refine=0.3)[0].softmax(0).numpy()
+    assert np.allclose(found, expected, atol=1e-5)
+    network.queries = "pixels"
+    everywhere = predict_logits(network, images, size=size)[0].softmax(0).numpy()
+    assert 0.2 < np.isclose(found, everywhere, atol=1e-5).all(0).mean() < 0.6
+    assert predict_ids(network, IMAGE, Mode(tile=64, refine=1, output_size=size)).shape == (size or IMAGE.shape[:2])
+
+
+def test_what_answers_no_queries_cannot_be_refined(model):
+    with pytest.raises(InputError, match=r"refine is 0.2: only ifa, not exported, can be refined"):
+        predict_ids(model, IMAGE, Mode(refine=0.2))
+    with pytest.raises(InputError, match=r"refine is 2: give a share of the cells, from 0 to 1"):
+        Mode(refine=2)
+
+
 @pytest.mark.parametrize("mode", [Mode(output_size=(50, 90)), Mode(tile=64, output_size=(202, 278), flip=True)])
 def test_other_networks_give_the_output_size_too(model, mode):
     assert predict_ids(model, IMAGE, mode).shape == mode.output_size

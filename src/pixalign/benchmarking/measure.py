@@ -115,6 +115,7 @@ def by_turns(
     advance: Callable[[int], None] = lambda done: None,
     fewest: int = 0,
     enough: float = math.inf,
+    clock: Callable[[], float] | None = None,
 ) -> dict[str, list[float]]:
     """Return the seconds that each call takes, by round; in each round each is called once, and another begins.
 
@@ -124,17 +125,18 @@ def by_turns(
         pause: seconds to wait after each call.
         advance: called with the rounds done.
         fewest, enough: after so many rounds, none is begun once so many seconds have passed.
+        clock: what is read before and after a call, in seconds; None is ``time.perf_counter``.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
-    names, began = list(calls), time.perf_counter()
+    names, began, clock = list(calls), time.perf_counter(), clock or time.perf_counter
     for done in range(rounds):
         if done >= fewest and time.perf_counter() - began > enough:
             break
         turn = done % max(1, len(names))
         for name in names[turn:] + names[:turn]:
-            started = time.perf_counter()
+            started = clock()
             calls[name]()
-            times[name].append(time.perf_counter() - started)
+            times[name].append(clock() - started)
             time.sleep(pause)
         advance(done + 1)
     return times

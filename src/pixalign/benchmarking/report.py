@@ -25,6 +25,7 @@ _COLOURS = {  # a hue for each program that runs networks, darker in 8 bits
     "onnxruntime": "#3f8f6b",
     "onnxruntime-int8": "#2a5f47",
     "openvino": "#d19a2a",
+    "openvino-bf16": "#e3b95c",
     "openvino-int8": "#96690c",
 }
 _DPI = 150

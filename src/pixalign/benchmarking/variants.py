@@ -28,6 +28,7 @@ BACKENDS = {
     "compiled": "PyTorch, float32, pixalign.optimize with torch.compile for dynamic sizes",
     "onnxruntime": "ONNX Runtime, float32, dynamic sizes",
     "openvino": "OpenVINO, float32, dynamic sizes",
+    "openvino-bf16": "OpenVINO, float32 weights, computing in bfloat16",
     "onnxruntime-int8": "ONNX Runtime, 8-bit weights and activations",
     "openvino-int8": "OpenVINO, 8-bit weights and activations",
 }
@@ -102,12 +103,12 @@ def source_for(source: str, backend: str, model: nn.Module, folder: Path) -> str
     Raises:
         InputError: the network cannot be exported, or a package is missing.
     """
-    program, _, int8 = backend.partition("-")
+    program, _, precision = backend.partition("-")
     if program not in _FILES:
         return source
     number = len(list(folder.iterdir()))
     target = folder / str(number) / f"model{_FILES[program]}"
-    if not int8:
+    if precision != "int8":
         return str(export(model, target)["file"])
     with tempfile.TemporaryDirectory() as scenes:
         for i in range(_SCENES):
@@ -136,7 +137,7 @@ def prepare(source: str, backend: str, threads: int, model: nn.Module | None = N
         InputError: as `build`, `load_runtime` and `optimize` do.
     """
     if is_exported(source):
-        return load_runtime(source, "cpu", threads=threads)
+        return load_runtime(source, "cpu", "bf16" if backend.endswith("-bf16") else "fp32", threads)
     model = build(source) if model is None else model
     return load_runtime(
         optimize(model, **_OPTIMISED[backend]) if backend in _OPTIMISED else model, "cpu", "fp32", threads

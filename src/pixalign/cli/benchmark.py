@@ -20,7 +20,8 @@ def add_arguments(parser: Any) -> None:
         "--backends",
         default="eager,optimised,onnxruntime,openvino",
         metavar="LIST",
-        help="of eager, optimised, bf16, compiled, onnxruntime, openvino, onnxruntime-int8, openvino-int8",
+        help="of eager, optimised, bf16, compiled, onnxruntime, openvino, openvino-bf16, onnxruntime-int8, "
+        "openvino-int8",
     )
     parser.add_argument("--threads", type=int | None, help="of the CPU, for every back-end (default: PyTorch's)")
     parser.add_argument("--rounds", type=int, default=20, help="timed calls of each")

@@ -23,6 +23,12 @@ def add_mode_arguments(parser: Any) -> None:
     parser.add_argument(
         "--output-size", default="", metavar="HxW", help="size of the prediction (default: the image's)"
     )
+    parser.add_argument(
+        "--refine",
+        type=float | None,
+        metavar="SHARE",
+        help="ifa: decode at every pixel in this share of the cells, where it is least sure, such as 0.1",
+    )
 
 
 def mode_of(args: Any) -> "Mode":
@@ -39,4 +45,4 @@ def mode_of(args: Any) -> "Mode":
         size = (int(height), int(width)) if args.output_size else None
     except ValueError as error:
         raise InputError(f"--output-size {args.output_size}: give height x width, such as 720x960") from error
-    return Mode(args.tile, overlap, scales, args.flip or args.tta, size)
+    return Mode(args.tile, overlap, scales, args.flip or args.tta, size, args.refine)

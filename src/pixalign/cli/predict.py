@@ -25,6 +25,7 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument("--probabilities", action="store_true", help="also write <stem>_probabilities.npz (float16)")
     parser.add_argument("--max-pixels", type=int, default=250_000_000, help="refuse larger images from the header")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs")
+    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="of the network")
     add_mode_arguments(parser)
     parser.add_argument("--force", action="store_true", help="predict again what is done")
 
@@ -39,7 +40,7 @@ def run(args: Any) -> int:
 
     mode = mode_of(args)
     targets = plan(find_images(args.images), args.out)
-    predictor = Predictor(args.model, args.device, mode=mode)
+    predictor = Predictor(args.model, args.device, args.precision, mode)
     maps = [target.with_name(f"{target.name}.png") for target in targets.values()]
     handed_in = Path(args.out, args.format)
     if args.format == "cityscapes":

@@ -58,7 +58,7 @@ def optimize(model: nn.Module, precision: str = "fp32", compile: bool = False) -
                 module.to(torch.bfloat16)
     optimized.to(memory_format=torch.channels_last)
     optimized.__class__ = type(f"Optimized{type(model).__name__}", (Optimized, type(optimized)), {})
-    optimized.precision = "bf16" if low else "fp32"
+    optimized.precision, optimized.encodes = "bf16" if low else "fp32", hasattr(model, "encode")
     optimized.rewrites = [f"{norms} norms folded", *rewritten, "channels last", *(["bf16"] if low else [])]
     if compile:
         optimized.compile(dynamic=True)
@@ -77,12 +77,15 @@ class Optimized:
     """What an optimised network has besides its own class: its precision, channels-last images, no weights to save."""
 
     precision: str
+    encodes: bool
     rewrites: list[str]
 
     def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
         """As the network's."""
+        if not self.encodes:  # else `encode` does it, and keeps the copy no longer than it needs it
+            image = image.contiguous(memory_format=torch.channels_last)
         with self._autocast(image):
-            return super().forward(image.contiguous(memory_format=torch.channels_last), heads)  # type: ignore[misc]
+            return super().forward(image, heads)  # type: ignore[misc]
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """As the network's."""

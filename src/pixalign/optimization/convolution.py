@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_leaves
 Act = tuple[str, tuple[float, ...]]  # oneDNN's name of an activation, and its numbers
 NO_ACT: Act = ("none", ())
 
+_FEW = 20480  # numbers up to which torch itself leaves oneDNN out: bringing the weights into its order costs more
 _FUNCTIONS: dict[str, Any] = {"relu": F.relu, "leaky_relu": F.leaky_relu, "swish": F.silu}
 
 
@@ -68,7 +69,7 @@ def convolve(
     weight = weight.to(x.dtype)
     bias = None if bias is None else bias.to(x.dtype)
     name, numbers = act
-    if quick(x) and _has_fused():
+    if quick(x) and x.numel() > _FEW and _has_fused():
         layout = (list(padding), list(stride), list(dilation), groups)
         operators = torch.ops.mkldnn
         if onto is None:

@@ -3,6 +3,7 @@
 Each class is that of `pixalign.models` with another decoder; where `quick` says no, it is the network's own.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from pixalign.blocks import PyramidPooling
 from pixalign.models.aligned_fpn import AlignedFPN
 from pixalign.models.alignseg import AlignedContext, AlignSeg, RefinementBlock
 from pixalign.models.bialignnet import CELL, BiAlignNet
-from pixalign.models.ifa import IFA
+from pixalign.models.ifa import IFA, least_sure, pixels_of
 from pixalign.models.sfnet_lite import SFNetLite
 from pixalign.optimization.aligners import (
     LEAKY,
@@ -31,6 +32,8 @@ from pixalign.sampling import nearest_grid_cells, pool_to_bins, resize, warp
 RELU: Act = ("relu", ())
 
 _KEPT = 4096  # positions for which IFA keeps the first layer's part
+_KEPT_NUMBERS = 2**24  # of these parts, level by level, for the pixels of a size: 64 MB
+_AT_ONCE = 4096  # pixels that IFA refines at a time
 
 
 def fused_levels(fuse: nn.Sequential, maps: list[Tensor], convention: str) -> Tensor:
@@ -189,19 +192,24 @@ class QuickAlignedContext(AlignedContext):
 
 
 class QuickAlignSeg(AlignSeg):
-    """What AlignFA merges goes through the first 1x1 of the refinement strip by strip."""
+    """What AlignFA merges goes through the first 1x1 of the refinement strip by strip; maps are freed once read."""
 
     def _decode(self, features: list[Tensor], heads: bool = False) -> tuple[Tensor, list[Tensor]]:
         if heads or not quick(features[0]):
             return super()._decode(features, heads)
-        return each_image(self._logits, *features), []
+        maps = [*features]
+        del features  # with it goes the encoder's list, where the caller has kept none
+        if len(maps[0]) == 1:
+            return self._logits(maps), []
+        return torch.cat([self._logits(list(one)) for one in zip(*(x.split(1) for x in maps))]), []
 
-    def _logits(self, *features: Tensor) -> Tensor:
-        deeper = [*features[1:], self.context(features[3])]
-        fused = self.laterals[0](features[0])
-        steps: Any = zip(deeper, self.laterals[1:], self.aligners, self.refine)
-        for x, lateral, aligner, refine in steps:
-            fused = aligner.merge(fused, lateral(x), refine.unify)  # (1, C, H/4, W/4)
+    def _logits(self, maps: list[Tensor]) -> Tensor:
+        """Logits (1, K, H/4, W/4) of one image's maps, finest first; the list is emptied."""
+        maps.append(self.context(maps[3]))
+        fused = self.laterals[0](maps.pop(0))
+        steps: Any = zip(self.laterals[1:], self.aligners, self.refine)
+        for lateral, aligner, refine in steps:
+            fused = aligner.merge(fused, lateral(maps.pop(0)), refine.unify)  # (1, C, H/4, W/4)
             fused = refine.refine(fused)
         return self.classify(self.head(fused)).contiguous()
 
@@ -220,11 +228,32 @@ class Places(NamedTuple):
     offsets: list[tuple[Tensor, Tensor]]
 
 
+class PixelPlaces(NamedTuple):
+    """Where the pixels of a grid (H, W) lie: what a pixel reads is the sum of its row's and its column's numbers.
+
+    Attributes:
+        along_height: (H, reads) int32: the finest map's cell, rows of the table of the coarser levels' maps, and one
+            row of ``codes`` for each level if there are any.
+        along_width: (W, reads) int32.
+        codes: (P, 2C), the first layer's part for each of the positions that occur in a level's cells, level by level;
+            none if they are many.
+        offsets: if they are many, the offsets (H,) and (W,) in the cells of each level.
+    """
+
+    along_height: Tensor
+    along_width: Tensor
+    codes: Tensor
+    offsets: list[tuple[Tensor, Tensor]]
+
+
 class QuickIFA(IFA):
     """Maps of logits: one sum of rows for all look-ups; the finest level's part is added to it in place.
 
     Which rows a query reads is kept for the last size, and so is what lies on the position alone where it repeats: a
     query's position in the cells of all levels takes few values where the maps' sizes divide each other.
+
+    Adaptive decoding shares the coarser levels' parts with the map, and computes the finest level's for the chosen
+    cells alone. A pixel to refine adds up one row of each level, and one for its position in each level's cells.
     """
 
     def prepare(self) -> None:
@@ -240,18 +269,65 @@ class QuickIFA(IFA):
         self.on_features = nn.Buffer(pointwise(weights[..., split:].permute(1, 0, 2).flatten(0, 1)), persistent=False)
         self.rest = self.mlp[2:]
         self.kept: tuple[tuple[tuple[int, int], ...], Places] | None = None
+        self.kept_pixels: tuple[tuple[tuple[int, int], ...], PixelPlaces] | None = None
 
     def _on_grid(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
         if self.local_ensemble or size != grid_of(features[0]) or not quick(features[0]):
             return super()._on_grid(features, size)
-        return each_image(self._grid_logits, *features)
+        return each_image(lambda *maps: self._grid_logits(maps, self._coarser(maps)), *features)
 
-    def _grid_logits(self, *features: Tensor) -> Tensor:
+    def _adaptively(self, features: list[Tensor], size: tuple[int, int], share: float) -> Tensor:
+        if self.local_ensemble or not quick(features[0]):
+            return super()._adaptively(features, size, share)
+        places = self._pixel_places(features, size)
+        return each_image(lambda *maps: self._refined(maps, size, share, places), *features)
+
+    def _refined(
+        self, features: tuple[Tensor, ...], size: tuple[int, int], share: float, places: PixelPlaces
+    ) -> Tensor:
+        """Logits (1, K, *size) of one image, resized but for the pixels of the least sure cells."""
+        coarser = self._coarser(features)
+        coarse = self._grid_logits(features, coarser)
+        logits = resize(coarse, size, self.convention)
+        cells = least_sure(coarse, share)
+        ((rows, columns),) = pixels_of(cells, size, self.convention)
+        chosen = as_map(as_rows(features[0])[cells.flatten()], 1).to(features[0].dtype)
+        finest = convolve(self.laterals[0](chosen), self.on_features.chunk(len(features))[0], self.first.bias)
+        table = torch.cat([coarser, as_rows(finest)])
+        which = (cells.flatten().cumsum(0) + (len(coarser) - 1)).int()  # row of a chosen cell
+        levels = len(features)
+        flat = logits[0].flatten(1)
+        for y, x in zip(rows.split(_AT_ONCE), columns.split(_AT_ONCE)):
+            read = places.along_height.index_select(0, y).add_(places.along_width.index_select(0, x))
+            read[:, 0] = which.index_select(0, read[:, 0])
+            hidden = F.embedding_bag(read[:, :levels].contiguous(), table, mode="sum")  # (P, 2C)
+            if places.offsets:
+                offsets = [torch.stack((down[y], across[x]), dim=-1) for down, across in places.offsets]
+                hidden += self._on_offsets(offsets)
+            else:
+                hidden += F.embedding_bag(read[:, levels:].contiguous(), places.codes, mode="sum")
+            flat.index_copy_(1, y * size[1] + x, self._row_logits(hidden.relu_()).T.to(flat.dtype))
+        return logits
+
+    def _row_logits(self, hidden: Tensor) -> Tensor:
+        """Logits (P, K) of the first layer's outputs (P, 2C): faster here than 1x1 convolutions of a map of one row."""
+        layers: Any = [m for m in self.rest if isinstance(m, Convolution)]
+        for layer in layers:
+            hidden = F.linear(hidden.to(layer.weight.dtype), layer.weight.flatten(1), layer.bias).relu_()
+        last: Any = self.classify
+        return F.linear(hidden.to(last.weight.dtype), last.weight.flatten(1), last.bias)
+
+    def _coarser(self, features: Sequence[Tensor]) -> Tensor:
+        """The first layer's part (cells, 2C) for the cells of all levels but the finest, of one image."""
+        weights = self.on_features.chunk(len(features))
+        maps = (convolve(lateral(x), w) for lateral, x, w in list(zip(self.laterals, features, weights))[1:])
+        return torch.cat([as_rows(x) for x in maps])
+
+    def _grid_logits(self, features: Sequence[Tensor], coarser: Tensor) -> Tensor:
         """Logits (1, K, H, W) of one image at the centres of the finest map's cells."""
         places = self._places(tuple(grid_of(x) for x in features))
-        on_finest, *weights = self.on_features.chunk(len(features))
-        maps = (convolve(lateral(x), w) for lateral, x, w in zip(self.laterals[1:], features[1:], weights))
-        table = torch.cat([*(as_rows(x) for x in maps), places.codes])
+        on_finest = self.on_features.chunk(len(features))[0]
+        table = torch.cat([coarser, places.codes])
         logits = []
         for strip in strips(grid_of(features[0]), table.shape[1]):
             hidden = F.embedding_bag(places.rows[strip].flatten(0, 1), table, mode="sum")  # (strip * W, 2C)
@@ -264,12 +340,39 @@ class QuickIFA(IFA):
 
     def _on_position(self, offsets: list[tuple[Tensor, Tensor]]) -> Tensor:
         """The first layer's part (H * W, 2C) for the offsets (H,) and (W,) in the cells of each level."""
-        codes = [
-            encoding(torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1)).flatten(0, 1)
-            for encoding, (y, x) in zip(self.encodings, offsets)
-        ]
+        return self._on_offsets([torch.cartesian_prod(y, x) for y, x in offsets])
+
+    def _on_offsets(self, offsets: list[Tensor]) -> Tensor:
+        """The same (P, 2C) for offsets (P, 2) in the cells of each level."""
+        codes = [encoding(d) for encoding, d in zip(self.encodings, offsets)]
         with torch.autocast("cpu", enabled=False):  # what is kept serves every precision
             return torch.cat(codes, dim=-1) @ self.on_position.T
+
+    def _pixel_places(self, features: list[Tensor], size: tuple[int, int]) -> "PixelPlaces":
+        sizes = (size, *(grid_of(x) for x in features))
+        if self.kept_pixels is not None and self.kept_pixels[0] == sizes:
+            return self.kept_pixels[1]
+        axes = [(row, column) for (row,), (column,) in self._axes(features, size)]
+        few = [[torch.unique(read.offset, return_inverse=True) for read in level] for level in axes]
+        counts = [len(y) * len(x) for (y, _), (x, _) in few]
+        along, codes, offsets = [], [self.on_position.new_empty(0, len(self.on_position))], []
+        start = 0
+        if sum(counts) * len(self.on_position) <= _KEPT_NUMBERS:
+            parts = self.on_position.chunk(len(features), dim=1)
+            for encoding, part, ((y, which_y), (x, which_x)), count in zip(self.encodings, parts, few, counts):
+                codes.append(encoding(torch.cartesian_prod(y, x)) @ part.T)
+                along.append((which_y * len(x) + start, which_x))
+                start += count
+        else:
+            offsets = [(row.offset, column.offset) for row, column in axes]
+        reads = [(axes[0][0].cell, axes[0][1].cell)]
+        start = 0
+        for (row, column), x in zip(axes[1:], features[1:]):
+            reads.append((row.cell + start, column.cell))
+            start += x.shape[-2] * x.shape[-1]
+        height, width = (torch.stack(axis, dim=-1).int() for axis in zip(*reads, *along))
+        self.kept_pixels = (sizes, PixelPlaces(height, width, torch.cat(codes), offsets))
+        return self.kept_pixels[1]
 
     def _places(self, sizes: tuple[tuple[int, int], ...]) -> "Places":
         if self.kept is None or self.kept[0] != sizes:

@@ -2,8 +2,9 @@
 
 from pixalign.predict.files import Summary, predict_files
 from pixalign.predict.inference import Mode, predict_ids, predict_logits, predict_probabilities
-from pixalign.predict.predictor import Predictor, open_model, pick_device
+from pixalign.predict.predictor import Predictor, open_model
 from pixalign.predict.result import Result
+from pixalign.runtime import pick_device
 
 __all__ = [
     "Mode",

@@ -1,10 +1,11 @@
 """Many images into a folder of results: safe to interrupt, to repeat, and against one broken file among thousands."""
 
+import copy
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 
 from pixalign.data.images import MAX_PIXELS, read_image
 from pixalign.errors import InputError, replacing
+from pixalign.optimization import Optimized, optimize
 from pixalign.predict.inference import AUTOMATIC_TILE, LARGE
 from pixalign.predict.predictor import Predictor
 from pixalign.predict.progress import show_progress
@@ -88,8 +90,9 @@ def predict_files(
 ) -> Summary:
     """Predict ``targets`` (see `plan`) into ``out``; what is done and newer than its image is skipped.
 
-    ``out/pixalign.json`` records the model and the options. Where they have changed, everything is predicted again. The
-    next image is decoded, and the last result written, while the network runs; an image above 16 megapixels is
+    ``out/pixalign.json`` records the model and the options. Where they have changed, everything is predicted again. On
+    a CPU the network is first rewritten by `pixalign.optimize`, which changes its logits by rounding alone. The next
+    image is decoded, and the last result drawn and written, while the network runs; an image above 16 megapixels is
     saved before the next one is decoded.
 
     Args:
@@ -113,6 +116,8 @@ def predict_files(
         if force or not _is_done(image, output_paths(target.parent, target.name, probabilities), since)
     ]
     summary.skipped = len(targets) - len(waiting)
+    if waiting:
+        predictor = _quickened(predictor)
 
     def read(index: int) -> np.ndarray:
         return read_image(waiting[index][0], max_pixels, predictor.channels)
@@ -142,23 +147,36 @@ def predict_files(
                 advance()
                 continue
             if writing is not None:
-                writing.result()
-            writing = writer.submit(result.save, target.parent, target.name)
-            _count(result, pixels)
+                pixels.update(writing.result())
+            writing = writer.submit(_write, result, target)
             summary.predicted += 1
             advance()
             if large:
-                writing.result()
+                wait([writing])
         if writing is not None:
-            writing.result()
+            pixels.update(writing.result())
     total = sum(pixels.values())
     summary.areas = {name: count / total for name, count in pixels.most_common()}
     return summary
 
 
-def _count(result: Result, pixels: Counter[str]) -> None:
-    for name, share in result.areas().items():
-        pixels[name] += round(share * result.ids.size)
+def _quickened(predictor: Predictor) -> Predictor:
+    """The predictor with its network optimised where it runs on a CPU; as it is where that cannot be done."""
+    made = isinstance(predictor.model, Runtime | Optimized)
+    if made or predictor.device.type != "cpu" or predictor.precision not in ("fp32", "bf16"):
+        return predictor
+    quick = copy.copy(predictor)
+    try:
+        quick.model = optimize(predictor.model, predictor.precision)
+    except Exception:  # a network of a program's own, which may raise anything on the image it is examined with
+        return predictor
+    return quick
+
+
+def _write(result: Result, target: Path) -> dict[str, int]:
+    """Write a result; return the pixels of each class."""
+    result.save(target.parent, target.name)
+    return {name: round(share * result.ids.size) for name, share in result.areas().items()}
 
 
 def _identity(predictor: Predictor) -> dict[str, object]:
@@ -169,9 +187,9 @@ def _identity(predictor: Predictor) -> dict[str, object]:
     if isinstance(predictor.model, Runtime):
         digest.update(predictor.model.fingerprint().encode())
     else:
-        for name, tensor in predictor.model.state_dict().items():
+        for name, tensor in predictor.model.state_dict(keep_vars=True).items():  # an optimised one gives no others
             digest.update(name.encode())
-            digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     options = {"precision": predictor.precision, "mode": asdict(predictor.mode)}
     return {"model": f"sha256:{digest.hexdigest()}", "options": json.loads(json.dumps(options))}  # as read back
 

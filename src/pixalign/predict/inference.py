@@ -25,6 +25,7 @@ from pixalign.sampling import resize
 LARGE, AUTOMATIC_TILE = 16_000_000, 1024  # pixels from which on images are predicted in tiles of this side by default
 
 _SMALLEST, _SMALLEST_TILE = 32, 64
+_PIXELS = 2**16  # whose classes are compared at a time
 _BATCH = {"cpu": 1, "cuda": 8}  # tiles at a time: a CPU is no faster with more of them
 
 
@@ -41,6 +42,9 @@ class Mode:
         flip: also average over the mirror image, at each scale.
         output_size: (H, W) of the prediction; None: the image's. IFA is asked at each pixel of that size; the other
             networks decode at the size of their finest map and resize the logits once.
+        refine: for IFA, the share (0 to 1) of the finest map's cells at whose pixels it is asked, where it is least
+            sure, elsewhere the logits are resized (`pixalign.models.ifa`); None: all if there is an output size, else
+            as its ``queries`` say.
 
     Raises:
         InputError: a value out of its range.
@@ -51,6 +55,7 @@ class Mode:
     scales: Sequence[float] = (1.0,)
     flip: bool = False
     output_size: tuple[int, int] | None = None
+    refine: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scales", tuple(float(scale) for scale in self.scales))
@@ -65,6 +70,8 @@ class Mode:
             object.__setattr__(self, "output_size", tuple(self.output_size))
             if len(self.output_size) != 2 or min(self.output_size) < 1:
                 raise InputError(f"output size is {self.output_size}: give height and width, 1 pixel or more each")
+        if self.refine is not None and not 0 <= self.refine <= 1:
+            raise InputError(f"refine is {self.refine:g}: give a share of the cells, from 0 to 1, such as 0.1")
 
     def __str__(self) -> str:
         """The mode in a few words."""
@@ -78,6 +85,8 @@ class Mode:
             parts.append("flip")
         if self.output_size is not None:
             parts.append("output of {} x {} (height x width)".format(*self.output_size))
+        if self.refine is not None:
+            parts.append(f"refined in {self.refine:.3g} of the cells")
         return ", ".join(parts)
 
     def tile_for(self, height: int, width: int) -> int:
@@ -90,7 +99,11 @@ PLAIN = Mode()
 
 
 def predict_logits(
-    model: nn.Module | Runtime, images: Tensor, precision: str = "fp32", size: tuple[int, int] | None = None
+    model: nn.Module | Runtime,
+    images: Tensor,
+    precision: str = "fp32",
+    size: tuple[int, int] | None = None,
+    refine: float | None = None,
 ) -> Tensor:
     """Logits (N, K, H, W) of images on the model's device, normalised as ``model.config`` says.
 
@@ -101,7 +114,13 @@ def predict_logits(
             precision that it was loaded with.
         size: (H, W) of the logits; None: the images'. Networks with ``decode(features, size)`` decode there; of others
             the logits are resized bilinearly.
+        refine: as in `Mode`.
+
+    Raises:
+        InputError: refine for another network than IFA.
     """
+    if refine is not None and not hasattr(model, "queries"):
+        raise InputError(f"refine is {refine:g}: only ifa, not exported, can be refined: leave it out")
     if isinstance(model, Runtime):
         model.need_logits("blending tiles or views, resizing, or giving probabilities")
         logits = model(images)
@@ -111,6 +130,8 @@ def predict_logits(
     dtype = PRECISIONS[precision]
     with torch.inference_mode(), torch.autocast(images.device.type, dtype=dtype, enabled=precision != "fp32"):
         images = normalise(images, config["mean"], config["std"])
+        if refine is not None:
+            return network.decode(network.encode(images), size or (images.shape[-2], images.shape[-1]), refine=refine)
         if size is None or size == images.shape[-2:]:
             return network(images)
         if not hasattr(network, "decode") or config["architecture"].startswith("smp/"):  # these know one size alone
@@ -145,7 +166,7 @@ def predict_ids(
         if mode.tile_for(height, width):
             ids = np.empty(size, np.uint8)
             for row, column, block in _blended(model, image, mode, precision, batch):
-                ids[row : row + block.shape[1], column : column + block.shape[2]] = block.argmax(0).numpy()
+                ids[row : row + block.shape[1], column : column + block.shape[2]] = _best(block).numpy()
             return ids
         images = _as_batch([image], model)
         if (
@@ -154,13 +175,14 @@ def predict_ids(
             and mode.scales == (1,)
             and not mode.flip
             and size == image.shape[:2]
+            and mode.refine is None
         ):
             return model.ids(images)[0].numpy()
         if len(mode.scales) == 1 and not mode.flip:
-            scores = predict_logits(model, _scaled(images, mode.scales[0]), precision, size)
+            scores = predict_logits(model, _scaled(images, mode.scales[0]), precision, size, mode.refine)
         else:
             scores = _probabilities(model, mode, precision, images, size)
-        return scores[0].argmax(0).to(torch.uint8).cpu().numpy()
+        return _best(scores[0]).cpu().numpy()
 
 
 def predict_probabilities(
@@ -206,7 +228,7 @@ def _probabilities(
 ) -> Tensor:
     """Mean probabilities (N, K, *size), float32, of images (N, C, h, w) over the views of a mode."""
     total: Any = 0
-    logits_of = partial(predict_logits, model, precision=precision, size=size)
+    logits_of = partial(predict_logits, model, precision=precision, size=size, refine=mode.refine)
     for scale in mode.scales:
         view = _scaled(images, scale)
         total = total + logits_of(view).float().softmax(1)
@@ -214,6 +236,23 @@ def _probabilities(
             total = total + logits_of(view.flip(-1)).flip(-1).float().softmax(1)
     views = len(mode.scales) * (1 + mode.flip)
     return total / views if views > 1 else total
+
+
+def _best(scores: Tensor) -> Tensor:
+    """Where the largest of scores (K, H, W) is, (H, W) uint8; of equal ones the first, as ``argmax`` does.
+
+    On a CPU, class by class: ``argmax`` goes through memory across the classes, which takes ten times as long.
+    """
+    if scores.device.type != "cpu":
+        return scores.argmax(0).to(torch.uint8)
+    scores = scores.float()
+    best, ids = scores[0].numpy().copy(), np.zeros(scores.shape[1:], np.uint8)
+    for row in range(0, len(best), step := max(1, _PIXELS // best.shape[1])):
+        band = slice(row, row + step)
+        for i, values in enumerate(scores[1:, band].numpy(), start=1):
+            np.copyto(ids[band], np.uint8(i), where=values > best[band])
+            np.maximum(best[band], values, out=best[band])
+    return torch.from_numpy(ids)
 
 
 def _scaled(images: Tensor, scale: float) -> Tensor:
@@ -241,7 +280,7 @@ def _within_memory(
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch's own is a RuntimeError
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+        if isinstance(error, RuntimeError) and ("memory" not in str(error) or "illegal memory" in str(error)):
             raise
         height, width = image.shape[:2]
         tile = mode.tile_for(height, width)

@@ -13,22 +13,10 @@ from pixalign.data.images import read_image, to_pixels
 from pixalign.errors import InputError
 from pixalign.predict.inference import PLAIN, PRECISIONS, Mode, predict_ids, predict_probabilities
 from pixalign.predict.result import Result
-from pixalign.runtime import Runtime, is_exported, load_runtime
+from pixalign.runtime import Runtime, is_exported, load_runtime, pick_device
 from pixalign.weights import load
 
 _SMALLEST = 32
-
-
-def pick_device(device: str | None = None) -> torch.device:
-    """Return the torch device for ``auto`` or None (CUDA if there) or by name; InputError if it is not there."""
-    if device in (None, "auto"):
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if str(device).startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"device is {device} but no CUDA device is there: use auto or cpu")
-    try:
-        return torch.device(str(device))
-    except RuntimeError as error:
-        raise InputError(f"device {device!r} is unknown: use auto, cpu or cuda") from error
 
 
 def open_model(

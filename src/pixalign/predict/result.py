@@ -10,7 +10,8 @@ from pixalign.data.images import write_image
 from pixalign.errors import replacing
 
 _JPEG_SIDE = 65500  # longest side that the format can hold
-_BAND = 4_000_000  # pixels that are counted or drawn at a time
+_BAND = 2**16  # pixels that are counted or drawn at a time: what is made of them fits into a processor's cache
+_WHOLE = 256  # parts in which opacity is counted
 
 
 @dataclass
@@ -87,22 +88,34 @@ def draw_overlay(image: np.ndarray, ids: np.ndarray, colours: list[list[int]], o
     height, width = ids.shape
     thickness = max(1, round(min(height, width) / 600))
     image = image[..., : 3 if image.shape[2] >= 3 else 1]
-    table = np.zeros((256, 3), np.float32)
+    table = np.zeros((256, 3), np.uint8)
     table[: len(colours)] = colours
-    strength = np.zeros((2, 256), np.float32)
-    strength[0, : len(colours)] = opacity
-    strength[1, : len(colours)] = opacity + 0.4 * (1 - opacity) * (opacity > 0)
-    picture = Image.new("RGB", (width, height))
+    inside = round(_WHOLE * opacity)
+    near_border = round(_WHOLE * (opacity + 0.4 * (1 - opacity))) if opacity else 0
+    drawn = np.empty((height, width, 3), np.uint8)
     for rows in _bands(ids):
         above = min(thickness, rows.start)  # rows that the borders of this band are found with
         near = ids[rows.start - above : rows.stop]
         border = np.zeros(near.shape, bool)
         border[thickness:] |= near[thickness:] != near[:-thickness]
         border[:, thickness:] |= near[:, thickness:] != near[:, :-thickness]
-        alpha = strength[border[above:].astype(np.uint8), ids[rows]][..., None]
-        blended = image[rows] + alpha * (table[ids[rows]] - image[rows])
-        picture.paste(Image.fromarray((blended + 0.5).astype(np.uint8)), (0, rows.start))
-    return picture
+        border = border[above:]
+        coloured, part = table.take(ids[rows], axis=0), drawn[rows]
+        part[:] = _mixed(image[rows], coloured, inside)
+        part[border] = _mixed(image[rows][border], coloured[border], near_border)
+        unknown = ids[rows] >= len(colours)
+        if unknown.any():
+            part[unknown] = image[rows][unknown]
+    return Image.fromarray(drawn)
+
+
+def _mixed(below: np.ndarray, above: np.ndarray, share: int) -> np.ndarray:
+    """Two uint8 arrays (..., 3), or of one channel below, with so many parts in `_WHOLE` of ``above``; uint16."""
+    total: np.ndarray = below * np.uint16(_WHOLE - share)
+    total = total + above * np.uint16(share)
+    total += _WHOLE // 2
+    total //= _WHOLE
+    return total
 
 
 def _bands(ids: np.ndarray) -> list[slice]:
