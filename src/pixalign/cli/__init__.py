@@ -19,6 +19,7 @@ COMMANDS = (
     "compare",
     "predict",
     "explain",
+    "app",
     "export",
     "benchmark",
     "data",

@@ -1,0 +1,180 @@
+"""What a network says about one pixel, and where its aligners took the pixel's features from, drawn and in words."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from pixalign.aligners.dysample import DySample
+from pixalign.explaining import pictures as draw
+from pixalign.explaining.evidence import Alignment, Evidence, laterals, look, moves, points
+from pixalign.explaining.pictures import View, paint
+from pixalign.explaining.sections import words
+from pixalign.explaining.sheet import font
+from pixalign.models.ifa import IFA
+from pixalign.predict import Predictor
+from pixalign.runtime import Runtime
+
+_LARGEST_SHARE = 0.2  # of the image's sides that a picture shows, unless a network reaches further
+_SEEN = 1024  # pixels of each side of an image, and up to 32 more, that are looked at: all maps are kept for them
+
+
+@dataclass
+class Picked:
+    """A pixel's answer.
+
+    Attributes:
+        pixel: x, y.
+        probabilities: (class, share from 0 to 1), the likeliest first, all classes.
+        about: what the pictures show, or why there are none, in a sentence.
+        pictures: (title, RGB picture, what it shows in words), one for all levels or one per level.
+    """
+
+    pixel: tuple[int, int]
+    probabilities: list[tuple[str, float]]
+    about: str
+    pictures: list[tuple[str, Image.Image, str]] = field(default_factory=list)
+
+
+def pick(predictor: Predictor, image: np.ndarray, pixel: tuple[int, int]) -> Picked:
+    """Run the network on an image (H, W, C) uint8 and look at a pixel (x, y) inside it.
+
+    Of an image with a side above 1056 pixels, the network gets that many around the pixel along that side.
+    """
+    left, top = (_start(at, side) for at, side in zip(pixel, image.shape[1::-1]))
+    part = np.ascontiguousarray(image[top : top + _SEEN + 32, left : left + _SEEN + 32])
+    picked = _pick(predictor, part, (pixel[0] - left, pixel[1] - top))
+    if part.shape != image.shape:
+        picked.about += f" Asked on the {part.shape[1]} × {part.shape[0]} pixels around it."
+    return replace(picked, pixel=pixel)
+
+
+def _start(at: int, side: int) -> int:
+    """Where a part of the image begins along an axis: a multiple of 32, so that strided layers see the same cells."""
+    return max(0, min(at - _SEEN // 2, side - _SEEN)) // 32 * 32
+
+
+def _pick(predictor: Predictor, image: np.ndarray, pixel: tuple[int, int]) -> Picked:
+    if isinstance(predictor.model, Runtime):
+        result = predictor(image, probabilities=True)
+        about = "An exported file does not tell where features are fetched from: choose the network itself for that."
+        return Picked(pixel, _ranked(result.classes, result.probabilities, pixel), about)
+    if not hasattr(predictor.model, "encode") or predictor.config["architecture"].startswith(("smp/", "hf/")):
+        result = predictor(image, probabilities=True)
+        about = "This network has no aligner: it does not fetch features from elsewhere."
+        return Picked(pixel, _ranked(result.classes, result.probabilities, pixel), about)
+    evidence = look(predictor, image, "")
+    about, pictures = _geometry(evidence, image, pixel)
+    return Picked(pixel, _ranked(evidence.result.classes, evidence.result.probabilities, pixel), about, pictures)
+
+
+def _ranked(classes: list[str], probabilities: np.ndarray | None, pixel: tuple[int, int]) -> list[tuple[str, float]]:
+    assert probabilities is not None
+    shares = probabilities[:, pixel[1], pixel[0]]
+    return [(classes[i], float(shares[i])) for i in np.argsort(-shares, kind="stable")]
+
+
+def _geometry(
+    evidence: Evidence, image: np.ndarray, pixel: tuple[int, int]
+) -> tuple[str, list[tuple[str, Image.Image, str]]]:
+    size = (image.shape[0], image.shape[1])
+    alignments = evidence.alignments
+    if isinstance(evidence.model, IFA):
+        return _cells(image, pixel, [(x.shape[-2], x.shape[-1]) for x in laterals(evidence)])
+    if alignments and "offsets" in alignments[0].geometry:
+        if alignments[0].geometry["offsets"].dim() == 4:
+            return _cells(image, pixel, [(a.high.shape[-2], a.high.shape[-1]) for a in reversed(alignments)])
+        return _points(image, pixel, alignments)
+    starts, ends, levels, told = [], [], [], []
+    for alignment in alignments:
+        for move in moves(alignment, size):
+            cell, centre = _cell(pixel, move.pixels.shape[1:], size)
+            displacement = move.pixels[:, *cell]
+            starts.append(centre)
+            ends.append(np.array(centre) + displacement)
+            levels.append(_levels(alignment, size))
+            told.append(f"{levels[-1]}, {move.what} map: {words(displacement)}")
+    if not told:
+        return "This network resizes its coarse maps and adds them: no feature is fetched from elsewhere.", []
+    view = draw.around(draw.window(image, pixel, _LARGEST_SHARE, 64), np.array([*starts, *ends]), size)
+    picture = _pale(paint(draw.rgb(image), view, size, smooth=True))
+    picture = draw.draw_arrows(picture, view, np.array(starts), np.array(ends))
+    picture = _label(draw.mark(picture, view, pixel), view, ends, levels)
+    about = (
+        "Ring: the pixel. Each arrow goes from the pixel's cell at one level to the place that the feature is fetched "
+        "from."
+    )
+    return about, [("Where its features came from", picture, "; ".join(told))]
+
+
+def _points(
+    image: np.ndarray, pixel: tuple[int, int], alignments: list[Alignment]
+) -> tuple[str, list[tuple[str, Image.Image, str]]]:
+    size = (image.shape[0], image.shape[1])
+    pictures = []
+    for alignment in alignments:
+        offsets, shares = points(alignment, size)
+        cell, centre = _cell(pixel, alignment.grid, size)
+        places = np.array(centre) + offsets[:, :, *cell]
+        margin = 0.15 * np.ptp(places, axis=0)
+        roomy = np.concatenate((places - margin, places + margin))
+        view = draw.around(draw.window(image, pixel, 0.08, 32), roomy, size)
+        picture = _pale(paint(draw.rgb(image), view, size, smooth=True))
+        picture = draw.draw_points(picture, view, centre, places, shares[:, *cell])
+        best = int(shares[:, *cell].argmax())
+        told = f"most ({100 * shares[best, *cell]:.0f} %) from {words(offsets[best, :, *cell])}"
+        if isinstance(alignment.module, DySample):
+            told = f"{len(places)} groups of channels, each from a place of its own"
+        pictures.append((_levels(alignment, size), picture, told))
+    about = "Lines go from the pixel's cell to the places where it reads the coarse map; number: the share in percent."
+    return about, pictures
+
+
+def _cells(
+    image: np.ndarray, pixel: tuple[int, int], grids: list[tuple[int, int]]
+) -> tuple[str, list[tuple[str, Image.Image, str]]]:
+    size = (image.shape[0], image.shape[1])
+    cells = []
+    for grid in grids:
+        (row, column), _ = _cell(pixel, grid, size)
+        height, width = size[0] / grid[0], size[1] / grid[1]
+        box = (column * width, row * height, (column + 1) * width, (row + 1) * height)
+        cells.append((_stride(grid[1], size), box))
+    x, y = pixel[0] + 0.5, pixel[1] + 0.5
+    corners = np.array([corner for _, box in cells for corner in (box[:2], box[2:])])
+    view = draw.around(View(x, y, 0, 0), corners, size)
+    picture = _pale(paint(draw.rgb(image), view, size, smooth=True))
+    picture = draw.draw_cells(picture, view, (x, y), cells)
+    about = "Nothing is moved: the pixel reads the nearest cell of each map and where in that cell it lies."
+    return about, [("The cells it reads", picture, ", ".join(f"one of the map at {name}" for name, _ in cells))]
+
+
+def _cell(
+    pixel: tuple[int, int], grid: tuple[int, ...], size: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[float, float]]:
+    """Row and column of a pixel's cell in a grid (H, W), and its centre x, y in pixels of the image."""
+    row, column = int((pixel[1] + 0.5) * grid[0] / size[0]), int((pixel[0] + 0.5) * grid[1] / size[1])
+    return (row, column), ((column + 0.5) * size[1] / grid[1], (row + 0.5) * size[0] / grid[0])
+
+
+def _levels(alignment: Alignment, size: tuple[int, int]) -> str:
+    return f"{_stride(alignment.high.shape[-1], size)} to {_stride(alignment.grid[1], size)}"
+
+
+def _stride(columns: int, size: tuple[int, int]) -> str:
+    return f"1/{2 ** round(float(np.log2(size[1] / columns)))}"
+
+
+def _label(picture: Image.Image, view: View, places: list[np.ndarray], texts: list[str]) -> Image.Image:
+    """Write texts beside places (x, y) of the image, inside the picture."""
+    pen = ImageDraw.Draw(picture)
+    lowest = 0.0
+    for (x, y), text in sorted(zip((view.place(*place) for place in places), texts), key=lambda item: item[0][1]):
+        at, anchor = (x + 24, "lm") if x < picture.width * 0.6 else (x - 24, "rm")
+        lowest = y = min(max(y, 30.0, lowest + 48), picture.height - 30.0)
+        pen.text((at, y), text, (16, 16, 18), font(36, True), anchor=anchor, stroke_width=6, stroke_fill="white")
+    return picture
+
+
+def _pale(picture: Image.Image) -> Image.Image:
+    return Image.blend(picture, Image.new("RGB", picture.size, (225, 225, 225)), 0.3)
