@@ -1,10 +1,11 @@
-"""Pages of HTML in Debian's chromium, without a window."""
+"""Pages in Debian's chromium, driven by Playwright, without a window."""
 
-import re
 import shutil
-import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -25,39 +26,55 @@ class Opened:
     console: list[str]
 
 
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Yield Playwright's handle of a browser; the test is skipped where chromium or Playwright is missing."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install playwright"
+    )
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=program,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--use-fake-device-for-media-stream",  # a camera that shows a test picture
+                "--use-fake-ui-for-media-stream",
+            ],
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def listen(page: Any) -> list[str]:
+    """The list that from now on takes what a page's scripts and its browser say: empty where nothing goes wrong."""
+    said: list[str] = []
+    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: said.append(f"uncaught: {error}"))
+    return said
+
+
 def open_page(page: Path, folder: Path, width: int = 1200, height: int = 1600, dark: bool = False) -> Opened:
     """Open a page in a window of a size (pixels); the test is skipped where there is no chromium.
 
     Args:
         page: the file.
-        folder: for the picture and the browser's own files.
+        folder: for the picture.
         width, height: the window's.
         dark: whether the reader prefers dark pages.
     """
-    browser = shutil.which("chromium")
-    if browser is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
     screenshot = folder / f"{page.stem}-{width}{'-dark' * dark}.png"
-    done = subprocess.run(
-        [
-            browser,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--hide-scrollbars",
-            "--enable-logging=stderr",
-            f"--user-data-dir={folder / 'browser'}",
-            f"--blink-settings=preferredColorScheme={0 if dark else 1}",
-            f"--window-size={width},{height}",
-            f"--screenshot={screenshot}",
-            "--dump-dom",
-            page.resolve().as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert screenshot.is_file(), done.stderr
+    with chromium() as browser:
+        tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
+        console = listen(tab)
+        tab.goto(page.resolve().as_uri())
+        tab.screenshot(path=screenshot)
+        document = tab.content()
     with Image.open(screenshot) as picture:
-        return Opened(picture.convert("RGB"), done.stdout, re.findall(r"CONSOLE.*", done.stderr))
+        return Opened(picture.convert("RGB"), document, console)
