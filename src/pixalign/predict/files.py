@@ -162,8 +162,9 @@ def predict_files(
 
 def _quickened(predictor: Predictor) -> Predictor:
     """The predictor with its network optimised where it runs on a CPU; as it is where that cannot be done."""
-    made = isinstance(predictor.model, Runtime | Optimized)
-    if made or predictor.device.type != "cpu" or predictor.precision not in ("fp32", "bf16"):
+    if isinstance(predictor.model, Runtime | Optimized):
+        return predictor
+    if predictor.device.type != "cpu" or predictor.precision not in ("fp32", "bf16"):
         return predictor
     quick = copy.copy(predictor)
     try:
