@@ -13,6 +13,7 @@ logits. Times are the process's CPU time, the smallest of the rounds; the varian
 import argparse
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import torch
 import torch.nn.functional as F
 
 import pixalign
+from pixalign.benchmarking import by_turns
 from pixalign.data import open_data
 from pixalign.data.streets import Streets
 from pixalign.data.transforms import normalise
@@ -29,9 +31,9 @@ SHARES = (0, 0.05, 0.1, 0.15, 0.2, 1)
 SIZE, TIMES = (360, 480), 4
 
 
-def camvid(root: str, limit: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def camvid(root: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     pairs = open_data("camvid", root, "val", "", 3)
-    for index in range(min(limit, len(pairs))):
+    for index in range(len(pairs)):
         yield pairs[index]
 
 
@@ -74,18 +76,19 @@ def measure(model: Any, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
         print(f"| {share} | {row[0]:.2f} | {gains[0]} | {row[1]:.2f} | {gains[1]} | {row[2]:.2f} |")
 
 
+def whole(model: Any, x: torch.Tensor, size: tuple[int, int], share: float) -> None:
+    model.decode(model.encode(x), size, refine=share)
+
+
 def measure_time(model: Any, rounds: int) -> None:
     image, _ = Streets("val", size=SIZE)[0]
     for times in (1, TIMES):
         size = (times * SIZE[0], times * SIZE[1])
-        best = dict.fromkeys(SHARES, float("inf"))
         x = prepared(model, image)
         with torch.inference_mode():
-            for _ in range(rounds):
-                for share in SHARES:
-                    start = time.process_time()
-                    model.decode(model.encode(x), size, refine=share)
-                    best[share] = min(best[share], time.process_time() - start)
+            calls = {str(share): partial(whole, model, x, size, share) for share in SHARES}
+            taken = by_turns(calls, rounds, clock=time.process_time)
+        best = {share: min(taken[str(share)]) for share in SHARES}
         print(f"\noutput {size[1]} x {size[0]}\n\n| refine | whole network, ms | times refine 0 |\n|---:|---:|---:|")
         for share, seconds in best.items():
             print(f"| {share} | {1000 * seconds:.1f} | {seconds / best[0]:.2f} |")
@@ -95,15 +98,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("--camvid", metavar="ROOT")
-    parser.add_argument("--limit", type=int, default=101, help="images of CamVid")
     parser.add_argument("--scenes", type=int, help="drawn streets at 4x")
     parser.add_argument("--time", action="store_true")
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     args = parser.parse_args()
-    model = pixalign.optimize(pixalign.load(args.model), args.precision)
+    model = pixalign.optimize(pixalign.load(args.model))
     if args.camvid:
-        measure(model, camvid(args.camvid, args.limit))
+        measure(model, camvid(args.camvid))
     if args.scenes:
         measure(model, streets(args.scenes))
     if args.time:

@@ -15,6 +15,8 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ import numpy as np
 import torch
 
 import pixalign
+from pixalign.benchmarking import by_turns
 from pixalign.benchmarking.measure import processor_name
 from pixalign.benchmarking.variants import build
 from pixalign.cli.models import parse_size
@@ -41,17 +44,10 @@ def measure(
 ) -> list[float]:
     """Return the seconds of each network at a size, the smallest over rounds by turns."""
     image = torch.randn(1, 3, *size).contiguous(memory_format=torch.channels_last)
-    best = dict.fromkeys(networks, float("inf"))
-    started = time.perf_counter()
+    calls = {" ".join(key): partial(network, image) for key, network in networks.items()}
     with torch.inference_mode():
-        for _ in range(rounds):
-            for key, network in networks.items():
-                before = clock()
-                network(image)
-                best[key] = min(best[key], clock() - before)
-            if time.perf_counter() - started > LONG:
-                break
-    return list(best.values())
+        taken = by_turns(calls, rounds, fewest=1, enough=LONG, clock=clock)
+    return [min(seconds) for seconds in taken.values()]
 
 
 def exponent(sizes: list[tuple[int, int]], seconds: list[float]) -> float:
@@ -114,7 +110,16 @@ def report(sizes: list[tuple[int, int]], times: Times, command: str, conditions:
         rows.append(f"| {model} | {form} | {' | '.join(cells)} |")
     found = [exponent(sizes, seconds) for (_, form), seconds in times.items() if form == "optimised"]
     said = f"Time grows as pixels to the power of {min(found):.2f} to {max(found):.2f} (optimised; 1 is linear)."
-    head = ["# Time over pixels", "", f"    {command}", "", f"{conditions}.", "", f"Seconds per image. {said}", ""]
+    head = [
+        "# Time over pixels",
+        "",
+        f"    {command}",
+        "",
+        f"{conditions}; {date.today()}.",
+        "",
+        f"Seconds per image. {said}",
+        "",
+    ]
     return "\n".join([*head, *rows]) + "\n"
 
 

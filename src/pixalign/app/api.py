@@ -4,14 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from pixalign.app.files import new_file, uploaded
 from pixalign.app.sentences import spoken
 from pixalign.app.service import Service
 from pixalign.app.view import disagreement
 from pixalign.data.images import write_image
-from pixalign.errors import replacing
 from pixalign.predict import Result
 
 
@@ -148,8 +146,6 @@ def write_overlay(result: Result, folder: Path, image: Path, opacity: float) -> 
 
 def write_probabilities(result: Result, folder: Path, image: Path) -> str:
     """Write the probabilities as .npz, float16 (classes, height, width); return the path."""
-    assert result.probabilities is not None
     file = new_file(folder, f"{image.stem}_probabilities.npz")
-    with replacing(file) as temporary:
-        np.savez_compressed(temporary, probabilities=result.probabilities.astype(np.float16))
+    result.save_probabilities(file)
     return str(file)

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from pixalign.data.images import MAX_PIXELS, read_image
 from pixalign.errors import InputError, replacing
@@ -19,7 +18,7 @@ from pixalign.predict.inference import AUTOMATIC_TILE, LARGE
 from pixalign.predict.predictor import Predictor
 from pixalign.predict.progress import show_progress
 from pixalign.predict.result import Result, output_paths
-from pixalign.runtime import Runtime
+from pixalign.runtime import Runtime, hash_weights
 
 RECORD = "pixalign.json"
 
@@ -188,9 +187,7 @@ def _identity(predictor: Predictor) -> dict[str, object]:
     if isinstance(predictor.model, Runtime):
         digest.update(predictor.model.fingerprint().encode())
     else:
-        for name, tensor in predictor.model.state_dict(keep_vars=True).items():  # an optimised one gives no others
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        hash_weights(predictor.model, digest)
     options = {"precision": predictor.precision, "mode": asdict(predictor.mode)}
     return {"model": f"sha256:{digest.hexdigest()}", "options": json.loads(json.dumps(options))}  # as read back
 

@@ -65,9 +65,14 @@ class Result:
         overlay.thumbnail((_JPEG_SIDE, _JPEG_SIDE))
         write_image(overlay, paths[1], quality=92)
         if self.probabilities is not None:
-            with replacing(paths[2]) as temporary:
-                np.savez_compressed(temporary, probabilities=self.probabilities.astype(np.float16))
+            self.save_probabilities(paths[2])
         return paths
+
+    def save_probabilities(self, path: str | Path) -> None:
+        """Write the probabilities, which must be there, as .npz: ``probabilities``, (K, H, W) float16."""
+        assert self.probabilities is not None
+        with replacing(path) as temporary:
+            np.savez_compressed(temporary, probabilities=self.probabilities.astype(np.float16))
 
 
 def output_paths(folder: str | Path, stem: str, probabilities: bool) -> list[Path]:

@@ -80,9 +80,7 @@ class Runtime:
         """64 hexadecimal digits of the weights of a network or an exported file, and of the precision."""
         digest = hashlib.sha256(b"" if self.precision == "fp32" else self.precision.encode())
         if self.network is not None:
-            for name, tensor in self.network.state_dict(keep_vars=True).items():  # an optimised one gives no others
-                digest.update(name.encode())
-                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            hash_weights(self.network, digest)
             return digest.hexdigest()
         for path in (Path(self.source), Path(self.source).with_suffix(".bin")):
             if path.is_file():
@@ -93,6 +91,13 @@ class Runtime:
         """Raise InputError if the graph ends in labels; ``purpose`` ("blending tiles", say) is what needs logits."""
         if self.labels:
             raise InputError(f"{self.source}: gives labels, and {purpose} needs logits: export it without --labels")
+
+
+def hash_weights(network: nn.Module, digest: Any) -> None:
+    """Add the names and values of a network's weights and buffers to a hash of hashlib."""
+    for name, tensor in network.state_dict(keep_vars=True).items():  # an optimised one gives no others
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
 def is_exported(source: Any) -> bool:
