@@ -38,7 +38,7 @@ SCENES, QUALITY = 4, 92
 
 
 def draw(folder: Path, size: tuple[int, int], count: int) -> None:
-    """Write ``count`` streets; every fifth scene comes again, mirrored or moved."""
+    """Write ``count`` streets; a few scenes come again and again, mirrored or moved."""
     folder.mkdir()
     scenes = [draw_scene(seed, size)[0] for seed in range(min(SCENES, count))]
     for i in range(count):

@@ -15,6 +15,7 @@ every time of every round goes to ``--out`` (runs/peers).
 import argparse
 import shutil
 import sys
+from datetime import date
 from pathlib import Path
 
 from pixalign.cli import main as pixalign
@@ -45,7 +46,9 @@ def main() -> int:
     title = "# Beside networks of other libraries"
     command = " ".join(["    python benchmarks/peers.py", *sys.argv[1:]])
     with replacing(arguments.table) as path:
-        path.write_text("\n".join([title, "", command, *lines]) + "\n", encoding="utf-8")
+        path.write_text(
+            "\n".join([title, "", command, "", f"Measured on {date.today()}.", *lines]) + "\n", encoding="utf-8"
+        )
     with replacing(arguments.plot) as path:
         shutil.copyfile(arguments.out / "benchmark.png", path)
     return 0
