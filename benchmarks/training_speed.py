@@ -21,6 +21,7 @@ from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
 from pixalign.data.samples import cached
 from pixalign.data.transforms import TrainingTransform, normalise
 from pixalign.losses import total_loss
+from pixalign.memory import reused_memory
 from pixalign.models import create_model
 from pixalign.training.config import ModelConfig, TrainConfig
 
@@ -92,4 +93,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with reused_memory():  # as `pixalign train` does
+        main()

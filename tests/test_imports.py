@@ -13,7 +13,7 @@ SOURCE = Path(pixalign.__file__).parent
 
 # Rooms from the bottom up; a room imports from lower rows, or from itself.
 ROWS = [
-    {"errors", "page", "palette", "sampling", "sampling_triton"},
+    {"errors", "memory", "page", "palette", "sampling", "sampling_triton"},
     {"blocks", "encoders", "aligners"},
     {"models", "losses", "data", "metrics", "weights"},
     {"optimization"},

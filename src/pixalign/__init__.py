@@ -23,6 +23,7 @@ _PUBLIC = {
     "load": "pixalign.weights",
     "optimize": "pixalign.optimization",
     "push_to_hub": "pixalign.weights",
+    "reused_memory": "pixalign.memory",
     "save": "pixalign.weights",
     "train": "pixalign.training",
 }
@@ -43,6 +44,7 @@ __all__ = [
     "load",
     "optimize",
     "push_to_hub",
+    "reused_memory",
     "save",
     "train",
 ]
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from pixalign.evaluation import evaluate
     from pixalign.explaining import explain
     from pixalign.exporting import export
+    from pixalign.memory import reused_memory
     from pixalign.models import create_model, list_models
     from pixalign.optimization import optimize
     from pixalign.predict import Mode, Predictor, Result

@@ -13,6 +13,7 @@ from torch import nn
 
 from pixalign.data.samples import Data
 from pixalign.errors import InputError, replacing
+from pixalign.memory import reused_memory
 from pixalign.metrics.boundary import BoundaryFScore
 from pixalign.metrics.boundary_iou import BandIoU
 from pixalign.metrics.confusion import Confusion, summary
@@ -65,6 +66,7 @@ def evaluate(
     borders, bands = BoundaryFScore(len(pairs.classes)), BandIoU(len(pairs.classes))
     radii = [f"{radius:g}" for radius in borders.radii] if boundary else []
     with ExitStack() as stack:
+        stack.enter_context(reused_memory())
         write = stack.enter_context(_per_image_writer(per_image, pairs.classes, radii)) if per_image else None
         threads = stack.enter_context(ThreadPoolExecutor(1))
         ours = range(share[0], len(pairs), share[1])

@@ -13,6 +13,7 @@ import numpy as np
 
 from pixalign.data.images import MAX_PIXELS, read_image
 from pixalign.errors import InputError, replacing
+from pixalign.memory import reused_memory
 from pixalign.optimization import Optimized, optimize
 from pixalign.predict.inference import AUTOMATIC_TILE, LARGE
 from pixalign.predict.predictor import Predictor
@@ -122,6 +123,7 @@ def predict_files(
         return read_image(waiting[index][0], max_pixels, predictor.channels)
 
     with (
+        reused_memory(),
         show_progress(len(waiting), verbose) as advance,
         ThreadPoolExecutor(1) as reader,
         ThreadPoolExecutor(1) as writer,
