@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import pixalign
 from conftest import write_pair
@@ -20,6 +22,7 @@ from pixalign.losses import cross_entropy, total_loss
 from pixalign.training.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig, write_config
 from pixalign.training.launch import processes_to_start
 from pixalign.training.loop import train
+from pixalign.training.parallel import synchronise_norms
 
 
 def configuration(root, out, batch_size):
@@ -102,6 +105,63 @@ def test_a_process_whose_crops_hold_no_label_does_not_stop_the_other(data, tmp_p
     lines = launch(config, tmp_path)
     assert len(lines) == 8
     assert all(np.isfinite(line["loss"]) for line in lines)
+
+
+CASES = [
+    (dtype, layout)
+    for dtype in (torch.float64, torch.float32, torch.bfloat16)
+    for layout in (torch.contiguous_format, torch.channels_last)
+]
+
+
+def global_norms(rank, folder):
+    """One of two processes: normalise its half of each batch, and hand in what came out."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    left = {}
+    for case, (dtype, layout) in enumerate(CASES):
+        whole, gradient, norm = batch_for_a_norm(dtype)
+        half = whole[2 * rank : 2 * rank + 2].contiguous(memory_format=layout).requires_grad_()
+        norm = synchronise_norms(torch.nn.Sequential(norm), torch.device("cpu"))[0]
+        out = norm(half)
+        out.backward(gradient[2 * rank : 2 * rank + 2])
+        tensors = {"out": out, "x": half.grad, "weight": norm.weight.grad, "bias": norm.bias.grad}
+        tensors |= dict(norm.named_buffers())
+        left |= {f"{case} {key}": value.detach().contiguous() for key, value in tensors.items()}
+    save_file(left, f"{folder}/{rank}.safetensors")
+    dist.destroy_process_group()
+
+
+def batch_for_a_norm(dtype):
+    """Two halves of a batch with unlike means and spreads, a gradient for it, and a norm with random weights."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 6, 5, 7, generator=generator, dtype=torch.float64)
+    x[:2] = 3 * x[:2] + 40
+    gradient = torch.randn(4, 6, 5, 7, generator=generator, dtype=torch.float64)
+    norm = torch.nn.BatchNorm2d(6).to(torch.promote_types(dtype, torch.float32))
+    torch.nn.init.uniform_(norm.weight, 0.5, 2, generator=generator)
+    torch.nn.init.normal_(norm.bias, generator=generator)
+    return x.to(dtype), gradient.to(dtype), norm
+
+
+@pytest.mark.slow
+def test_a_norm_over_two_processes_is_the_norm_of_the_whole_batch(tmp_path):
+    """Forward, all gradients and the running statistics, against torch's own norm in one process."""
+    torch.multiprocessing.spawn(global_norms, (str(tmp_path),), nprocs=2)
+    parts = [load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1)]
+    for case, (dtype, _) in enumerate(CASES):
+        whole, gradient, norm = batch_for_a_norm(dtype)
+        whole.requires_grad_()
+        out = norm(whole)
+        out.backward(gradient)
+        close = {"rtol": 0.02, "atol": 0.05} if dtype == torch.bfloat16 else {"rtol": 1e-4, "atol": 1e-5}
+        torch.testing.assert_close(torch.cat([p[f"{case} out"] for p in parts]), out, **close)
+        torch.testing.assert_close(torch.cat([p[f"{case} x"] for p in parts]), whole.grad, **close)
+        for key, expected in (("weight", norm.weight.grad), ("bias", norm.bias.grad)):
+            torch.testing.assert_close(sum(p[f"{case} {key}"] for p in parts), expected, **close)
+        for part in parts:
+            for key, expected in norm.named_buffers():
+                torch.testing.assert_close(part[f"{case} {key}"], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_cpu_launch_of_several_processes_is_told_by_its_trace():
