@@ -47,6 +47,9 @@ def test_an_unknown_key_is_refused_by_name(tmp_path):
         (["--ema", "1"], "ema is 1.0: it must be from 0 to below 1"),
         (["--optim.lr", "0"], "optim.lr is 0.0: it must be above 0"),
         (["--loss.edge", "-1"], "loss.edge is -1.0: it must be 0 or more"),
+        (["--loss.distill", "-1", "--teacher", "default"], "loss.distill is -1.0: it must be 0 or more"),
+        (["--loss.distill", "1"], "teacher is : it must be set together with loss.distill"),
+        (["--teacher", "default"], "teacher is default: it must be set together with loss.distill"),
         (["--loss.edge_guided", "-1"], "loss.edge_guided is -1.0: it must be 0 or more"),
     ],
 )

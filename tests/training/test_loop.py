@@ -15,10 +15,12 @@ from safetensors.torch import load_file
 
 import pixalign
 from pixalign.data import class_pixels, label_counts, open_data
+from pixalign.data.transforms import normalise
 from pixalign.errors import InputError
+from pixalign.losses import distillation_loss
 from pixalign.losses.weights import class_weights
 from pixalign.training.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
-from pixalign.training.loop import learning_rate, train
+from pixalign.training.loop import learning_rate, load_teacher, train
 
 TINY = {"channels": 16, "encoder_options": {"channels": [8, 16, 24, 32]}}
 
@@ -114,6 +116,61 @@ def test_saved_weights_are_adjusted_once_and_training_goes_on_with_its_own(folde
     difference = runs[0.0]["classify.bias"] - runs[1.0]["classify.bias"]
     pixels, image_pixels = label_counts(class_pixels(open_data("folder", folder_data, "train")))
     torch.testing.assert_close(difference, class_weights("enet", pixels, image_pixels).log())
+
+
+def teacher(tmp_path, classes=("class_0", "class_1", "class_2"), **arguments):
+    """A saved network of another kind than the student, with weights of its own and its own normalisation."""
+    torch.manual_seed(5)
+    model = pixalign.create_model("sfnet_lite", encoder="resnet18", num_classes=len(classes), **TINY, **arguments)
+    torch.nn.init.normal_(model.classify.weight, std=1.0)
+    model.config["classes"] = list(classes)
+    if not arguments:
+        model.config |= {"mean": [0.2, 0.3, 0.4], "std": [0.5, 0.6, 0.7]}
+    pixalign.save(model, tmp_path / "teacher")
+    return str(tmp_path / "teacher")
+
+
+def test_a_taught_network_comes_nearer_to_its_teacher(folder_data, tmp_path):
+    path = teacher(tmp_path)
+    pair = open_data("folder", folder_data, "train")[0][0]
+    pixels = torch.from_numpy(pair).permute(2, 0, 1)[None]
+
+    def logits(model):
+        model.eval()
+        with torch.inference_mode():
+            return model(normalise(pixels, model.config["mean"], model.config["std"]))
+
+    wanted = logits(pixalign.load(path))
+    distance = {}
+    for factor in (0.0, 20.0):
+        given = {"loss": LossConfig(distill=factor), "teacher": path} if factor else {}
+        config = configuration(folder_data, tmp_path / f"{factor}", epochs=12, evaluate_every=12, ema=0.0, **given)
+        student = pixalign.load(train(replace(config, pictures_every=0)) / "last")
+        assert student.config["data"].get("taught_by") == (path if factor else None)
+        distance[factor] = distillation_loss(logits(student), wanted).item()
+    assert distance[20.0] < 0.7 * distance[0.0]
+
+
+def test_a_teacher_sees_the_image_as_it_was_trained_to(tmp_path):
+    path = teacher(tmp_path)
+    model = pixalign.load(path).eval()
+    pixels = torch.randint(0, 256, (2, 3, 32, 48), dtype=torch.uint8)
+    config = TrainConfig(teacher=path, precision="fp32")
+    with torch.inference_mode():
+        expected = model(normalise(pixels, [0.2, 0.3, 0.4], [0.5, 0.6, 0.7]))
+    logits = load_teacher(config, model.config["classes"], torch.device("cpu"))(pixels)
+    assert not logits.requires_grad
+    torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_teacher_of_other_classes_or_channels_is_refused_before_any_step(folder_data, tmp_path):
+    path = teacher(tmp_path, classes=("class_0", "class_2", "class_1"))
+    config = configuration(folder_data, tmp_path / "run", teacher=path, loss=LossConfig(distill=1.0))
+    with pytest.raises(InputError, match=r"its classes class_0, class_2, class_1 are not the data's"):
+        train(config)
+    path = teacher(tmp_path, in_channels=4)
+    with pytest.raises(InputError, match="takes images of 4 channels, and the network those of 3"):
+        train(replace(config, out=str(tmp_path / "other")))
 
 
 def test_an_interrupted_run_resumes_to_the_same_weights(folder_data, tmp_path):

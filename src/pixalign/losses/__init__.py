@@ -13,6 +13,7 @@ from torch import Tensor
 from pixalign.errors import InputError
 from pixalign.losses.cross_entropy import IGNORE, cross_entropy, label_at, label_at_points, no_loss
 from pixalign.losses.dice import dice_loss
+from pixalign.losses.distillation import distillation_loss
 from pixalign.losses.edge import at_predicted_edges, edge_guided_loss, edge_labels, edge_loss, ohem_at_labels
 from pixalign.losses.lovasz import lovasz_softmax
 from pixalign.losses.ohem import ohem_cross_entropy
@@ -22,6 +23,7 @@ __all__ = [
     "class_weights",
     "cross_entropy",
     "dice_loss",
+    "distillation_loss",
     "edge_guided_loss",
     "edge_labels",
     "edge_loss",
@@ -46,6 +48,8 @@ def total_loss(
     lovasz: float = 0.0,
     edge: float = 0.0,
     edge_guided: float = 0.0,
+    distill: float = 0.0,
+    teacher: Tensor | None = None,
     threshold: float = 0.7,
     min_kept: int | None = None,
     mean_over_processes: Callable[[Tensor], Tensor] | None = None,
@@ -53,7 +57,7 @@ def total_loss(
     """Return the loss of a model's outputs, and its parts.
 
     total = loss(logits) + auxiliary * sum of loss(auxiliary logits) + dice * Dice + lovasz * Lovász-Softmax
-    + edge * edge loss + edge_guided * edge-guided mining (`pixalign.losses.edge`).
+    + edge * edge loss + edge_guided * edge-guided mining (`pixalign.losses.edge`) + distill * distillation.
 
     An auxiliary map is compared with the label at its own pixel centres (`label_at`). The papers resize its logits to
     the label's size instead; that is a second full-size loss for a head that is thrown away after training, and a
@@ -69,6 +73,8 @@ def total_loss(
         weight: (K,) class weights of that loss.
         auxiliary: factor of the auxiliaries; 0 leaves them out.
         dice, lovasz: factors of the two region losses on the logits; 0 leaves them out.
+        distill: factor of `distillation_loss`, towards ``teacher``; 0 leaves it out.
+        teacher: logits (N, K, H, W) of another network for the same images.
         edge, edge_guided: factors of the two losses that need an edge head (BiAlignNet: 25 and 1); 0 leaves them out.
         threshold: of "ohem" and the edge-guided mining, which keeps at least 5,000 pixels of the batch.
         min_kept: of "ohem", in pixels of the batch at the label's size; None is 1/16 of them (the TorchSeg releases).
@@ -80,7 +86,7 @@ def total_loss(
     Returns:
         total: scalar with graph.
         parts: detached scalars, each before its factor: ``name``, and "auxiliary" (the sum over the heads), "dice",
-            "lovasz", "edge", "edge_guided" where they count.
+            "lovasz", "edge", "edge_guided", "distill" where they count.
 
     Raises:
         InputError: an unknown name, or an edge loss for a network without an edge head.
@@ -137,6 +143,9 @@ def total_loss(
         guided = ohem_at_labels(logits, borders, threshold, 5_000, weight)
         parts["edge_guided"] = over_processes(guided, borders)
         total = total + edge_guided * parts["edge_guided"]
+    if distill and teacher is not None:
+        parts["distill"] = distillation_loss(logits, teacher, outputs.get("points"))
+        total = total + distill * parts["distill"]
     return total, {key: value.detach() for key, value in parts.items()}
 
 

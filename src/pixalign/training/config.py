@@ -92,6 +92,7 @@ class LossConfig:
         lovasz: weight of the Lovasz-softmax loss, added.
         edge: weight of the edge head's loss, added (bialignnet; the paper: 25).
         edge_guided: weight of OHEM at the borders that the edge head sees, added (bialignnet; the paper: 1).
+        distill: weight of the distance to the teacher's probabilities, added; needs teacher.
         threshold: OHEM keeps pixels whose class has a lower probability than this.
         min_kept: OHEM keeps at least so many pixels of a batch.
     """
@@ -104,6 +105,7 @@ class LossConfig:
     lovasz: float = 0.0
     edge: float = 0.0
     edge_guided: float = 0.0
+    distill: float = 0.0
     threshold: float = 0.7
     min_kept: int = 100_000
 
@@ -145,6 +147,8 @@ class TrainConfig:
         optim: how it is minimised.
         init: model to start from (a bundled name, a folder, a file or a Hub id). Tensors that do not fit are
             initialised anew and listed. With model left at its defaults, its network is taken too.
+        teacher: trained model of the same classes (as for init) whose probabilities the network also learns; set
+            together with loss.distill.
         freeze: parts of the network that stay as they are, by the beginning of their parameters' names, separated by
             commas, such as encoder.
         epochs: passes over the training split.
@@ -168,6 +172,7 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     init: str = ""
+    teacher: str = ""
     freeze: str = ""
     epochs: int = 100
     batch_size: int = 8
@@ -208,6 +213,8 @@ class TrainConfig:
             ("loss.adjust", 0 <= self.loss.adjust <= 1, "from 0 to 1"),
             ("loss.edge", self.loss.edge >= 0, "0 or more"),
             ("loss.edge_guided", self.loss.edge_guided >= 0, "0 or more"),
+            ("loss.distill", self.loss.distill >= 0, "0 or more"),
+            ("teacher", bool(self.teacher) == (self.loss.distill > 0), "set together with loss.distill"),
             ("optim.lr", self.optim.lr > 0, "above 0"),
             ("optim.lr_parts", all(v >= 0 for v in self.optim.lr_parts.values()), "0 or more for each part"),
             ("optim.warmup", 0 <= self.optim.warmup < 1, "from 0 to below 1"),

@@ -29,7 +29,7 @@ from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from rich.console import Console
 from rich.progress import Progress
 from timm.utils import ModelEmaV3
-from torch import nn
+from torch import Tensor, nn
 
 from pixalign.data import Pairs, class_pixels, label_counts, open_data
 from pixalign.data.check import check_splits
@@ -41,7 +41,9 @@ from pixalign.errors import InputError
 from pixalign.evaluation import evaluate
 from pixalign.losses import total_loss
 from pixalign.losses.weights import adjust_logits, class_weights
+from pixalign.memory import reused_memory
 from pixalign.models import create_model
+from pixalign.optimization import optimize
 from pixalign.predict import Predictor
 from pixalign.training.config import DataConfig, ModelConfig, OptimConfig, TrainConfig, write_config
 from pixalign.training.initial import check_parts, freeze, initialise, learning_rate_factor, model_config
@@ -115,6 +117,9 @@ def train(
         model.config["data"]["started_from"] = config.init
     if source is not None:
         _start_from(model, source, config.init, log)
+    teacher = load_teacher(config, training.classes, accelerator.device) if config.teacher else None
+    if teacher is not None:
+        model.config["data"]["taught_by"] = config.teacher
     frozen = freeze(model, config.freeze)
     check_parts(model, config.optim.lr_parts)
     mean, std = model.config["mean"], model.config["std"]
@@ -194,17 +199,20 @@ def train(
     with (
         _one_line_errors(config, log),
         _stop_on_interrupt() as interrupted,
+        reused_memory(),
         TrainingProgress(total_steps, step, batches.per_epoch, log.console, is_main) as progress,
     ):
         for images, masks in loader:
             rate = learning_rate(step // config.accumulate / (total_steps // config.accumulate), config.optim)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["factor"]
-            images = normalise(images.to(accelerator.device, non_blocking=True), mean, std)
+            pixels = images.to(accelerator.device, non_blocking=True)
+            images = normalise(pixels, mean, std)
             masks = masks.to(accelerator.device, non_blocking=True).long()
             with accelerator.accumulate(wrapped):
                 outputs = wrapped(images.contiguous(memory_format=layout), heads=True)
-                loss, _ = total_loss(outputs, masks, weight=weight, **loss_options)
+                taught = teacher(pixels) if teacher else None
+                loss, _ = total_loss(outputs, masks, weight=weight, teacher=taught, **loss_options)
                 due = is_main and time.perf_counter() - saved > 60 * config.state_minutes
                 shared = torch.stack([loss.detach().double(), *loss.new_tensor([len(interrupted), due]).double()])
                 value, stop, due = accelerator.reduce(shared, "mean").tolist()  # the same in every process
@@ -284,6 +292,28 @@ def learning_rate(progress: float, optim: OptimConfig) -> float:
         return optim.lr * (progress + 1e-3) / (optim.warmup + 1e-3)
     left = (1 - progress) / (1 - optim.warmup)
     return optim.lr * (left**0.9 if optim.schedule == "poly" else 0.5 - 0.5 * math.cos(math.pi * left))
+
+
+def load_teacher(config: TrainConfig, classes: Sequence[str], device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Load ``config.teacher``; what is returned gives its logits (N, K, H, W) for images (N, C, H, W) uint8."""
+    model = load(config.teacher)
+    known: dict[str, Any] = model.config  # type: ignore[assignment]
+    theirs, channels = known["classes"], known["arguments"]["in_channels"]
+    if list(theirs) != list(classes):
+        raise InputError(f"teacher {config.teacher}: its classes {', '.join(theirs)} are not the data's")
+    if channels != config.model.in_channels:
+        raise InputError(
+            f"teacher {config.teacher}: it takes images of {channels} channels, and the network those of "
+            f"{config.model.in_channels}"
+        )
+    mean, std = known["mean"], known["std"]
+    network = optimize(model.to(device), precision="fp32" if config.precision == "fp32" else "auto")
+
+    @torch.no_grad()
+    def logits(pixels: Tensor) -> Tensor:
+        return network(normalise(pixels, mean, std))
+
+    return logits
 
 
 def _check_run_folder(out: Path, resume: bool) -> Path | None:
