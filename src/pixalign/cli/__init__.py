@@ -16,6 +16,7 @@ from pixalign.errors import InputError
 COMMANDS = (
     "train",
     "evaluate",
+    "adjust",
     "compare",
     "predict",
     "explain",

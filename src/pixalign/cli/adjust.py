@@ -1,0 +1,70 @@
+"""Fit a model's class biases to the mean IoU on labelled images, and save the model with them.
+
+One number per class is added to the logits and becomes part of the last layer's bias: nothing is slower for it. Fit on
+the images that the model was trained on (--data.split, by default train); what it brings is shown on --data.val.
+"""
+
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+HELP = "fit a trained model's class thresholds to the mean IoU"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("model", help="default, another bundled name, a folder or a Hub id")
+    parser.add_argument(
+        "--data.name", default="folder", help="folder for any folder of images/ and masks/, or what `data list` names"
+    )
+    parser.add_argument("--data.root", default="", help="where the data is")
+    parser.add_argument("--data.mask_template", default="", help="an image's mask, such as masks/{stem}_mask.png")
+    parser.add_argument("--data.split", default="train", help="split to fit on")
+    parser.add_argument("--data.val", default="val", help="split to show the gain on")
+    parser.add_argument("--out", required=True, help="folder for the adjusted model")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs")
+    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="of the network")
+
+
+def run(args: Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from pixalign.data import open_data
+    from pixalign.evaluation import evaluate
+    from pixalign.evaluation.biases import fit_biases
+    from pixalign.runtime import pick_device
+    from pixalign.weights import check_classes, load, save
+
+    console = Console()
+    model = load(args.model).to(pick_device(args.device))
+    channels: int = model.config["arguments"]["in_channels"]  # type: ignore[index, assignment]
+    fitted, val = (
+        open_data(args.data.name, args.data.root, split, args.data.mask_template, channels)
+        for split in (args.data.split, args.data.val)
+    )
+    check_classes(model, fitted.classes)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"fitting on {fitted.name}", total=min(len(fitted), 500))
+        adjusted, biases = fit_biases(model, fitted, args.precision, lambda count: bar.advance(task, count))
+        task = bar.add_task(f"{val.name}, before and after", total=2 * len(val))
+        results = [
+            evaluate(network, val, precision=args.precision, advance=lambda count: bar.advance(task, count))
+            for network in (model, adjusted)
+        ]
+    table = Table("class", "bias", "IoU % before", "after", title=f"{val.name}: {len(val)} images")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    rows = [
+        (name, f"{bias:+.1f}", *(r["iou"].get(name) for r in results)) for name, bias in zip(fitted.classes, biases)
+    ]
+    for name, bias, *scores in rows:
+        table.add_row(name, bias, *("-" if score is None else f"{100 * score:.1f}" for score in scores))
+    table.add_section()
+    table.add_row("mean over classes", "", *(f"{100 * (r['miou'] or 0):.1f}" for r in results))
+    console.print(table)
+    config: dict[str, Any] = adjusted.config  # type: ignore[assignment]
+    config["data"] = config.get("data", {}) | {"biases_fitted_on": fitted.name}
+    brief = {key: results[1][key] for key in ("data", "images", "fingerprint", "miou", "pixel_accuracy", "iou")}
+    console.print(f"saved: {save(adjusted, args.out, [brief])}", highlight=False, soft_wrap=True)
+    return 0
