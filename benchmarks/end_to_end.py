@@ -3,8 +3,9 @@
 Draws streets into a temporary folder and predicts them with `pixalign.predict.predict_files`, the heart of `pixalign
 predict`: decoding, normalising, the network, argmax, drawing, encoding and writing. The network's own time is that of
 `pixalign.optimize`'s copy, float32, from normalised images in memory to logits at their size, on the same images, one
-after another, with the same threads. Rounds are by turns; the ratio is the median over rounds, times are medians. What
-happens once for a folder, reading the weights and optimising, is printed beside the ratio and not part of it.
+after another, with the same threads and, as `predict_files` has it, `pixalign.reused_memory`. Rounds are by turns; the
+ratio is the median over rounds, times are medians. What happens once for a folder, reading the weights and optimising,
+is printed beside the ratio and not part of it.
 
     python benchmarks/end_to_end.py [--size 1024x2048 --size 360x480] [--images 12] [--rounds 5] [--threads 2] [MODEL]
 
@@ -58,7 +59,7 @@ def measure(source: str, folder: Path, out: Path, rounds: int) -> None:
     images = [normalise(x, config["mean"], config["std"]) for x in pixels]
 
     def own() -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), pixalign.reused_memory():
             for i in range(len(targets)):
                 network(images[i % len(images)])
 

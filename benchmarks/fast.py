@@ -19,7 +19,6 @@ import pixalign
 from pixalign.benchmarking.measure import by_turns
 from pixalign.cli.models import parse_size
 from pixalign.models.cost import cost
-from pixalign.weights import bundled
 
 ENCODERS = (
     "resnet18",
@@ -58,9 +57,10 @@ def main() -> None:
     _table("encoders alone, all their maps", {**yolo, **encoders}, arguments)
     networks = {f"sfnet_lite of 24 on {name}": _network("sfnet_lite", 24, name) for name in RESNETS}
     networks |= {f"{decoder} of {width} on chosen": _network(decoder, width, "chosen") for decoder, width in DECODERS}
-    for name in bundled():
-        networks[f"`{name}`"] = pixalign.load(name)
+    networks["`default`"] = pixalign.load("default")
     _table("networks, logits at the image's size", {**yolo, **networks}, arguments)
+    # alone, since in a round whoever follows a large network is slower
+    _table("the bundled one alone", {**yolo, "`default-fast`": pixalign.load("default-fast")}, arguments)
 
 
 def _network(decoder: str, width: int, name: str) -> nn.Module:

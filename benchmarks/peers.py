@@ -21,7 +21,7 @@ from pathlib import Path
 from pixalign.cli import main as pixalign
 from pixalign.errors import replacing
 
-BUNDLED = ("default",)
+BUNDLED = ("default", "default-fast")
 OURS = ("sfnet", "sfnet_lite", "bialignnet", "alignseg", "ifa", "ddsm")
 SMP = ("Unet", "FPN", "DeepLabV3Plus", "PSPNet", "Segformer")
 FIXED = ("hf/segformer-b0@mit_b0", "torchvision/lraspp@mobilenet_v3_large", "torchvision/deeplabv3@mobilenet_v3_large")

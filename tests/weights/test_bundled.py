@@ -10,8 +10,8 @@ from pixalign.weights import BUNDLED, bundled
 LIMIT = 32_000_000  # bytes, all bundled weights together
 
 
-def test_the_default_is_bundled():
-    assert "default" in bundled()
+def test_the_default_and_the_fast_one_are_bundled():
+    assert bundled() == ["default", "default-fast"]
 
 
 def test_bundled_weights_stay_small():
@@ -27,11 +27,12 @@ def test_a_bundled_model_states_licence_data_and_measured_figures(name):
     assert all({"data", "images", "miou", "iou"} <= set(figures) for figures in config["metrics"])
 
 
-def test_the_default_finds_its_way_on_a_drawn_street():
+@pytest.mark.parametrize("name", bundled())
+def test_a_bundled_model_finds_its_way_on_a_drawn_street(name):
     picture, label = draw_scene(seed=0)
-    result = pixalign.Predictor("default")(Image.fromarray(picture))
+    result = pixalign.Predictor(name)(Image.fromarray(picture))
     labelled = label != 255
     assert (result.ids == label)[labelled].mean() > 0.6
-    for name in ("sky", "road"):
-        class_id = result.classes.index(name)
+    for thing in ("sky", "road"):
+        class_id = result.classes.index(thing)
         assert (result.ids == class_id)[label == class_id].mean() > 0.8
