@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -123,11 +124,12 @@ def predict_files(
         return read_image(waiting[index][0], max_pixels, predictor.channels)
 
     with (
-        reused_memory(),
+        ExitStack() as memory,
         show_progress(len(waiting), verbose) as advance,
         ThreadPoolExecutor(1) as reader,
         ThreadPoolExecutor(1) as writer,
     ):
+        memory.enter_context(reused_memory())
         upcoming: Future | None = None
         writing: Future | None = None
         noted = not verbose
@@ -136,6 +138,8 @@ def predict_files(
             try:
                 picture = current.result()
                 large = picture.shape[0] * picture.shape[1] > LARGE
+                if large:
+                    memory.close()  # what tiles leave behind would add to the peak of a large image
                 if index + 1 < len(waiting) and not large:
                     upcoming = reader.submit(read, index + 1)
                 if large and predictor.mode.tile is None and not noted:
