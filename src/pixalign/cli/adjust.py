@@ -65,6 +65,5 @@ def run(args: Namespace) -> int:
     console.print(table)
     config: dict[str, Any] = adjusted.config  # type: ignore[assignment]
     config["data"] = config.get("data", {}) | {"biases_fitted_on": fitted.name}
-    brief = {key: results[1][key] for key in ("data", "images", "fingerprint", "miou", "pixel_accuracy", "iou")}
-    console.print(f"saved: {save(adjusted, args.out, [brief])}", highlight=False, soft_wrap=True)
+    console.print(f"saved: {save(adjusted, args.out, results[1:])}", highlight=False, soft_wrap=True)
     return 0
