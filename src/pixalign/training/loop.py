@@ -52,7 +52,7 @@ from pixalign.training.pictures import prediction_sheet
 from pixalign.training.progress import TrainingProgress
 from pixalign.training.run_folder import Log, append, clear_leftovers, cut_back, draw_curves, read_lines, write_run
 from pixalign.training.state import find_state, load_state, random_state, save_state
-from pixalign.weights import load, save
+from pixalign.weights import check_classes, load, save
 
 _CACHE_LIMIT = 2 << 30
 _TRACK_EVERY = 20  # steps between the losses that trackers get
@@ -298,9 +298,11 @@ def load_teacher(config: TrainConfig, classes: Sequence[str], device: torch.devi
     """Load ``config.teacher``; what is returned gives its logits (N, K, H, W) for images (N, C, H, W) uint8."""
     model = load(config.teacher)
     known: dict[str, Any] = model.config  # type: ignore[assignment]
-    theirs, channels = known["classes"], known["arguments"]["in_channels"]
-    if list(theirs) != list(classes):
-        raise InputError(f"teacher {config.teacher}: its classes {', '.join(theirs)} are not the data's")
+    try:
+        check_classes(model, classes)
+    except InputError as error:
+        raise InputError(f"teacher {config.teacher}: {error}") from error
+    channels = known["arguments"]["in_channels"]
     if channels != config.model.in_channels:
         raise InputError(
             f"teacher {config.teacher}: it takes images of {channels} channels, and the network those of "
