@@ -368,10 +368,15 @@ def test_by_keyboard_alone_from_a_street_to_a_pixel(open_app):
     assert "image" in passed
     page.keyboard.press("Enter")
     page.locator("#viewer .stage").wait_for()
-    tab_to(page, "#segment")
-    first = page.locator("#viewer .viewer-title").inner_text()
+    tab_to(page, "#model")
+    page.locator("[role=option].active", has_text="default").wait_for()
+    page.keyboard.press("ArrowDown")
+    page.locator("[role=option].active", has_text="small").wait_for()
     page.keyboard.press("Enter")
-    page.wait_for_function("before => document.querySelector('#viewer .viewer-title')?.innerText !== before", arg=first)
+    page.get_by_role("option").first.wait_for(state="hidden")
+    tab_to(page, "#segment")
+    page.keyboard.press("Enter")
+    page.locator("#viewer .viewer-title", has_text="small").wait_for()
     tab_to(page, "#viewer .stage")
     outline = page.locator("#viewer .stage").evaluate("part => getComputedStyle(part).outlineStyle")
     assert outline != "none"

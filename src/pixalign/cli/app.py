@@ -25,7 +25,7 @@ def add_arguments(parser: Any) -> None:
 
 def run(args: Any) -> int:
     import signal
-    import threading
+    import time
 
     from pixalign.errors import InputError
 
@@ -39,15 +39,16 @@ def run(args: Any) -> int:
     from pixalign.app.page import launch
     from pixalign.app.service import Limits, Service
 
-    stopped = threading.Event()
+    told: list[int] = []
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     service = Service(args.models, Limits(upload, args.max_pixels, args.timeout), args.allow_hub)
     try:
         server = launch(service, args.host, args.port)
         for number in handlers:  # SIGTERM is how systemd and docker end a service; a second one changes nothing
-            signal.signal(number, lambda number, frame: stopped.set())
+            signal.signal(number, lambda number, frame: told.append(number))
         print(f"pixalign app: {', '.join(service.names)} at {server.address} (Ctrl-C ends it)", flush=True)
-        stopped.wait()
+        while not told:  # a lock that the handler released could be missed by a wait that is just beginning
+            time.sleep(0.2)
         server.close()
         print("pixalign app: ended")
     finally:
