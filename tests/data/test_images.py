@@ -13,7 +13,8 @@ from PIL import Image
 
 from pixalign import InputError
 from pixalign.data import images as module
-from pixalign.data.images import find_images, image_size, read_image, to_pixels, walk, write_image
+from pixalign.data.images import ID_MAP, find_images, image_size, read_image, to_pixels, walk, write_image
+from pixalign.data.streets import draw_scene
 
 pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 
@@ -326,3 +327,13 @@ def test_a_folder_that_may_not_be_read_is_named(tree, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(InputError, match=r"sub/deep: may not be read \(Permission denied\)"):
         walk(tree)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_of_a_street_the_id_map_is_written_as_it_is_and_takes_no_more_space_than_by_pillows_choice(tmp_path, seed):
+    ids = draw_scene(seed, (180, 240))[1]
+    picture = Image.fromarray(ids)
+    write_image(picture, tmp_path / "a.png", **ID_MAP)
+    write_image(picture, tmp_path / "b.png")
+    assert (np.asarray(Image.open(tmp_path / "a.png")) == ids).all()
+    assert (tmp_path / "a.png").stat().st_size <= (tmp_path / "b.png").stat().st_size

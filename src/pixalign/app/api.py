@@ -9,7 +9,7 @@ from pixalign.app.files import new_file, uploaded
 from pixalign.app.sentences import spoken
 from pixalign.app.service import Service
 from pixalign.app.view import disagreement
-from pixalign.data.images import write_image
+from pixalign.data.images import ID_MAP, write_image
 from pixalign.predict import Result
 
 
@@ -133,7 +133,7 @@ def summary(result: Result) -> dict[str, Any]:
 def write_ids(result: Result, folder: Path, image: Path) -> str:
     """Write the ids as a PNG with the class colours as its palette; return the path."""
     file = new_file(folder, f"{image.stem}_ids.png")
-    write_image(result.id_image(), file)
+    write_image(result.id_image(), file, **ID_MAP)
     return str(file)
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from pixalign.app.models import Models, watched, within
 from pixalign.app.picking import Picked, pick
-from pixalign.data.images import read_image
+from pixalign.data.images import ID_MAP, read_image
 from pixalign.errors import InputError, first_line, replacing
 from pixalign.optimization import optimize
 from pixalign.predict import Mode, Predictor, Result, pick_device
@@ -208,7 +208,7 @@ class Service:
                     if not stems:
                         writer.writerow(["file", "width", "height", *result.classes])
                     stem = _free(Path(image).stem, stems)
-                    archive.writestr(f"{stem}.png", encoded(result.id_image(), "PNG"))
+                    archive.writestr(f"{stem}.png", encoded(result.id_image(), "PNG", **ID_MAP))
                     archive.writestr(f"{stem}_overlay.jpg", encoded(result.overlay(), "JPEG", quality=90))
                     shares = [f"{100 * share:.3f}" for share in result.areas().values()]
                     writer.writerow([_cell(Path(image).name), *result.ids.shape[::-1], *shares])

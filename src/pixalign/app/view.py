@@ -8,6 +8,7 @@ from PIL import Image
 
 from pixalign.app.picking import Picked
 from pixalign.app.service import Comparison, encoded
+from pixalign.data.images import ID_MAP
 from pixalign.explaining.pictures import rgb
 from pixalign.page import data_uri
 from pixalign.predict import Result
@@ -36,7 +37,7 @@ def viewed(result: Result, title: str) -> dict[str, Any]:
     ]
     return {
         "image": data_uri(encoded(photo, "JPEG", quality=88), "jpeg"),
-        "ids": data_uri(encoded(ids, "PNG"), "png"),
+        "ids": data_uri(encoded(ids, "PNG", **ID_MAP), "png"),
         "width": width,
         "height": height,
         "classes": classes,

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pixalign.data.images import write_image
+from pixalign.data.images import ID_MAP, write_image
 from pixalign.data.masks import IGNORE, Labels, read_values
 from pixalign.data.pairs import Pairs, pair_up
 from pixalign.errors import InputError
@@ -124,5 +124,5 @@ def write_submission(predictions: Iterable[Path], out: str | Path, classes: Sequ
     table[: len(CLASSES)] = LABEL_IDS
     targets = submission_paths(predictions, out, classes)
     for path, target in targets.items():
-        write_image(Image.fromarray(table[read_values(path)]), target)
+        write_image(Image.fromarray(table[read_values(path)]), target, **ID_MAP)
     return list(targets.values())

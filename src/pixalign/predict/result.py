@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pixalign.data.images import write_image
+from pixalign.data.images import ID_MAP, write_image
 from pixalign.errors import replacing
 
 _JPEG_SIDE = 65500  # longest side that the format can hold
-_BAND = 2**16  # pixels that are counted or drawn at a time: what is made of them fits into a processor's cache
-_WHOLE = 256  # parts in which opacity is counted
+_BAND = 2**16  # pixels that are drawn at a time: what is made of them fits into a processor's cache
 
 
 @dataclass
@@ -34,10 +33,8 @@ class Result:
 
     def areas(self) -> dict[str, float]:
         """Share of the pixels (0 to 1) by class, all classes, in the order of the ids."""
-        counts = np.zeros(len(self.classes), np.int64)
-        for rows in _bands(self.ids):
-            counts += np.bincount(self.ids[rows].ravel(), minlength=len(self.classes))
-        return {name: int(count) / self.ids.size for name, count in zip(self.classes, counts)}
+        counts = Image.fromarray(self.ids).histogram()
+        return {name: count / self.ids.size for name, count in zip(self.classes, counts)}
 
     def overlay(self, opacity: float = 0.5) -> Image.Image:
         """The image under the class colours (RGB, same size), borders between classes drawn stronger.
@@ -49,9 +46,7 @@ class Result:
 
     def id_image(self) -> Image.Image:
         """The ids as an image of mode P: pixel values are ids, the palette has the class colours."""
-        picture = Image.fromarray(self.ids, mode="P")
-        picture.putpalette([value for colour in self.colours for value in colour])
-        return picture
+        return _painted(self.ids, self.colours)
 
     def save(self, folder: str | Path, stem: str) -> list[Path]:
         """Write what `output_paths` lists into ``folder``, each file whole or not at all; return the paths.
@@ -60,7 +55,7 @@ class Result:
             InputError: the file system refuses the write.
         """
         paths = output_paths(folder, stem, self.probabilities is not None)
-        write_image(self.id_image(), paths[0])
+        write_image(self.id_image(), paths[0], **ID_MAP)
         overlay = self.overlay()
         overlay.thumbnail((_JPEG_SIDE, _JPEG_SIDE))
         write_image(overlay, paths[1], quality=92)
@@ -90,37 +85,32 @@ def draw_overlay(image: np.ndarray, ids: np.ndarray, colours: list[list[int]], o
         colours: an RGB triple per class.
         opacity: 0 to 1; borders between classes are drawn at 40 % of what is left to 1 above it.
     """
-    height, width = ids.shape
-    thickness = max(1, round(min(height, width) / 600))
-    image = image[..., : 3 if image.shape[2] >= 3 else 1]
-    table = np.zeros((256, 3), np.uint8)
-    table[: len(colours)] = colours
-    inside = round(_WHOLE * opacity)
-    near_border = round(_WHOLE * (opacity + 0.4 * (1 - opacity))) if opacity else 0
-    drawn = np.empty((height, width, 3), np.uint8)
+    thickness = max(1, round(min(ids.shape) / 600))
+    image = image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, 2)
+    drawn = Image.new("RGB", ids.shape[::-1])
     for rows in _bands(ids):
         above = min(thickness, rows.start)  # rows that the borders of this band are found with
         near = ids[rows.start - above : rows.stop]
         border = np.zeros(near.shape, bool)
         border[thickness:] |= near[thickness:] != near[:-thickness]
         border[:, thickness:] |= near[:, thickness:] != near[:, :-thickness]
-        border = border[above:]
-        coloured, part = table.take(ids[rows], axis=0), drawn[rows]
-        part[:] = _mixed(image[rows], coloured, inside)
-        part[border] = _mixed(image[rows][border], coloured[border], near_border)
+        below, coloured = Image.fromarray(image[rows]), _painted(ids[rows], colours).convert("RGB")
+        mixed = Image.blend(below, coloured, opacity)
+        if opacity:
+            stronger = Image.blend(below, coloured, opacity + 0.4 * (1 - opacity))
+            mixed.paste(stronger, mask=Image.fromarray(border[above:]))
         unknown = ids[rows] >= len(colours)
         if unknown.any():
-            part[unknown] = image[rows][unknown]
-    return Image.fromarray(drawn)
+            mixed.paste(below, mask=Image.fromarray(unknown))
+        drawn.paste(mixed, (0, rows.start))
+    return drawn
 
 
-def _mixed(below: np.ndarray, above: np.ndarray, share: int) -> np.ndarray:
-    """Two uint8 arrays (..., 3), or of one channel below, with so many parts in `_WHOLE` of ``above``; uint16."""
-    total: np.ndarray = below * np.uint16(_WHOLE - share)
-    total = total + above * np.uint16(share)
-    total += _WHOLE // 2
-    total //= _WHOLE
-    return total
+def _painted(ids: np.ndarray, colours: list[list[int]]) -> Image.Image:
+    """Ids (H, W) uint8 as an image of mode P whose palette has the colours."""
+    picture = Image.fromarray(ids, mode="P")
+    picture.putpalette([value for colour in colours for value in colour])
+    return picture
 
 
 def _bands(ids: np.ndarray) -> list[slice]:
