@@ -43,6 +43,12 @@ def test_every_network_and_aligner_gives_the_same_logits_at_every_size(key):
     check_equal(model, images())
 
 
+@pytest.mark.parametrize("key", NETWORKS)
+def test_narrow_decoders_sample_as_the_network_does_with_the_same_logits(key, monkeypatch):
+    monkeypatch.setattr("pixalign.optimization.convolution._WIDE", 37)  # these networks have 36 channels
+    check_equal(network(key), [image(65, 47)])
+
+
 @pytest.mark.parametrize("convention", ["sfnet", "bialignnet", "alignseg", "alignseg_std"])
 @pytest.mark.parametrize("key", BOUNDED)
 def test_published_conventions_stay_what_they_are(key, convention):

@@ -1,8 +1,8 @@
 """The alignment operators at inference: the same results from fewer and smaller maps.
 
 Each class is that of `pixalign.aligners`, whose name it has, with another ``forward``; where `quick` says no (another
-device, a gradient, a graph being captured) it is the operator's own. `prepare` takes weights
-apart once, where there are any to take apart.
+device, a gradient, a graph being captured), or `summed` (few channels), it is the operator's own. `prepare` takes
+weights apart once, where there are any to take apart.
 
 - A flow that is linear in the maps (SFNet, SFNet-Lite, BiAlignNet) is the 3x3 convolution of 1x1 convolutions: both are
   multiplied into one 1x1 convolution to nine taps per channel of the flow, computed on each map at its own size.
@@ -23,7 +23,7 @@ from pixalign.aligners.flow import Flow
 from pixalign.aligners.gated_dual_flow import GatedDualFlow
 from pixalign.aligners.gated_flow import GatedFlow
 from pixalign.aligners.implicit import Implicit
-from pixalign.optimization.convolution import Act, convolve, pointwise, quick, scale_and_shift
+from pixalign.optimization.convolution import Act, convolve, pointwise, quick, scale_and_shift, summed
 from pixalign.optimization.rows import (
     Reads,
     Warp,
@@ -82,7 +82,7 @@ def add_warped(low: Tensor, high: Tensor, flow: Tensor, convention: str) -> Tens
 
 class QuickBilinear(Bilinear):
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        return each_image(self._merge, low, high) if quick(low) else super().forward(low, high)
+        return each_image(self._merge, low, high) if summed(low) else super().forward(low, high)
 
     def _merge(self, low: Tensor, high: Tensor) -> Tensor:
         rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(grid_of(low), grid_of(high)))
@@ -98,7 +98,7 @@ class QuickFlow(Flow):
         self.taps_high, self.taps_low = (nn.Buffer(x, persistent=False) for x in flow_taps(self))
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        return each_image(self._merge, low, high) if quick(low) else super().forward(low, high)
+        return each_image(self._merge, low, high) if summed(low) else super().forward(low, high)
 
     def _merge(self, low: Tensor, high: Tensor) -> Tensor:
         flow = linear_flow(convolve(low, self.taps_low), convolve(high, self.taps_high), self.convention)
@@ -115,7 +115,7 @@ class QuickGatedFlow(GatedFlow):
         self.on_low = nn.Buffer(taps_low, persistent=False)
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        return each_image(self._merge, low, high) if quick(low) else super().forward(low, high)
+        return each_image(self._merge, low, high) if summed(low) else super().forward(low, high)
 
     def _merge(self, low: Tensor, high: Tensor) -> Tensor:
         convention = self.alignment.convention
@@ -130,7 +130,7 @@ class QuickGatedDualFlow(GatedDualFlow):
         self.taps_high, self.taps_low = (nn.Buffer(x, persistent=False) for x in flow_taps(self))
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        return each_image(self._merge, low, high) if quick(low) else super().forward(low, high)
+        return each_image(self._merge, low, high) if summed(low) else super().forward(low, high)
 
     def _merge(self, low: Tensor, high: Tensor) -> Tensor:
         size, channels = grid_of(low), low.shape[1]
@@ -159,7 +159,7 @@ class QuickGatedDualFlow(GatedDualFlow):
 
 class QuickDySample(DySample):
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        return each_image(self._merge, low, high) if quick(low) else super().forward(low, high)
+        return each_image(self._merge, low, high) if summed(low) else super().forward(low, high)
 
     def _merge(self, low: Tensor, high: Tensor) -> Tensor:
         offsets = self.geometry(low, high)["offsets"][0]  # (groups, 2, H, W)
@@ -226,7 +226,7 @@ class QuickDualFlow(DualFlow):
         self.merged = MergedOffsets([self.offsets_high, self.offsets_low])
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        return each_image(self.merge, low, high) if quick(low) else super().forward(low, high)
+        return each_image(self.merge, low, high) if summed(low) else super().forward(low, high)
 
     def merge(self, low: Tensor, high: Tensor, then: nn.Module | None = None) -> Tensor:
         """The merged maps of one image, and ``then``, a 1x1 convolution, on them."""

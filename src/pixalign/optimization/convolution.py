@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_leaves
 Act = tuple[str, tuple[float, ...]]  # oneDNN's name of an activation, and its numbers
 NO_ACT: Act = ("none", ())
 
+_WIDE = 48  # channels from which on sums of rows are the faster ones (benchmarks/rewrites.md)
 _FEW = 20480  # numbers up to which torch itself leaves oneDNN out: bringing the weights into its order costs more
 _FUNCTIONS: dict[str, Any] = {"relu": F.relu, "leaky_relu": F.leaky_relu, "swish": F.silu}
 
@@ -40,6 +41,14 @@ def quick(x: Tensor) -> bool:
         and not (x.requires_grad and torch.is_grad_enabled())
         and not capturing()
     )
+
+
+def summed(x: Tensor) -> bool:
+    """Whether `quick` forms that sum rows may be used on ``x`` (N, C, h, w), and pay: they do not for few channels.
+
+    What to read is computed per pixel, whatever C is; the operators that sample take less for few channels.
+    """
+    return quick(x) and x.shape[1] >= _WIDE
 
 
 def convolve(

@@ -25,7 +25,7 @@ from pixalign.optimization.aligners import (
     grid_of,
     linear_flow,
 )
-from pixalign.optimization.convolution import Act, Convolution, convolve, pointwise, quick, scale_and_shift
+from pixalign.optimization.convolution import Act, Convolution, convolve, pointwise, quick, scale_and_shift, summed
 from pixalign.optimization.rows import Warp, add_convolved_resize, as_map, as_rows, strips, total
 from pixalign.sampling import nearest_grid_cells, pool_to_bins, resize, warp
 
@@ -40,8 +40,10 @@ def fused_levels(fuse: nn.Sequential, maps: list[Tensor], convention: str) -> Te
     """``fuse`` (3x3, norm, ReLU) on the concatenation of the maps resized to the first one's grid, for one image.
 
     The convolution is taken apart by its inputs: what a coarser map adds is computed at that map's size
-    (`add_convolved_resize`), and the concatenation is never made.
+    (`add_convolved_resize`), and the concatenation is never made; of few channels it is.
     """
+    if not summed(maps[0]):
+        return fuse(torch.cat((maps[0], *(resize(x, grid_of(maps[0]), convention) for x in maps[1:])), dim=1))
     convolution: Any = fuse[0]
     weights = convolution.weight.split([x.shape[1] for x in maps], dim=1)
     out: Tensor | None = None
