@@ -2,6 +2,7 @@
 
 import csv
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -65,6 +66,26 @@ def test_counts_are_exact_over_the_split_and_absent_classes_are_left_out():
     assert result["miou"] == pytest.approx((expected["a"] + expected["b"]) / 2)
     assert result["absent"] == ["c"]
     assert (result["data"], result["images"]) == ("made/val", 2)
+
+
+def test_memory_is_given_back_before_the_first_large_image(monkeypatch):
+    happened = []
+
+    @contextmanager
+    def keeping():
+        happened.append("kept")
+        yield
+        happened.append("given back")
+
+    class Watched(Oracle):
+        def forward(self, image):
+            happened.append(tuple(image.shape[-2:]))
+            return super().forward(image)
+
+    monkeypatch.setattr("pixalign.evaluation.reused_memory", keeping)
+    monkeypatch.setattr("pixalign.evaluation.LARGE", 40 * 52)
+    evaluate(Watched(), Made())
+    assert happened == ["kept", (40, 52), "given back", (33, 64)]
 
 
 def test_the_counts_of_each_image_add_up_to_the_split(tmp_path):

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,30 @@ def test_large_images_are_cut_into_tiles_and_this_is_said_once(model, tmp_path, 
         assert (np.asarray(ids) == tiled.ids).all()
     run(Predictor(model, "cpu", mode=Mode(tile=0)), tmp_path / "photos", tmp_path / "whole", verbose=True)
     assert "tiles" not in capsys.readouterr().out
+
+
+def test_memory_is_given_back_before_the_first_large_image(model, tmp_path, monkeypatch):
+    write_images(tmp_path / "photos", ["a.png", "b.png"])
+    with Image.open(tmp_path / "photos" / "a.png") as image:
+        image.resize((96, 80)).save(tmp_path / "photos" / "b.png")
+    happened = []
+    segment = Predictor.__call__
+
+    @contextmanager
+    def keeping():
+        happened.append("kept")
+        yield
+        happened.append("given back")
+
+    def noted(self, image, probabilities=False):
+        happened.append(image.shape[:2])
+        return segment(self, image, probabilities)
+
+    monkeypatch.setattr("pixalign.predict.files.reused_memory", keeping)
+    monkeypatch.setattr("pixalign.predict.files.LARGE", 40 * 48)
+    monkeypatch.setattr(Predictor, "__call__", noted)
+    assert run(Predictor(model, "cpu"), tmp_path / "photos", tmp_path / "out").predicted == 2
+    assert happened == ["kept", (40, 48), "given back", (80, 96)]
 
 
 def test_results_of_an_older_model_never_pass_for_new_ones_after_an_interrupt(

@@ -17,7 +17,7 @@ from pixalign.memory import reused_memory
 from pixalign.metrics.boundary import BoundaryFScore
 from pixalign.metrics.boundary_iou import BandIoU
 from pixalign.metrics.confusion import Confusion, summary
-from pixalign.predict.inference import PLAIN, Mode, predict_ids
+from pixalign.predict.inference import LARGE, PLAIN, Mode, predict_ids
 from pixalign.runtime import Runtime
 
 
@@ -66,7 +66,8 @@ def evaluate(
     borders, bands = BoundaryFScore(len(pairs.classes)), BandIoU(len(pairs.classes))
     radii = [f"{radius:g}" for radius in borders.radii] if boundary else []
     with ExitStack() as stack:
-        stack.enter_context(reused_memory())
+        memory = stack.enter_context(ExitStack())
+        memory.enter_context(reused_memory())
         write = stack.enter_context(_per_image_writer(per_image, pairs.classes, radii)) if per_image else None
         threads = stack.enter_context(ThreadPoolExecutor(1))
         ours = range(share[0], len(pairs), share[1])
@@ -75,6 +76,8 @@ def evaluate(
             image, label = upcoming.result()  # type: ignore[union-attr]
             if index + share[1] < len(pairs):
                 upcoming = threads.submit(pairs.__getitem__, index + share[1])
+            if image.shape[0] * image.shape[1] > LARGE:
+                memory.close()  # what tiles leave behind would add to the peak of a large image
             try:
                 ids = predict_ids(model, image, mode, precision)
                 if mode.output_size is not None:
