@@ -230,7 +230,7 @@ def test_a_clicked_pixel_shows_its_probabilities_and_where_its_features_came_fro
     assert [row.inner_text() for row in page.locator("#pixel dt").all()] == ranked
     assert page.locator("#pixel dd.number").first.inner_text() == f"{100 * shares.max():.1f} %"
     assert "1/32 to 1/16" in page.locator("#pixel figcaption").inner_text()
-    assert page.locator("#pixel figure img").evaluate("image => image.naturalWidth") > 100
+    page.wait_for_function("document.querySelector('#pixel figure img')?.naturalWidth > 100")
     kept(page, "pixel")
 
 
