@@ -61,9 +61,9 @@ class PyramidPooling(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        size = (x.shape[-2], x.shape[-1])
+        size, planes = (x.shape[-2], x.shape[-1]), x.contiguous()
         pooled = [
-            resize(branch(pool_to_bins(x, bins)), size, self.convention)
+            resize(branch(pool_to_bins(planes, bins)), size, self.convention)
             for bins, branch in zip(self.bins, self.branches)
         ]
         return self.bottleneck(torch.cat((*pooled, x), dim=1))  # (N, channels, h, w)

@@ -256,7 +256,8 @@ def pool_to_bins(x: Tensor, bins: int) -> Tensor:
     rows = _bin_weights(bins, x.shape[-2], x.device, dtype)  # (bins, h)
     columns = _bin_weights(bins, x.shape[-1], x.device, dtype)  # (bins, w)
     with torch.autocast(x.device.type, enabled=False):
-        return (rows @ (x.to(dtype) @ columns.T)).to(x.dtype)  # (N, C, bins, bins)
+        planes = x.to(dtype).contiguous()  # of a channels-last map, the product would copy each plane alone
+        return (rows @ (planes @ columns.T)).to(x.dtype)  # (N, C, bins, bins)
 
 
 def _sample(x: Tensor, grid: Tensor, convention: str) -> Tensor:

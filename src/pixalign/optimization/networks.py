@@ -43,7 +43,8 @@ def fused_levels(fuse: nn.Sequential, maps: list[Tensor], convention: str) -> Te
     (`add_convolved_resize`), and the concatenation is never made; of few channels it is.
     """
     if not summed(maps[0]):
-        return fuse(torch.cat((maps[0], *(resize(x, grid_of(maps[0]), convention) for x in maps[1:])), dim=1))
+        first = maps[0].contiguous(memory_format=torch.channels_last)  # of two layouts, a concatenation takes longer
+        return fuse(torch.cat([first, *(resize(x, grid_of(first), convention) for x in maps[1:])], dim=1))
     convolution: Any = fuse[0]
     weights = convolution.weight.split([x.shape[1] for x in maps], dim=1)
     out: Tensor | None = None
@@ -66,7 +67,8 @@ class QuickPyramidPooling(PyramidPooling):
         if not quick(x):
             return super().forward(x)
         bottleneck: Any = self.bottleneck[0]
-        pooled = [branch(pool_to_bins(x, bins)) for bins, branch in zip(self.bins, self.branches)]
+        planes = x.contiguous()
+        pooled = [branch(pool_to_bins(planes, bins)) for bins, branch in zip(self.bins, self.branches)]
         *on_pooled, on_x = bottleneck.weight.split([*(p.shape[1] for p in pooled), x.shape[1]], dim=1)
         out = convolve(x, on_x, bottleneck.bias)
         for p, weight in zip(pooled, on_pooled):
