@@ -9,10 +9,12 @@ round: of CPU times of the process with one thread, of wall times with more.
     python benchmarks/rewrites.py --size 1024x2048 --threads 2                       # the whole, some minutes
     python benchmarks/rewrites.py --alone --threads 1 [--rounds 5] [network ...]     # each rewrite alone as well
     python benchmarks/rewrites.py --size 1024x2048 --backends openvino-bf16,openvino-int8 sfnet bialignnet
+    python benchmarks/rewrites.py --threads 1 --channels 16,24,32,48,64,96           # sums of rows by width
 
 Prints one table per network. "alone" is the speed-up against the variant with channels last and folded norms, on which
 the further rewrites build. Memory is the most that tensors take at once above weights and logits. ``--backends`` names
-back-ends of `pixalign benchmark` that join in; the best of all is named below the table.
+back-ends of `pixalign benchmark` that join in; the best of all is named below the table. ``--channels`` times each
+aligner alone, optimised with sums of rows and with the operators that sample.
 """
 
 import argparse
@@ -32,8 +34,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from pixalign import create_model, optimize
-from pixalign.aligners import dynamic_dual
+from pixalign import create_model, optimize, reused_memory
+from pixalign.aligners import create_aligner, dynamic_dual
 from pixalign.aligners.dual_flow import Offsets
 from pixalign.benchmarking import BACKENDS, by_turns
 from pixalign.benchmarking.measure import processor_name
@@ -45,6 +47,8 @@ from pixalign.sampling import nearest_grid_cells, resize, sampling_grid
 
 NETWORKS = ("sfnet", "sfnet_lite", "bialignnet", "alignseg", "ifa", "ddsm")
 BASELINE, FOLDED = "published order", "channels last, norms folded"
+WIDTHS = ("bilinear", "flow", "gated_flow", "gated_dual_flow", "dual_flow", "dysample")
+WIDTH_SIZES = ((128, 256), (64, 128))
 ENOUGH = 40.0  # seconds of a network's rounds, after which none is begun but the second
 PAUSE = 0.1  # seconds after each call where there are several threads, which go on waiting busily for a while
 # the quick forms of each network that can stand alone
@@ -223,6 +227,21 @@ def measure(name: str, size: tuple[int, int], rounds: int, alone: bool, backends
     print(f"Largest layer's input and output: {layer / 2**20:.0f} MiB.", flush=True)
 
 
+def measure_width(aligner: str, channels: int, rounds: int) -> str:
+    """Speed of sums of rows over sampling, 1/8 onto 1/4 of 512 x 1024, as a cell of a table."""
+    model: Any = randomised(create_aligner(aligner, channels)).requires_grad_(False)
+    quick = copy.deepcopy(model)
+    quick.__class__ = aligners.QUICK[type(model)]
+    if hasattr(quick, "prepare"):
+        quick.prepare()
+    maps = [torch.randn(1, channels, *size).contiguous(memory_format=torch.channels_last) for size in WIDTH_SIZES]
+    with torch.inference_mode(), patch("pixalign.optimization.convolution._WIDE", 0), reused_memory():
+        calls = {"sampled": lambda: model(*maps), "summed": lambda: quick(*maps)}
+        assert float((calls["summed"]() - calls["sampled"]()).abs().max()) < 1e-3
+        times = by_turns(calls, rounds, clock=time.process_time)
+    return f"{statistics.median(a / b for a, b in zip(times['sampled'], times['summed'])):.2f}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", metavar="network", help=", ".join(NETWORKS))
@@ -231,9 +250,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--alone", action="store_true", help="each rewrite alone as well")
     parser.add_argument("--backends", default="", metavar="LIST", help=f"of {', '.join(BACKENDS)}")
+    parser.add_argument("--channels", default="", metavar="LIST", help="widths of aligners, nothing else is measured")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(f"{processor_name()}, torch {torch.__version__}, {arguments.threads} threads")
+    if arguments.channels:
+        widths = [int(width) for width in arguments.channels.split(",")]
+        print(f"\n| aligner | {' | '.join(map(str, widths))} |\n|---|{'---:|' * len(widths)}")
+        for name in WIDTHS:
+            cells = [measure_width(name, width, arguments.rounds) for width in widths]
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
+        return
     backends = [name for name in arguments.backends.split(",") if name]
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.networks or NETWORKS:
