@@ -7,7 +7,7 @@ demo: .venv/installed
 	.venv/bin/pixalign demo
 
 test: .venv/installed-dev
-	.venv/bin/python -m pytest -n 2
+	.venv/bin/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/installed-dev
 	.venv/bin/ruff check .
