@@ -61,7 +61,8 @@ class PyramidPooling(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        size, planes = (x.shape[-2], x.shape[-1]), x.contiguous()
+        size = (x.shape[-2], x.shape[-1])
+        planes = x.contiguous()  # once for all bins
         pooled = [
             resize(branch(pool_to_bins(planes, bins)), size, self.convention)
             for bins, branch in zip(self.bins, self.branches)

@@ -88,3 +88,9 @@ def test_a_full_disk_leaves_no_part_of_a_file(result, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"street.png: cannot be written \(No space left on device\)"):
         result.save(tmp_path, "street")
     assert not list(tmp_path.iterdir())
+
+
+def test_one_channel_is_shown_as_grey():
+    image = np.arange(40 * 60, dtype=np.uint8).reshape(40, 60, 1)
+    ids = np.full((40, 60), 255, np.uint8)
+    assert (np.asarray(draw_overlay(image, ids, COLOURS)) == image).all()

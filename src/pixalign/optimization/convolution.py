@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_leaves
 Act = tuple[str, tuple[float, ...]]  # oneDNN's name of an activation, and its numbers
 NO_ACT: Act = ("none", ())
 
-_WIDE = 48  # channels from which on sums of rows are the faster ones (benchmarks/rewrites.md)
+_WIDE = 48  # channels from which on rows are summed: with fewer that is slower (benchmarks/rewrites.md)
 _FEW = 20480  # numbers up to which torch itself leaves oneDNN out: bringing the weights into its order costs more
 _FUNCTIONS: dict[str, Any] = {"relu": F.relu, "leaky_relu": F.leaky_relu, "swish": F.silu}
 
@@ -44,9 +44,9 @@ def quick(x: Tensor) -> bool:
 
 
 def summed(x: Tensor) -> bool:
-    """Whether `quick` forms that sum rows may be used on ``x`` (N, C, h, w), and pay: they do not for few channels.
+    """Whether `quick` forms that sum rows are used on ``x`` (N, C, h, w): not on few channels.
 
-    What to read is computed per pixel, whatever C is; the operators that sample take less for few channels.
+    What to read is computed per pixel, whatever C is: for few channels, the operators that sample take less time.
     """
     return quick(x) and x.shape[1] >= _WIDE
 

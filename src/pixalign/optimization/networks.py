@@ -67,7 +67,7 @@ class QuickPyramidPooling(PyramidPooling):
         if not quick(x):
             return super().forward(x)
         bottleneck: Any = self.bottleneck[0]
-        planes = x.contiguous()
+        planes = x.contiguous()  # once for all bins
         pooled = [branch(pool_to_bins(planes, bins)) for bins, branch in zip(self.bins, self.branches)]
         *on_pooled, on_x = bottleneck.weight.split([*(p.shape[1] for p in pooled), x.shape[1]], dim=1)
         out = convolve(x, on_x, bottleneck.bias)

@@ -86,7 +86,7 @@ def draw_overlay(image: np.ndarray, ids: np.ndarray, colours: list[list[int]], o
         opacity: 0 to 1; borders between classes are drawn at 40 % of what is left to 1 above it.
     """
     thickness = max(1, round(min(ids.shape) / 600))
-    image = image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, 2)
+    shown = 3 if image.shape[2] >= 3 else 1
     drawn = Image.new("RGB", ids.shape[::-1])
     for rows in _bands(ids):
         above = min(thickness, rows.start)  # rows that the borders of this band are found with
@@ -94,7 +94,8 @@ def draw_overlay(image: np.ndarray, ids: np.ndarray, colours: list[list[int]], o
         border = np.zeros(near.shape, bool)
         border[thickness:] |= near[thickness:] != near[:-thickness]
         border[:, thickness:] |= near[:, thickness:] != near[:, :-thickness]
-        below, coloured = Image.fromarray(image[rows]), _painted(ids[rows], colours).convert("RGB")
+        below = Image.fromarray(np.broadcast_to(image[rows, :, :shown], (*ids[rows].shape, 3)))
+        coloured = _painted(ids[rows], colours).convert("RGB")
         mixed = Image.blend(below, coloured, opacity)
         if opacity:
             stronger = Image.blend(below, coloured, opacity + 0.4 * (1 - opacity))
