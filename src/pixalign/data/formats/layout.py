@@ -1,0 +1,48 @@
+"""What a reader of a layout returns: the splits that a folder holds, and their classes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pixalign.data.annotations import Drawing
+from pixalign.data.masks import Labels
+
+
+@dataclass
+class Found:
+    """What lies in a split, before any picture is opened.
+
+    Attributes:
+        images, masks: the pairs; where one file holds the annotations of all images, every mask is that file.
+        lone_images: images without mask.
+        lone_masks: masks without image; with COCO the listed images that are not there.
+        drawings: where masks are drawn from shapes, the shapes of each image for `pixalign.data.pairs.Pairs`, or a
+            function without arguments that reads them (one that can be pickled); otherwise empty.
+    """
+
+    images: list[Path]
+    masks: list[Path]
+    lone_images: list[Path]
+    lone_masks: list[Path]
+    drawings: list[Drawing | Callable[[], Drawing]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A folder as a tool wrote it.
+
+    Attributes:
+        name: the tool and the kind of file, as a person would say it: "Roboflow semantic masks".
+        splits: of "train", "val" and "test" those that are there, or "" alone where the data is not divided; each a
+            function that returns what lies in it, or raises `pixalign.errors.InputError`.
+        images: the folder of the images, for errors, and for their names where the data is divided by name.
+        labels: a function that returns the classes, of all splits together; None where the masks tell them. A
+            classes.yaml goes before either.
+        classes_from: name of the file that ``labels`` reads, or "".
+    """
+
+    name: str
+    splits: Mapping[str, Callable[[], Found]]
+    images: Path
+    labels: Callable[[], Labels] | None = None
+    classes_from: str = ""
