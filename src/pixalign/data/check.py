@@ -23,8 +23,9 @@ import numpy as np
 from pixalign.data import open_data
 from pixalign.data.catalogue import CATALOGUE
 from pixalign.data.coco import coco_files
-from pixalign.data.folder import SPLITS, Found, find, folder, read_labels
+from pixalign.data.folder import SPLITS, find, folder, known_labels, labels_in
 from pixalign.data.folder import splits as splits_in
+from pixalign.data.formats.layout import Found
 from pixalign.data.images import opened
 from pixalign.data.labelme import read_labelme
 from pixalign.data.masks import IGNORE, Labels, grey_of, read_values, unpack
@@ -261,7 +262,7 @@ def check_folder(
                 Problem("no-split", "warning", f"There is no {split} split", f"add images and masks of it: {words}")
             )
     problems += _lone(root, found, mask_template)
-    labels, wrong = _labels_before(root, [mask for part in found.values() for mask in part.masks])
+    labels, wrong = _labels_before(root, [mask for part in found.values() for mask in part.masks], mask_template)
     problems += wrong
     known = labels or Labels([], [])
     opened_splits = {
@@ -442,7 +443,7 @@ def mask_of(pairs: Pairs, index: int) -> tuple[np.ndarray, dict[str, int]]:
 def _raw_mask(pairs: Pairs, index: int) -> tuple[np.ndarray, dict[str, int]]:
     """A mask's own values (H, W) uint8, and those that do not fit into it: colours, ids above 255, labels as text."""
     if pairs.drawings:
-        return pairs.drawings[index].draw([])
+        return pairs.drawing(index).draw([])
     path = pairs.masks[index]
     if path.suffix.lower() == ".json":
         return read_labelme(path).draw([])
@@ -590,23 +591,24 @@ def _nearest(stem: str, others: Mapping[str, Path]) -> str | None:
     return next(iter(get_close_matches(stem, others, 1, 0.8)), None)
 
 
-def _labels_before(root: Path, masks: Sequence[Path]) -> tuple[Labels | None, list[Problem]]:
+def _labels_before(root: Path, masks: Sequence[Path], template: str) -> tuple[Labels | None, list[Problem]]:
     """The classes as far as they can be told before masks are read: from classes.yaml or annotations; else None."""
     drawn = [mask for mask in masks if mask.suffix.lower() == ".json"]
-    in_yaml = any((root / name).is_file() for name in ("classes.yaml", "classes.yml"))
-    if not in_yaml and not (masks and len(drawn) == len(masks)):
-        return None, []
     readable = drawn
-    if not in_yaml and len(set(drawn)) == len(drawn) and not coco_files(root):
-        readable = []
-        for path in drawn:
-            try:
-                read_labelme(path)
-            except InputError:  # which the look at the pair reports
-                continue
-            readable.append(path)
     try:
-        return read_labels(root, readable), []
+        if labels := known_labels(root, template):
+            return labels, []
+        if not masks or len(drawn) != len(masks):
+            return None, []
+        if len(set(drawn)) == len(drawn) and not coco_files(root):
+            readable = []
+            for path in drawn:
+                try:
+                    read_labelme(path)
+                except InputError:  # which the look at the pair reports
+                    continue
+                readable.append(path)
+        return labels_in(root, readable), []
     except InputError as error:
         return None, [Problem("classes", "error", "The list of classes cannot be used", str(error))]
 
@@ -625,7 +627,7 @@ def _labels_after(root: Path, splits: Sequence[Looked]) -> tuple[Labels | None, 
     if not chosen:
         return None, ""
     try:
-        return read_labels(root, sorted(chosen)), ""
+        return labels_in(root, sorted(chosen)), ""
     except InputError as error:
         return None, str(error)
 

@@ -70,13 +70,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pixalign.data.annotations import BACKGROUND, IGNORE, Drawing
+from pixalign.data.annotations import BACKGROUND, IGNORE
 from pixalign.data.coco import SPLIT_FOLDERS, coco_classes, coco_files, coco_images
+from pixalign.data.formats.layout import Found
+from pixalign.data.formats.recognize import recognize
 from pixalign.data.images import IMAGE_SUFFIXES, opened, walk
 from pixalign.data.labelme import read_labelme
 from pixalign.data.masks import (
@@ -97,24 +99,6 @@ _VAL_SHARE = 0.2
 _FIELDS = ("stem", "folder", "name", "split")
 _LISTED = 12
 _MANY_COLOURS = 4096
-
-
-@dataclass
-class Found:
-    """What lies in a split, before any file is opened.
-
-    Attributes:
-        images, masks: the pairs; with COCO, every mask is the file of annotations.
-        lone_images: images without mask.
-        lone_masks: masks without image; with COCO the listed images that are not there.
-        drawings: with COCO, the masks' shapes, for `Pairs`; otherwise empty.
-    """
-
-    images: list[Path]
-    masks: list[Path]
-    lone_images: list[Path]
-    lone_masks: list[Path]
-    drawings: list[Drawing] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -140,19 +124,24 @@ def folder(root: str | Path, split: str, mask_template: str = "", channels: int 
     """
     root = Path(root)
     found, place = _everything(root, split, mask_template)
-    if found.lone_images or (place.masks.is_file() and found.lone_masks):
+    if found.lone_images or (found.lone_masks and (found.drawings or not found.images)):
         raise _lacking(root, place, found, mask_template)
     if not place.split:
         found = _part(root, found, place, split)
-    labels = read_labels(root, _masks_of_all_splits(root, mask_template))
+    labels = known_labels(root, mask_template) or labels_in(root, _masks_of_all_splits(root, mask_template))
     return Pairs(f"{root.resolve().name}/{split}", found.images, found.masks, labels, channels, found.drawings)
 
 
 def splits(root: str | Path, mask_template: str = "") -> list[str]:
     """Return which of train, val and test are there, as folders, lists or COCO files; [] if the data is not divided."""
     root = Path(root)
-    if not mask_template and (files := coco_files(root)):
-        return [split for split in SPLITS if split in files]
+    if not mask_template:
+        if layout := recognize(root):
+            return [
+                split for split in SPLITS if split in layout.splits or ("" in layout.splits and _list_file(root, split))
+            ]
+        if files := coco_files(root):
+            return [split for split in SPLITS if split in files]
     as_folders = [split for split in SPLITS if _place_of(root, split)]
     return as_folders or [split for split in SPLITS if _list_file(root, split)]
 
@@ -171,15 +160,33 @@ def find(root: str | Path, split: str, mask_template: str = "") -> Found:
     return found if place.split else _part(root, found, place, split)
 
 
-def read_labels(root: str | Path, masks: Sequence[Path]) -> Labels:
-    """Return the classes of a folder, from classes.yaml or from ``masks``, those of all splits (COCO: from its files).
+def known_labels(root: str | Path, mask_template: str = "") -> Labels | None:
+    """Return the classes if they can be told without a look at the masks: from classes.yaml, or a tool's own files.
+
+    With a mask template only classes.yaml is asked: the masks that it names need not be those of the tool.
 
     Raises:
-        InputError: a wrong classes.yaml, or without it masks whose classes cannot be told; with the remedy.
+        InputError: a wrong classes.yaml or file of the tool.
     """
     root = Path(root)
     if file := _classes_file(root):
         return labels_from_yaml(file)
+    layout = None if mask_template else recognize(root)
+    return layout.labels() if layout and layout.labels else None
+
+
+def read_labels(root: str | Path, masks: Sequence[Path]) -> Labels:
+    """Return `known_labels`, or else `labels_in` the masks of all splits."""
+    return known_labels(root) or labels_in(root, masks)
+
+
+def labels_in(root: str | Path, masks: Sequence[Path]) -> Labels:
+    """Return the classes that ``masks`` hold, those of all splits (COCO: of its files).
+
+    Raises:
+        InputError: masks whose classes cannot be told; with the remedy.
+    """
+    root = Path(root)
     if (files := coco_files(root)) and not set(masks) - set(files.values()):
         return _drawn(coco_classes(list(files.values())))
     if not masks:
@@ -244,6 +251,11 @@ def _everything(root: Path, split: str, template: str) -> tuple[Found, _Place]:
         raise InputError(f"{root}: no such folder: data.root must hold images/ and masks/")
     if not os.access(root, os.R_OK | os.X_OK):
         raise InputError(f"{root}: may not be read: change its permissions")
+    if not template and (layout := recognize(root)):
+        name = split if split in layout.splits else ""
+        if name not in layout.splits:
+            raise InputError(f"{root}: {layout.name} without the split {split!r}: it has {', '.join(layout.splits)}")
+        return layout.splits[name](), _Place(layout.images, layout.images, name)
     if template or not (files := coco_files(root)):
         place = _locate(root, split)
         return (_by_template(root, place, template) if template else _by_name(place)), place

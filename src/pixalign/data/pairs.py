@@ -25,7 +25,8 @@ class Pairs:
         images, masks: files, pair by pair; with COCO the mask's file is the annotations' for every image.
         labels: the classes, and how the masks' values become their ids.
         channels: bands of the images: 3 (RGB), 1 (grey), or as `pixalign.data.images.read_image` says.
-        drawings: with COCO, the shapes that each mask is drawn from, image by image; otherwise empty.
+        drawings: where masks are drawn from annotations, the shapes of each image, or a function that reads them (one
+            that can be pickled); otherwise empty.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Pairs:
     masks: list[Path]
     labels: Labels
     channels: int = 3
-    drawings: list[Drawing] = field(default_factory=list, repr=False)
+    drawings: list[Drawing | Callable[[], Drawing]] = field(default_factory=list, repr=False)
 
     @property
     def classes(self) -> list[str]:
@@ -72,8 +73,13 @@ class Pairs:
     def read_mask(self, index: int) -> tuple[np.ndarray, dict[str, int]]:
         """Return a mask's class ids and the values that mean no class, as `Labels.decode` does."""
         if self.drawings:
-            return self.drawings[index].draw(self.classes)
+            return self.drawing(index).draw(self.classes)
         return self.labels.decode(self.masks[index])
+
+    def drawing(self, index: int) -> Drawing:
+        """The shapes that a mask is drawn from, where there are `drawings`; InputError if they cannot be read."""
+        drawing = self.drawings[index]
+        return drawing if isinstance(drawing, Drawing) else drawing()
 
     def where(self, index: int) -> str:
         """The file of a mask, for messages; with COCO also the image that it is of."""

@@ -1,0 +1,22 @@
+"""Which tool wrote a folder: the readers of layouts, in the order in which they are asked.
+
+To add a reader: write ``data/formats/NAME.py`` with a function ``find(root: Path) -> Layout | None`` (see
+`pixalign.data.formats.layout`), import the module here, and put its ``find`` into `FINDERS`. The first that returns a
+layout is taken; so one that asks for more goes before one that asks for less.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pixalign.data.formats.layout import Layout
+
+FINDERS: tuple[Callable[[Path], Layout | None], ...] = ()
+
+
+def recognize(root: Path) -> Layout | None:
+    """Return the layout of a folder, or None if no tool is known that writes such a one.
+
+    Raises:
+        InputError: a file or folder that the layout rests on cannot be read.
+    """
+    return next((layout for find in FINDERS if (layout := find(root))), None)
