@@ -8,7 +8,10 @@ from safetensors.torch import load_file
 
 import pixalign
 from conftest import write_pair
+from networks import CLASSES, NETWORKS, image, randomised
+from networks import network as registered
 from pixalign.errors import InputError
+from pixalign.models import MODELS
 from pixalign.training.config import DataConfig, ModelConfig, OptimConfig, TrainConfig
 from pixalign.training.initial import initialise, learning_rate_factor
 from pixalign.training.loop import train
@@ -65,6 +68,82 @@ def test_another_number_of_classes_keeps_all_but_the_new_rows():
     assert torch.equal(model.classify.weight[:3], source.classify.weight)
     image = torch.randn(1, 3, 64, 64)
     torch.testing.assert_close(model.eval()(image)[:, :3], source(image))
+
+
+def of_classes(key, classes):
+    """The registered network ``key`` for ``classes``, freshly drawn."""
+    name, options = NETWORKS[key]
+    model = pixalign.create_model(name, encoder="test_resnet", num_classes=len(classes), channels=36, **options)
+    model.config["classes"] = list(classes)
+    return model.eval()
+
+
+@pytest.mark.parametrize("classes", ["edcba", "dbxaec1", "xb"], ids=lambda c: f"to {c}")
+@pytest.mark.parametrize("key", NETWORKS)
+def test_every_network_started_from_itself_is_itself_whatever_its_classes(key, classes):
+    source = registered(key)
+    source.config["classes"] = list("abcde")
+    model = of_classes(key, classes)
+    fresh = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    left, new = initialise(model, source)
+    assert (left, new) == ([], [c for c in classes if c not in "abcde"])
+    x = image(64, 96)
+    with torch.inference_mode():
+        ours, theirs = model(x, heads=True), source(x, heads=True)
+    shared = [(classes.index(c), "abcde".index(c)) for c in classes if c in "abcde"]
+    for one, other in zip(
+        [ours["logits"], *ours["auxiliaries"]], [theirs["logits"], *theirs["auxiliaries"]], strict=True
+    ):
+        for i, j in shared:
+            torch.testing.assert_close(one[:, i], other[:, j], rtol=1e-4, atol=1e-4)
+    if new:  # their rows are as they were drawn
+        i, rows = classes.index(new[0]), len(fresh["classify.weight"]) // len(classes)
+        place = slice(i * rows, (i + 1) * rows)
+        assert torch.equal(model.classify.weight[place], fresh["classify.weight"][place])
+
+
+def test_every_registered_network_and_aligner_is_among_those_tested():
+    assert {name for name, _ in NETWORKS.values()} == set(MODELS)
+    assert CLASSES == 5  # abcde
+
+
+class Mixing(torch.nn.Module):
+    """A network whose tensors depend on the classes in ways that have no block of rows for each."""
+
+    def __init__(self, encoder, num_classes, pretrained, in_channels):
+        super().__init__()
+        self.encoder = torch.nn.Identity()
+        self.encoder.mean, self.encoder.std = (0.5,), (0.5,)
+        self.columns = torch.nn.Linear(num_classes, 4, bias=False)
+        self.one_more = torch.nn.Linear(2, num_classes + 1, bias=False)
+        self.several = torch.nn.Linear(2, 3 * num_classes, bias=False)
+
+
+def test_tensors_without_a_block_of_rows_for_each_class_are_taken_for_the_same_classes_alone(monkeypatch):
+    monkeypatch.setitem(MODELS, "mixing", Mixing)
+
+    def mixing(classes):
+        model = pixalign.create_model("mixing", num_classes=len(classes))
+        model.config["classes"] = list(classes)
+        return model
+
+    source, same, turned = mixing("ab"), mixing("ab"), mixing("ba")
+    assert initialise(same, source) == ([], [])
+    assert all(torch.equal(same.state_dict()[k], x) for k, x in source.state_dict().items())
+    left, _ = initialise(turned, source)
+    assert left == [
+        "columns.weight (4, 2): depends on the classes, but has no rows for each",
+        "one_more.weight (3, 2): depends on the classes, but has no rows for each",
+    ]
+    assert torch.equal(turned.several.weight, source.several.weight.roll(3, 0))
+
+
+def test_a_class_layer_of_another_number_of_rows_for_each_class_is_named_and_stays():
+    source, model = randomised(of_classes("sfnet", "abcd")), of_classes("bialignnet", "ab")
+    before = model.classify.weight.clone()
+    left, _ = initialise(model, source)
+    assert any(line.startswith("classify.bias (128,): has shape (4,) there") for line in left)
+    assert torch.equal(model.classify.weight, before)
 
 
 def test_what_does_not_fit_is_named_with_both_shapes_and_stays():

@@ -22,8 +22,9 @@ def model_config(model: nn.Module) -> ModelConfig:
 def initialise(model: nn.Module, source: nn.Module) -> tuple[list[str], list[str]]:
     """Copy into ``model`` what fits of ``source``: tensors of the same name and shape.
 
-    In tensors with a row per class (those whose shape changes with the number of classes), rows go by class name, so
-    that classes which both know start from what is known about them, in whatever order.
+    Tensors with rows per class (those whose first dimension grows with the number of classes) hold a block of rows for
+    each class, one row or several. Blocks go by class name, so that classes which both know start from what is known
+    about them, in whatever order.
 
     Args:
         model: the network to start, with its ``config["classes"]``.
@@ -39,11 +40,18 @@ def initialise(model: nn.Module, source: nn.Module) -> tuple[list[str], list[str
     by_class = _class_tensors(model)
     left = []
     for name, tensor in target.items():
+        rows = by_class.get(name)
         if name not in known:
             left.append(f"{name} {tuple(tensor.shape)}: not in the model to start from")
-        elif name in by_class and tensor.shape[1:] == known[name].shape[1:]:
-            for row, other in shared:
-                tensor[row] = known[name][other]
+        elif name in by_class and ours["classes"] != theirs:
+            if rows is None:
+                left.append(f"{name} {tuple(tensor.shape)}: depends on the classes, but has no rows for each")
+            elif known[name].shape != (rows * len(theirs), *tensor.shape[1:]):
+                left.append(f"{name} {tuple(tensor.shape)}: has shape {tuple(known[name].shape)} there")
+            else:
+                blocks, known_blocks = tensor.unflatten(0, (-1, rows)), known[name].unflatten(0, (-1, rows))
+                for row, other in shared:
+                    blocks[row] = known_blocks[other]
         elif tensor.shape == known[name].shape:
             tensor.copy_(known[name])
         else:
@@ -93,13 +101,25 @@ def _parts(model: nn.Module) -> list[str]:
     return list(dict.fromkeys(name.split(".")[0] for name, _ in model.named_parameters()))
 
 
-def _class_tensors(model: nn.Module) -> set[str]:
-    """Names of the tensors whose first dimension is the number of classes, told by building a network of one more."""
+def _class_tensors(model: nn.Module) -> dict[str, int | None]:
+    """The tensors whose shape depends on the number of classes, told by building a network of one more.
+
+    Returns:
+        Name -> rows for each class, or None where not the first dimension, and nothing else, is as many times the
+        number of classes in both networks.
+    """
     config: dict[str, Any] = model.config  # type: ignore[assignment]
-    arguments = {**config["arguments"], "num_classes": _another(config["arguments"]["num_classes"])}
+    count = config["arguments"]["num_classes"]
+    arguments = {**config["arguments"], "num_classes": _another(count)}
     with torch.random.fork_rng(devices=[]):
         other: dict[str, Tensor] = create_model(config["architecture"], **arguments).state_dict()
-    return {name for name, tensor in model.state_dict().items() if other[name].shape != tensor.shape}
+    found: dict[str, int | None] = {}
+    for name, tensor in model.state_dict().items():
+        if other[name].shape != tensor.shape:
+            rows = tensor.shape[0] // count
+            fits = tensor.shape[0] == rows * count and other[name].shape == (rows * _another(count), *tensor.shape[1:])
+            found[name] = rows if fits else None
+    return found
 
 
 def _another(count: int) -> int:
