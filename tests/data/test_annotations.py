@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from pixalign.data.annotations import Drawing, Shape, fill, read_json
+from pixalign.data.annotations import Drawing, Shape, class_name, fill, picture_size, polygon, read_json, upright_size
+from pixalign.data.images import read_image
 from pixalign.errors import InputError
 
 SIZE = (24, 32)
@@ -90,11 +92,79 @@ def test_a_crop_that_reaches_out_of_the_picture_is_cut(at, expected):
     assert Drawing((1, 4), [shape]).draw(["background", "a"])[0].tolist() == [expected]
 
 
-def test_files_that_are_no_json_objects_are_one_line(tmp_path):
-    for text, message in (("{", "is no JSON"), ("[1]", "holds no JSON object"), ("[" * 100000, "is no JSON")):
-        (tmp_path / "a.json").write_text(text)
-        with pytest.raises(InputError, match=message) as caught:
-            read_json(tmp_path / "a.json")
-        assert "\n" not in str(caught.value)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not valid JSON"),
+        ("[" * 100000, "is not valid JSON"),
+        ("", "is not valid JSON"),
+        ('{"a": NaN}', r"is not valid JSON \(NaN is not a number\)"),
+        ('{"a": -Infinity}', r"is not valid JSON \(-Infinity is not a number\)"),
+        (f'{{"a": {"9" * 5000}}}', "is not valid JSON"),
+        ("[1]", "holds no JSON object"),
+    ],
+)
+def test_files_that_are_no_json_objects_are_one_line(tmp_path, text, message):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        read_json(tmp_path / "a.json")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read_json(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_json_is_read_in_every_encoding_that_json_may_have(tmp_path, encoding):
+    (tmp_path / "a.json").write_bytes('{"label": "圆盘"}'.encode(encoding))
+    assert read_json(tmp_path / "a.json") == {"label": "圆盘"}
+
+
+def test_an_encoding_that_json_may_not_have_is_named_as_the_reason(tmp_path):
+    (tmp_path / "a.json").write_bytes('{"label": "圆盘"}'.encode("gbk"))
+    with pytest.raises(InputError, match=r"is not valid UTF-8 .* save it again as UTF-8"):
+        read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("points", [[[1, 2, 3], [4, 5, 6]], [1, 2, 3], "ab", [[10**400, 1]], 5, {"x": 1}, [[[[1, 2]]]]])
+def test_what_is_no_list_of_points_is_refused(points):
+    with pytest.raises(InputError, match=r"^a: has no list of points"):
+        polygon(points, "a")
+
+
+@pytest.mark.parametrize("points", [[[1e300, 2]], [[float("inf"), 1]], [[None, 1]]])
+def test_points_that_lie_nowhere_are_refused(points):
+    with pytest.raises(InputError, match=r"^a: has a point"):
+        polygon(points, "a")
+
+
+@pytest.mark.parametrize("side", [0, -3, 9.5, True, "9", None, float("nan")])
+def test_a_side_is_a_whole_number_of_pixels(side):
+    assert picture_size(6.0, 9, "a") == (6, 9)
+    with pytest.raises(InputError, match=r"^a: the picture's height and width are"):
+        picture_size(side, 9, "a")
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [(" disc\t", "disc"), ("Disc", "Disc"), ("e\u0301", "\u00e9"), ("Background", "background"),
+     ("_background_", "background"), ("background wall", "background wall")],
+)  # fmt: skip
+def test_labels_lose_spaces_and_the_background_has_one_name(label, name):
+    assert class_name(label) == name
+
+
+def test_listed_classes_are_compared_as_labels_are():
+    drawing = Drawing((1, 4), [square("\u00e9", 0, 2)])
+    ids, unknown = drawing.draw(["Background", "e\u0301 "])
+    assert (ids.tolist(), unknown) == ([[1, 1, 0, 0]], {})
+
+
+@pytest.mark.parametrize(("suffix", "orientation"), [(".jpg", 6), (".png", 8), (".tif", 5), (".webp", 7), (".jpg", 3)])
+def test_the_size_of_a_file_is_that_of_the_image_as_it_is_read(tmp_path, suffix, orientation):
+    path, exif = tmp_path / f"a{suffix}", Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (9, 6)).save(path, exif=exif)
+    assert upright_size(path) == read_image(path).shape[:2]

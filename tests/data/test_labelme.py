@@ -132,9 +132,19 @@ def test_an_image_without_file_is_named(tmp_path):
         ([LEFT], {"imageHeight": None}, "height and width are None and 9"),
         ([LEFT], {"imageHeight": 10**6, "imageWidth": 10**6}, "more than 250,000,000"),
         ([shape(None, [])], {}, "shape 0 has no label"),
-        ([shape("dog", [[0, 0], [1, 1]], "ellipse")], {}, r"shape 0 \(dog\) is a ellipse: areas are polygon"),
+        (
+            [shape("dog", [[0, 0], [1, 1]], "ellipse")],
+            {},
+            r"shape 0 \(dog\) has the kind ellipse, which is not read: areas are polygon",
+        ),
         ([shape("dog", [[0]])], {}, "has no list of points"),
         ([shape("dog", [[0, 1]], "circle")], {}, "a circle of 1 points"),
+        ([shape("dog", [[0, 1], [5, 5]])], {}, "a polygon of 2 points"),
+        ([shape("dog", [])], {}, "a polygon of 0 points"),
+        ([shape("dog", [[0, 1], [5, 5], [1, 5]], "rotation")], {}, "a rotation of 3 points"),
+        ([shape(" ", [[0, 0], [3, 0], [3, 3]])], {}, "shape 0 has no label"),
+        ([shape(True, [[0, 0], [3, 0], [3, 3]])], {}, "shape 0 has no label"),
+        ([shape("dog", [[0, 0], [3, 0], [3, 3]], "cuboid")], {}, r"shape 0 \(dog\) has the kind cuboid"),
         ([shape("dog", [[0, 1], [2, 3]], "mask", mask="!")], {}, "a mask that cannot be read"),
         ([shape("__ignore__", [[0, 0], [3, 0], [3, 3]])], {}, "hold no labelled area"),
     ],
@@ -152,3 +162,31 @@ def test_a_size_other_than_the_images_is_named(tmp_path):
     write(tmp_path / "images/train/a.json", [LEFT], imageHeight=9, imageWidth=6)
     with pytest.raises(InputError, match=r"a.json: the mask is 6 x 9 but its image a.png is 9 x 6"):
         open_data("folder", tmp_path, "train")[0]
+
+
+def test_a_turned_rectangle_and_a_label_that_is_a_number_are_read(tmp_path):
+    mask = mask_of(tmp_path, [shape(1, [[1, 1], [4, 1], [4, 3], [1, 3]], "rotation", direction=0.5)])
+    assert open_data("folder", tmp_path, "train").classes == ["background", "1"]
+    assert (mask[1:3, 1:4] == 1).all()
+    assert mask.sum() == 6
+
+
+@pytest.mark.parametrize("size", [{"imageHeight": 6.0, "imageWidth": 9.0}, {"imageHeight": None, "imageWidth": None}])
+def test_a_size_may_be_written_as_a_fraction_or_left_to_the_picture(tmp_path, size):
+    expected = mask_of(tmp_path, [LEFT])
+    write(tmp_path / "images/train/a.json", [LEFT], **size)
+    assert (open_data("folder", tmp_path, "train")[0][1] == expected).all()
+
+
+def test_a_size_is_taken_from_the_picture_that_a_file_elsewhere_names(tmp_path):
+    photograph(tmp_path / "images/train/a.png")
+    lacking = {"imageHeight": None, "imageWidth": None, "imagePath": "..\\..\\images\\train\\a.png"}
+    write(tmp_path / "masks/train/a.json", [LEFT], **lacking)
+    assert (open_data("folder", tmp_path, "train")[0][1] == [1, 1, 0, 0, 0, 0, 0, 0, 0]).all()
+
+
+def test_spaces_at_the_ends_of_a_label_make_no_other_class(tmp_path):
+    mask_of(tmp_path, [LEFT, shape("dog ", [[7, 0], [9, 6]], "rectangle")])
+    pairs = open_data("folder", tmp_path, "train")
+    assert pairs.classes == ["background", "dog"]
+    assert (pairs[0][1] == [1, 1, 0, 0, 0, 0, 0, 1, 1]).all()

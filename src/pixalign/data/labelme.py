@@ -1,9 +1,10 @@
-"""Labelme annotations (https://github.com/wkentaro/labelme): one .json file per picture.
+"""Labelme annotations (https://github.com/wkentaro/labelme): one .json file per picture, X-AnyLabeling's alike.
 
 Polygons, rectangles (also turned ones), circles and masks are areas, drawn in the file's order, later over earlier.
 Points, lines and line strips have no area and are left out. Two labels are special, as in Labelme's own conversions:
 ``__ignore__`` is "no label", and ``_background_`` the class ``background``, which is also what no shape covers. The
-picture itself, which Labelme may store in the file, is not read from it.
+picture itself, which Labelme may store in the file, is not read from it; where the file lacks the picture's size, it is
+that of the picture of the same name beside it, or of the one that ``imagePath`` names.
 """
 
 import base64
@@ -15,12 +16,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pixalign.data.annotations import BACKGROUND, Drawing, Shape, picture_size, polygon, read_json
+from pixalign.data.annotations import Drawing, Shape, class_name, picture_size, polygon, read_json, upright_size
+from pixalign.data.images import IMAGE_SUFFIXES
 from pixalign.errors import InputError
 
-_LABELS = {"__ignore__": None, "_background_": BACKGROUND}
+_NO_LABEL = "__ignore__"
 _WITHOUT_AREA = ("point", "points", "line", "linestrip")
-_WITH_AREA = ("polygon", "rectangle", "oriented_rectangle", "circle", "mask")
+_WITH_AREA = ("polygon", "rectangle", "oriented_rectangle", "rotation", "circle", "mask")
+_POINTS = {"polygon": 3, "rectangle": 2, "oriented_rectangle": 4, "rotation": 4, "circle": 2, "mask": 2}  # at least
 
 
 def read_labelme(path: Path) -> Drawing:
@@ -29,32 +32,47 @@ def read_labelme(path: Path) -> Drawing:
     shapes = content.get("shapes")
     if not isinstance(shapes, list):
         raise InputError(f"{path}: is no Labelme file (it has no list of shapes): remove it or save it again")
-    size = picture_size(content.get("imageHeight"), content.get("imageWidth"), str(path))
+    height, width = content.get("imageHeight"), content.get("imageWidth")
+    if height is None and width is None and (picture := _picture(path, content.get("imagePath"))):
+        height, width = upright_size(picture)
+    size = picture_size(height, width, str(path))
     read = [_shape(shape, size, f"{path}: shape {i}") for i, shape in enumerate(shapes)]
     return Drawing(size, [shape for shape in read if shape])
 
 
+def _picture(path: Path, named: Any) -> Path | None:
+    """The picture of a Labelme file: the one of its name beside it, or else the one that it names."""
+    suffixes = [suffix for lower in sorted(IMAGE_SUFFIXES) for suffix in (lower, lower.upper())]
+    beside = [path.with_suffix(suffix) for suffix in suffixes]
+    if isinstance(named, str) and named:
+        beside.append(path.parent / named.replace("\\", "/"))
+    return next((picture for picture in beside if picture.is_file()), None)
+
+
 def _shape(shape: Any, size: tuple[int, int], what: str) -> Shape | None:
     """A shape of the file, or None if it has no area."""
-    if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
+    given = shape.get("label") if isinstance(shape, dict) else None
+    label = class_name(str(given)) if isinstance(given, str | int) and not isinstance(given, bool) else ""
+    if not label:
         raise InputError(f"{what} has no label: draw it again or remove it")
-    label, kind = shape["label"], shape.get("shape_type") or "polygon"
-    label = _LABELS.get(label, label)
+    kind = shape.get("shape_type") or "polygon"
     if kind in _WITHOUT_AREA:
         return None
+    what = f"{what} ({label})"
     if kind not in _WITH_AREA:
-        raise InputError(f"{what} ({label}) is a {kind}: areas are {', '.join(_WITH_AREA)}")
-    points = polygon(shape.get("points"), f"{what} ({label})")
-    if kind in ("rectangle", "circle", "mask") and len(points) < 2:
-        raise InputError(f"{what} ({label}) is a {kind} of {len(points)} points: draw it again or remove it")
+        raise InputError(f"{what} has the kind {kind}, which is not read: areas are {', '.join(_WITH_AREA)}")
+    points = polygon(shape.get("points"), what)
+    if len(points) < _POINTS[kind]:
+        raise InputError(f"{what} is a {kind} of {len(points)} points: draw it again or remove it")
+    name = None if label == _NO_LABEL else label
     if kind == "mask":
-        return Shape(label, crop=_mask(shape.get("mask"), points, f"{what} ({label})"))
+        return Shape(name, crop=_mask(shape.get("mask"), points, what))
     if kind == "circle":
-        return Shape(label, crop=_disc(points[0], float(np.hypot(*(points[1] - points[0]))), size))
+        return Shape(name, crop=_disc(points[0], float(np.hypot(*(points[1] - points[0]))), size))
     if kind == "rectangle" and len(points) == 2:
         (x0, y0), (x1, y1) = points
         points = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
-    return Shape(label, [points])
+    return Shape(name, [points])
 
 
 def _disc(centre: np.ndarray, radius: float, size: tuple[int, int]) -> tuple[tuple[int, int], np.ndarray]:
