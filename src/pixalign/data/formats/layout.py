@@ -1,11 +1,13 @@
 """What a reader of a layout returns: the splits that a folder holds, and their classes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pixalign.data.annotations import Drawing
+from pixalign.data.annotations import BACKGROUND, IGNORE, Drawing
 from pixalign.data.masks import Labels
+from pixalign.errors import InputError
+from pixalign.palette import default_colours
 
 
 @dataclass
@@ -46,3 +48,15 @@ class Layout:
     images: Path
     labels: Callable[[], Labels] | None = None
     classes_from: str = ""
+
+
+def drawn(names: Sequence[str], source: Path) -> Labels:
+    """Return the classes of annotations: the background, then ``names`` in their order.
+
+    Raises:
+        InputError: more classes than a mask can tell apart; the message begins with ``source``.
+    """
+    classes = [BACKGROUND, *(name for name in names if name != BACKGROUND)]
+    if len(classes) > IGNORE:
+        raise InputError(f"{source}: {len(classes)} classes with the background, and {IGNORE} are the most: merge some")
+    return Labels(classes, default_colours(len(classes)))
