@@ -29,12 +29,12 @@ from typing import Any
 import numpy as np
 
 from pixalign.data.annotations import Drawing, Shape, class_name, json_keys, picture_size, polygon, read_json
+from pixalign.data.formats.layout import SPLIT_OF
 from pixalign.data.images import IMAGE_SUFFIXES
 from pixalign.errors import InputError
 
 SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 
-_SPLIT_OF = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _LISTS = ("images", "annotations", "categories")
 _OTHER_KINDS = ("captions_", "image_info_", "panoptic_", "person_keypoints_", "stuff_")
 
@@ -47,7 +47,7 @@ def coco_files(root: Path) -> dict[str, Path]:
     Raises:
         InputError: several files for one split, or files of which it is not clear which split they are of.
     """
-    if (root / "masks").is_dir() or any((root / name / "masks").is_dir() for name in _SPLIT_OF):
+    if (root / "masks").is_dir() or any((root / name / "masks").is_dir() for name in SPLIT_OF):
         return {}
     files: dict[str, Path] = {}
     candidates = _json_files(root)
@@ -146,7 +146,7 @@ def decode_counts(text: str, what: str = "") -> list[int]:
 def _json_files(root: Path) -> list[Path]:
     """The .json files in the folders where COCO's may lie, apart from those of single images and of other kinds."""
     folders = [root, root / "annotations"]
-    folders += [root / name / inner for name in _SPLIT_OF for inner in ("", "annotations")]
+    folders += [root / name / inner for name in SPLIT_OF for inner in ("", "annotations")]
     files = []
     for folder in folders:
         try:
@@ -182,7 +182,7 @@ def _split_of(root: Path, file: Path) -> str:
     """The split that the name of a file, or else of its folder, tells, or ""."""
     name = re.sub(r"[_-]?(19|20)\d\d$", "", _word_of(file)).lower()
     folders = file.relative_to(root).parts[:1] if file.parent != root else ()
-    return _SPLIT_OF.get(name) or next((_SPLIT_OF[folder] for folder in folders if folder in _SPLIT_OF), "")
+    return SPLIT_OF.get(name) or next((SPLIT_OF[folder] for folder in folders if folder in SPLIT_OF), "")
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from pixalign.data.masks import Labels
 from pixalign.errors import InputError
 from pixalign.palette import default_colours
 
+SPLIT_OF = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # by a folder's name
+
 
 @dataclass
 class Found:

@@ -8,10 +8,10 @@ layout is taken; so one that asks for more goes before one that asks for less.
 from collections.abc import Callable
 from pathlib import Path
 
-from pixalign.data.formats import yolo
+from pixalign.data.formats import supervisely, yolo
 from pixalign.data.formats.layout import Layout
 
-FINDERS: tuple[Callable[[Path], Layout | None], ...] = (yolo.find,)
+FINDERS: tuple[Callable[[Path], Layout | None], ...] = (supervisely.find, yolo.find)
 
 
 def recognize(root: Path) -> Layout | None:

@@ -1,10 +1,10 @@
 """Polygons in the layout of Ultralytics' YOLO: a .txt file per image, its classes in data.yaml.
 
 - ``data.yaml`` (or another .yaml file in ``root``) has ``names``, a list or a dictionary by number, and where the
-  images of ``train``, ``val`` and ``test`` are: folders, or .txt files that list images, one or several. Paths are below
-  ``root`` or ``path``; of those that are not there (``../train/images``, or absolute ones of another computer) the end
-  that is there counts. Without such a file, ``classes.txt`` names the classes (Label Studio), and the data is not
-  divided.
+  images of ``train``, ``val`` and ``test`` are: folders, or .txt files that list images, one or several. Paths are
+  below ``root`` or ``path``; of those that are not there (``../train/images``, or absolute ones of another computer)
+  the end that is there counts. Without such a file, ``classes.txt`` names the classes (Label Studio), and the data is
+  not divided.
 - The labels of ``.../images/a.jpg`` are in ``.../labels/a.txt``: a line for each area, its class number and x, y of the
   points as shares of the image's width and height. An image without file is background throughout, as YOLO has it.
 - Areas are drawn by size, larger first, as Ultralytics does. A box (a line of five numbers) is no area and is refused.

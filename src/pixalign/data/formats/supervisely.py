@@ -1,0 +1,155 @@
+"""Projects of Supervisely: meta.json, and data sets with images in ``img`` and a .json file for each in ``ann``.
+
+- Data sets called train, val (valid, validation) and test are the splits; of other names they are divided together.
+- Polygons, bitmaps and rectangles are areas, drawn in the file's order, later over earlier. As Supervisely does, whole
+  coordinates are pixels that belong to the area: a rectangle from 2 to 4 is three pixels wide. Points, lines and key
+  points have no area and are left out; so are the classes that hold nothing else. Tags are not read.
+- Classes have meta.json's order and names, after the class ``background``, which is also what no area covers.
+"""
+
+import base64
+import functools
+import io
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from pixalign.data.annotations import Drawing, Shape, class_name, json_keys, picture_size, polygon, read_json
+from pixalign.data.formats.layout import SPLIT_OF, Found, Layout, drawn
+from pixalign.data.images import IMAGE_SUFFIXES, walk
+from pixalign.data.masks import Labels
+from pixalign.errors import InputError, first_line
+
+_WITH_AREA = ("polygon", "bitmap", "rectangle")
+_WITHOUT_AREA = ("point", "line", "graph")
+
+
+def find(root: Path) -> Layout | None:
+    """Return the splits of a Supervisely project, or None; InputError if its data sets are named as splits in part."""
+    meta = root / "meta.json"
+    if not meta.is_file() or "classes" not in json_keys(meta) or not (sets := _data_sets(root)):
+        return None
+    by_split: dict[str, list[Path]] = {}
+    for data_set in sets:
+        by_split.setdefault(SPLIT_OF.get(data_set.name.lower(), ""), []).append(data_set)
+    if "" in by_split and len(by_split) > 1:
+        raise InputError(
+            f"{by_split[''][0]}: a data set that is no split, though {', '.join(filter(None, by_split))} is there: "
+            "call it train, val or test, or move it away"
+        )
+    return Layout(
+        "Supervisely project",
+        {split: functools.partial(_found, sets) for split, sets in by_split.items()},
+        root,
+        functools.partial(_labels, meta),
+        meta.name,
+    )
+
+
+def read_annotation(path: Path) -> Drawing:
+    """Read the file of an image; InputError if it is none of Supervisely's, or has an object that cannot be drawn."""
+    content = read_json(path)
+    size, objects = content.get("size"), content.get("objects")
+    if not isinstance(size, dict) or not isinstance(objects, list):
+        raise InputError(f"{path}: is no Supervisely file (it has no size or objects): export it again")
+    height, width = picture_size(size.get("height"), size.get("width"), str(path))
+    shapes = [_shape(entry, (height, width), f"{path}: object {i}") for i, entry in enumerate(objects)]
+    return Drawing((height, width), [shape for shape in shapes if shape])
+
+
+def _data_sets(root: Path) -> list[Path]:
+    """Folders that hold img and ann, also inside a data set's folder datasets."""
+    sets = []
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        sets += [folder] if (folder / "img").is_dir() and (folder / "ann").is_dir() else []
+        sets += _data_sets(folder / "datasets") if (folder / "datasets").is_dir() else []
+    return sets
+
+
+def _labels(meta: Path) -> Labels:
+    """The classes that meta.json lists, apart from those without area."""
+    listed = read_json(meta)["classes"]
+    names = []
+    for entry in listed if isinstance(listed, list) else [None]:
+        if not isinstance(entry, dict) or not isinstance(entry.get("title"), str) or not class_name(entry["title"]):
+            raise InputError(f"{meta}: the class {entry!r} has no title: export the project again")
+        if entry.get("shape") not in _WITHOUT_AREA:
+            names.append(class_name(entry["title"]))
+    if len(set(names)) != len(names):
+        raise InputError(f"{meta}: a class's title occurs twice in {names}: give each its own")
+    return drawn(names, meta)
+
+
+def _found(sets: Sequence[Path]) -> Found:
+    found = Found([], [], [], [])
+    for data_set in sets:
+        annotations = {path for path in walk(data_set / "ann") if path.suffix == ".json"}
+        for image in walk(data_set / "img"):
+            if image.suffix.lower() not in IMAGE_SUFFIXES:
+                continue
+            base = data_set / "ann" / image.relative_to(data_set / "img")
+            names = (base.with_name(f"{base.name}.json"), base.with_suffix(".json"))
+            file = next((path for path in names if path in annotations), None)
+            if file is None:
+                found.lone_images.append(image)
+                continue
+            annotations.remove(file)
+            found.images.append(image)
+            found.masks.append(file)
+            found.drawings.append(functools.partial(read_annotation, file))
+        found.lone_masks += sorted(annotations)
+    if not found.images:
+        raise InputError(f"{sets[0]}: no image in img that has its file in ann: is data.root right?")
+    return found
+
+
+def _shape(entry: Any, size: tuple[int, int], what: str) -> Shape | None:
+    """An object of the file, or None if it has no area."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("classTitle"), str):
+        raise InputError(f"{what} has no classTitle: export the file again")
+    label = class_name(entry["classTitle"])
+    what = f"{what} ({label})"
+    kind = entry.get("geometryType") or ("bitmap" if entry.get("bitmap") else "polygon")
+    if kind in _WITHOUT_AREA:
+        return None
+    if kind not in _WITH_AREA:
+        raise InputError(f"{what} is of the type {kind}, which is not read: areas are {', '.join(_WITH_AREA)}")
+    if kind == "bitmap":
+        return Shape(label, crop=_bitmap(entry.get("bitmap"), what))
+    points = entry["points"] if isinstance(entry.get("points"), dict) else {}
+    rings = [polygon(points.get("exterior"), what)]
+    holes = points.get("interior") or []
+    rings += [polygon(ring, what) for ring in holes] if isinstance(holes, list) else [polygon(holes, what)]
+    if len(rings[0]) < (2 if kind == "rectangle" else 3) or any(len(ring) < 3 for ring in rings[1:]):
+        raise InputError(f"{what} is a {kind} of {len(rings[0])} points: draw it again or remove it")
+    return Shape(label, crop=_filled(kind, rings, size))
+
+
+def _filled(kind: str, rings: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[tuple[int, int], np.ndarray]:
+    """The pixels that a rectangle or polygon touches, without those that its holes do, as `Shape.crop`."""
+    whole = [np.floor(ring).astype(int) for ring in rings]
+    left, top = np.clip(whole[0].min(0), 0, size[::-1]).tolist()
+    right, bottom = np.clip(whole[0].max(0) + 1, (left, top), size[::-1]).tolist()
+    canvas = Image.new("1", (right - left, bottom - top), kind == "rectangle")
+    if kind == "polygon" and canvas.width and canvas.height:
+        draw = ImageDraw.Draw(canvas)
+        for i, ring in enumerate(whole):
+            draw.polygon([(x - left, y - top) for x, y in ring.tolist()], fill=i == 0, outline=i == 0)
+    return (top, left), np.asarray(canvas)
+
+
+def _bitmap(bitmap: Any, what: str) -> tuple[tuple[int, int], np.ndarray]:
+    """A bitmap (base64 of a zlib stream of a PNG) at its origin x, y, as `Shape.crop`."""
+    try:
+        data = zlib.decompress(base64.b64decode(bitmap["data"], validate=True))
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            bands = np.asarray(image.convert("RGBA"))
+            inside = (bands[..., 3] if image.has_transparency_data else bands[..., :3].max(-1)) > 0
+        left, top = (int(v) for v in bitmap["origin"])
+    except (TypeError, KeyError, OSError, ValueError, SyntaxError, zlib.error) as error:
+        raise InputError(f"{what} is a bitmap that cannot be read ({first_line(error)}): export it again") from error
+    return (top, left), inside
