@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from pixalign import InputError
-from pixalign.data import images as module
+from pixalign.data import tiff
 from pixalign.data.images import ID_MAP, find_images, image_size, read_image, to_pixels, walk, write_image
 from pixalign.data.streets import draw_scene
+from tiffs import write_bands, write_tiff
 
 pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 
@@ -127,7 +128,7 @@ def test_exif_orientation_is_honoured(tmp_path, orientation, suffix):
 
 def test_floating_point_images_are_refused(tmp_path):
     Image.fromarray(GREY.astype(np.float32)).save(tmp_path / "a.tiff")
-    with pytest.raises(InputError, match=r"a.tiff: has mode F, whose white is not known"):
+    with pytest.raises(InputError, match=r"a.tiff: holds float32, whose white is not known: store uint8, or uint16"):
         read_image(tmp_path / "a.tiff")
 
 
@@ -145,15 +146,6 @@ def test_rgba_gives_four_channels_as_they_are(tmp_path):
     assert (read_image(tmp_path / "a.png", channels=4) == pixels).all()
 
 
-def write_bands(path, bands):
-    rasterio = pytest.importorskip("rasterio")
-    count, height, width = bands.shape
-    options = {"driver": "GTiff", "height": height, "width": width, "count": count, "dtype": bands.dtype}
-    with rasterio.open(path, "w", **options) as file:
-        file.write(bands)
-    return path
-
-
 @pytest.mark.parametrize("channels", [2, 4, 6])
 def test_tiff_files_of_several_bands_come_back(tmp_path, channels):
     bands = RNG.integers(0, 256, (channels, 40, 60), dtype=np.uint8)
@@ -161,7 +153,7 @@ def test_tiff_files_of_several_bands_come_back(tmp_path, channels):
     pixels = read_image(path, channels=channels)
     assert pixels.flags.c_contiguous
     assert (pixels == bands.transpose(1, 2, 0)).all()
-    assert image_size(path, channels) == (40, 60)
+    assert image_size(path) == (40, 60)
 
 
 def test_of_16_bit_bands_the_upper_8_bits_are_kept(tmp_path):
@@ -197,10 +189,169 @@ def test_a_truncated_file_of_bands_is_named(tmp_path):
 
 def test_without_rasterio_the_extra_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.tif").touch()
-    module._rasterio.cache_clear()
+    tiff._rasterio.cache_clear()
     monkeypatch.setitem(sys.modules, "rasterio", None)
     with pytest.raises(InputError, match=r"a.tif: .*pip install 'pixalign\[geo\]'"):
         read_image(tmp_path / "a.tif", channels=4)
+
+
+BANDS = RNG.integers(0, 256, (4, 40, 60), dtype=np.uint8)
+COLOURS = BANDS[:3].transpose(1, 2, 0)
+
+
+@pytest.mark.parametrize("options", [{}, {"interleave": "band"}, {"photometric": "rgb", "alpha": "unspecified"}])
+@pytest.mark.parametrize("compress", ["none", "lzw"])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_near_infrared_as_a_fourth_band_is_no_transparency(tmp_path, options, compress, kind):
+    scale = {np.uint8: 1, np.uint16: 257}[kind]
+    options = options if kind is np.uint8 else {"photometric": "rgb", **options}
+    path = write_bands(tmp_path / "a.tif", BANDS.astype(kind) * kind(scale), compress=compress, **options)
+    assert (read_image(path) == COLOURS).all()
+
+
+def test_an_extra_band_beside_grey_is_left_out(tmp_path):
+    path = write_bands(tmp_path / "a.tif", BANDS[:2])
+    assert (read_image(path, channels=1)[..., 0] == BANDS[0]).all()
+    assert (read_image(path) == BANDS[0, ..., None]).all()
+
+
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+def test_transparency_of_tiff_files_is_laid_over_white(tmp_path, interleave):
+    alpha = np.where(np.arange(60) < 20, 0, 255).astype(np.uint8)[None].repeat(40, 0)
+    expected = np.where(alpha[..., None] == 0, 255, COLOURS)
+    for name, options in (("a", {}), ("b", {"photometric": "rgb", "alpha": "premultiplied"})):
+        colours = BANDS[:3] * (alpha > 0)
+        path = write_bands(
+            tmp_path / f"{name}.tif", np.concatenate([colours, alpha[None]]), interleave=interleave, **options
+        )
+        assert (read_image(path) == expected).all()
+    grey = write_bands(tmp_path / "c.tif", np.stack([BANDS[0], alpha]), alpha="yes", interleave=interleave)
+    assert (read_image(grey, channels=1)[..., 0] == np.where(alpha == 0, 255, BANDS[0])).all()
+
+
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+@pytest.mark.parametrize("photometric", ["rgb", "minisblack"])
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_of_16_bit_colours_the_upper_8_bits_are_kept(tmp_path, interleave, photometric, order):
+    values = RNG.integers(0, 65536, (3, 40, 60), dtype=np.uint16)
+    path = write_bands(
+        tmp_path / "a.tif", values, interleave=interleave, photometric=photometric, endianness=order, compress="lzw"
+    )
+    assert (read_image(path) == (values >> 8).transpose(1, 2, 0)).all()
+
+
+@pytest.mark.parametrize("compress", ["lerc", "webp", "zstd", "lzma"])
+def test_compressions_that_pillow_lacks_are_read(tmp_path, compress):
+    options = {"webp_lossless": "yes"} if compress == "webp" else {}
+    path = write_bands(tmp_path / "a.tif", BANDS[:3], compress=compress, **options)
+    assert (read_image(path) == COLOURS).all()
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_an_image_whose_0_is_white_is_shown_so(tmp_path, bits):
+    values = np.arange(8 * 2 ** min(bits, 8), dtype=np.uint16).reshape(8, -1) % 2 ** min(bits, 8)
+    values = values * 257 if bits == 16 else values
+    if bits == 16:
+        pytest.importorskip("rasterio")
+    write_tiff(tmp_path / "black.tif", [values], bits)
+    write_tiff(tmp_path / "white.tif", [values], bits, photometric=0)
+    black = read_image(tmp_path / "black.tif", channels=1)
+    assert (black[..., 0] == np.round(values * (255 / (2**bits - 1)))).all()
+    assert (read_image(tmp_path / "white.tif", channels=1) == 255 - black).all()
+
+
+def test_12_bits_use_the_full_range(tmp_path):
+    values = RNG.integers(0, 4096, (1, 40, 60), dtype=np.uint16)
+    path = write_bands(tmp_path / "a.tif", values, nbits=12)
+    assert (read_image(path, channels=1)[..., 0] == values[0] >> 4).all()
+
+
+@pytest.mark.parametrize(
+    ("bands", "options", "message"),
+    [
+        (
+            np.zeros((3, 40, 60), np.float32),
+            {},
+            "holds float32, whose white is not known: store uint8, or uint16 up to",
+        ),
+        (np.zeros((1, 40, 60), np.int16), {}, "holds int16, whose white is not known"),
+        (np.zeros((1, 40, 60), np.int8), {}, "holds int8, whose white is not known"),
+        (np.zeros((1, 40, 60), np.uint32), {}, "holds uint32, whose white is not known"),
+        (np.zeros((5, 40, 60), np.uint8), {}, "has 5 bands, which .* red, green and blue: set --model.in_channels 5"),
+        (
+            np.zeros((3, 40, 60), np.uint8),
+            {"photometric": "cielab"},
+            "has PhotometricInterpretation 8, not grey or RGB",
+        ),
+    ],
+)
+def test_tiff_files_whose_colours_are_not_known_are_one_line(tmp_path, bands, options, message):
+    path = write_bands(tmp_path / "a.tif", bands, **options)
+    with pytest.raises(InputError, match=message) as caught:
+        read_image(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_without_rasterio_the_extra_is_named_for_what_pillow_does_not_read(tmp_path, monkeypatch):
+    path = write_bands(tmp_path / "a.tif", BANDS[:3].astype(np.uint16))
+    plain = write_bands(tmp_path / "b.tif", BANDS[:3])
+    tiff._rasterio.cache_clear()
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    with pytest.raises(
+        InputError, match=r"a.tif: this kind of TIFF file is read by rasterio: pip install 'pixalign\[geo\]'"
+    ):
+        read_image(path)
+    assert (read_image(plain) == COLOURS).all()
+    monkeypatch.undo()
+    tiff._rasterio.cache_clear()
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("kind", ["zTXt", "iTXt", "iCCP"])
+def test_png_files_with_megabytes_of_text_or_profile_are_read(tmp_path, place, kind):
+    limit = PngImagePlugin.MAX_TEXT_CHUNK
+    info = PngImagePlugin.PngInfo()
+    content = zlib.compress(b"masked " * 500_000)
+    head = {"zTXt": b"parameters\0\0", "iTXt": b"XML:com.adobe.xmp\0\x01\0\0\0", "iCCP": b"profile\0\0"}[kind]
+    info.add(kind.encode(), head + content)
+    path = tmp_path / "a.png"
+    Image.fromarray(RGB).save(path, pnginfo=info)
+    if place == "after":
+        if kind == "iCCP":
+            pytest.skip("a profile stands before the pixels")
+        move_behind_the_pixels(path, kind.encode())
+    assert (read_image(path) == RGB).all()
+    assert limit == PngImagePlugin.MAX_TEXT_CHUNK
+
+
+def move_behind_the_pixels(path, kind):
+    data, parts, position = path.read_bytes(), [], 8
+    while position < len(data):
+        length = 12 + struct.unpack_from(">I", data, position)[0]
+        parts.append(data[position : position + length])
+        position += length
+    moved = [part for part in parts if part[4:8] == kind]
+    kept = [part for part in parts if part[4:8] != kind]
+    path.write_bytes(data[:8] + b"".join([*kept[:-1], *moved, kept[-1]]))
+
+
+def test_text_that_unpacks_to_more_than_any_photograph_has_is_one_line(tmp_path):
+    info = PngImagePlugin.PngInfo()
+    info.add(b"zTXt", b"bomb\0\0" + zlib.compress(bytes(70 << 20), 1))
+    Image.fromarray(RGB).save(tmp_path / "a.png", pnginfo=info)
+    with pytest.raises(InputError, match=r"a.png: holds more than 64 MB of text or color profile: store it without"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [("jfif", "JPEG"), ("jp2", "JPEG2000"), ("avif", "AVIF")])
+def test_further_formats_are_found_and_read_where_pillow_can(tmp_path, suffix, kind):
+    flat = np.full((40, 60, 3), (200, 120, 40), np.uint8)
+    try:
+        Image.fromarray(flat).save(tmp_path / f"a.{suffix}", kind)
+    except KeyError:
+        pytest.skip(f"this Pillow writes no {kind}")
+    (path,) = find_images([tmp_path])
+    assert np.abs(read_image(path).astype(int) - flat).max() < 6
 
 
 def test_a_huge_image_is_refused_from_its_header(tmp_path):

@@ -30,6 +30,7 @@ from pixalign.data.images import opened
 from pixalign.data.labelme import read_labelme
 from pixalign.data.masks import IGNORE, Labels, grey_of, read_values, unpack
 from pixalign.data.pairs import Pairs
+from pixalign.data.tiff import tiff_of
 from pixalign.errors import InputError
 from pixalign.palette import default_colours
 
@@ -532,7 +533,9 @@ def _judge_image(seen: _Seen, path: Path, image: np.ndarray, channels: int) -> N
 
 
 def _is_deep(path: Path) -> bool:
-    """Whether an image file stores 16 bits per value."""
+    """Whether an image file stores more than 8 bits per value."""
+    if tiff := tiff_of(path):
+        return max(tiff.bits) > 8
     with opened(path) as image:
         tiles = getattr(image, "tile", None)
         return image.mode.startswith("I") or ";16" in str(tiles[0][3] if tiles else "")

@@ -1,29 +1,59 @@
 """Reading photographs as they come: any mode, any orientation, and one clear line for what cannot be read."""
 
-import functools
 import glob
 import io
 import os
 import stat
 import threading
-import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
 
+from pixalign.data.tiff import (
+    BLACK_IS_ZERO,
+    CMYK,
+    FLOAT,
+    PALETTE,
+    RGB,
+    SIGNED,
+    TIFF_SUFFIXES,
+    UNSIGNED,
+    WHITE_IS_ZERO,
+    YCBCR,
+    Tiff,
+    is_transparency,
+    opened_bands,
+    tiff_of,
+    upright,
+)
 from pixalign.errors import InputError, first_line, replacing
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
 MAX_PIXELS = 250_000_000
 ID_MAP = {"compress_type": zlib.Z_RLE}  # for PNG files of ids, runs of equal values: half the time, and less space
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")  # named, so that no file starts Ghostscript or another program
-_TIFF = (".tif", ".tiff")
+_CODECS = {"jpg_2000": ("JPEG2000", {".jp2", ".j2k"}), "avif": ("AVIF", {".avif"})}  # which not every Pillow has
+_MORE = [
+    kind
+    for codec, kind in _CODECS.items()
+    if codec in {**features.codecs, **features.modules} and features.check(codec)
+]
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}.union(*(more for _, more in _MORE))
+)
+_OTHERS = """heic heif hif avif jp2 j2k jpx jxl jxr ppm pgm pbm pnm tga psd exr hdr ico svg
+dng cr2 cr3 nef arw orf rw2 raf"""
+OTHER_SUFFIXES = frozenset(f".{name}" for name in _OTHERS.split()) - IMAGE_SUFFIXES  # of pictures that are not read
+_FORMATS = (  # named, so that no file starts Ghostscript or another program
+    *("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"),
+    *(name for name, _ in _MORE),
+)
+_TEXT_LIMIT = 64 << 20  # bytes of a text or a color profile in a PNG file, unpacked: Pillow's own is 1 MB
+_NO_WHITE = "whose white is not known: store uint8, or uint16 up to 65535"
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -35,14 +65,19 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _opening = threading.Lock()
+_T = TypeVar("_T")
 
 
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS, channels: int = 3) -> np.ndarray:
-    """Read an image file (JPEG, PNG, WebP, TIFF, BMP, GIF) upright; of several frames or pages the first.
+    """Read an image file upright; of several frames or pages the first.
 
-    With 2, 4 or more channels, TIFF files are read by rasterio (the extra ``geo``) and must have exactly that many
-    bands: 8-bit values as they are, of 16-bit values the upper 8 bits, so these must use the full range of 0 to 65535
-    (data of 12 bits, or reflectances up to 10000, come out almost black). Of other formats, RGBA gives 4 channels.
+    JPEG, PNG, WebP, TIFF, BMP and GIF, and JPEG 2000 and AVIF where Pillow has them. TIFF files that Pillow does not
+    read, or not right, are read by rasterio (the extra ``geo``). Of 16-bit values the upper 8 bits are kept, so these
+    must use the full range of 0 to 65535 (reflectances up to 10000 come out almost black).
+
+    With 2, 4 or more channels, TIFF files are read by rasterio and must have exactly that many bands. With 1 or 3, a
+    further band is left out unless the file declares it as transparency and it looks like it (`is_transparency`). Of
+    other formats, RGBA gives 4 channels.
 
     Args:
         path: the file.
@@ -57,9 +92,17 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS, channels: int = 3
             bands are not ``channels``.
     """
     path = Path(path)
-    if channels not in (1, 3) and path.suffix.lower() in _TIFF:
-        return _read_bands(path, max_pixels, channels)
+    tiff = tiff_of(path)
+    if tiff and channels in (1, 3):
+        try:
+            _check_bands(tiff)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+    if (tiff or path.suffix.lower() in TIFF_SUFFIXES) and (channels not in (1, 3) or (tiff and not tiff.by_pillow)):
+        return _read_tiff(path, tiff, max_pixels, channels)
     with opened(path, max_pixels) as image:
+        if tiff and image.mode in ("RGBA", "LA"):
+            image = _without_data(image, tiff)
         return to_pixels(image, channels)
 
 
@@ -92,15 +135,16 @@ def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Ima
         raise InputError(f"{path}: does not fit into memory: make it smaller") from error
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
         reason = first_line(error)
+        if "MAX_TEXT" in reason:
+            raise InputError(f"{path}: holds more than 64 MB of text or color profile: store it without") from error
         raise InputError(f"{path}: is truncated or damaged ({reason}): copy it again or remove it") from error
 
 
-def image_size(path: str | Path, channels: int = 3) -> tuple[int, int]:
+def image_size(path: str | Path) -> tuple[int, int]:
     """Return (height, width) from an image file's header, before any turn by its EXIF orientation."""
     path = Path(path)
-    if channels not in (1, 3) and path.suffix.lower() in _TIFF:
-        with _opened_bands(path) as file:
-            return file.height, file.width
+    if tiff := tiff_of(path):
+        return tiff.size
     with opened(path) as image:
         return image.height, image.width
 
@@ -220,57 +264,100 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         )
 
 
-@functools.cache
-def _rasterio() -> Any:
-    try:
-        import rasterio
-        from rasterio.errors import NotGeoreferencedWarning
-    except ImportError as error:
-        raise InputError(
-            "TIFF files of other than 1 or 3 channels are read by rasterio: pip install 'pixalign[geo]'"
-        ) from error
-    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
-    return rasterio
-
-
-@contextmanager
-def _opened_bands(path: Path) -> Iterator[Any]:
-    """Open a TIFF file with rasterio; whatever goes wrong, inside too, becomes an `InputError` that names the file."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        with _rasterio().open(path, driver="GTiff") as file:
-            yield file
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    except Exception as error:  # GDAL's errors come in many classes
-        reason = first_line(error)
-        raise InputError(f"{path}: cannot be read as TIFF ({reason}): copy it again or remove it") from error
-
-
-def _read_bands(path: Path, max_pixels: int, channels: int) -> np.ndarray:
-    """All bands of a TIFF file, (H, W, channels) uint8."""
-    with _opened_bands(path) as file:
+def _read_tiff(path: Path, tiff: Tiff | None, max_pixels: int, channels: int) -> np.ndarray:
+    """The bands of a TIFF file by rasterio, (H, W, channels) uint8, upright."""
+    with opened_bands(path) as file:
         _check_size(file.width, file.height, max_pixels)
-        if file.count != channels:
+        if channels not in (1, 3) and file.count != channels:
             raise InputError(f"has {file.count} bands, and data.channels is {channels}: set it to the files' number")
         kinds = sorted(set(file.dtypes))
         if kinds not in (["uint8"], ["uint16"]):
-            raise InputError(
-                f"holds {' and '.join(kinds)}, whose white is not known: store uint8, or uint16 up to 65535"
-            )
-        bands = file.read()  # (C, H, W)
-        return np.ascontiguousarray((bands if kinds == ["uint8"] else bands >> 8).astype(np.uint8).transpose(1, 2, 0))
+            raise InputError(f"holds {' and '.join(kinds)}, {_NO_WHITE}")
+        bands = _as_bytes(file.read(), tiff.bits[0] if tiff else 8 * np.dtype(kinds[0]).itemsize)
+    if tiff and channels in (1, 3):
+        pixels = to_pixels(_picture(bands, tiff), channels)
+    else:
+        pixels = bands.transpose(1, 2, 0)
+    return np.ascontiguousarray(upright(pixels, tiff.orientation if tiff else 1))
 
 
-def _open(file: object) -> Image.Image:
-    """``Image.open`` without Pillow's own limit on pixels; the lock keeps others from restoring a limit set aside."""
+def _check_bands(tiff: Tiff) -> None:
+    """InputError if the bands of a TIFF file do not say what is black, white and color in them."""
+    if tiff.reduced:
+        raise InputError("its first page is a thumbnail: store the whole picture as the first one")
+    if any(kind != UNSIGNED for kind in tiff.kinds) or max(tiff.bits) > 16:
+        name = {SIGNED: "int", FLOAT: "float"}.get(max(tiff.kinds), "uint") + str(max(tiff.bits))
+        raise InputError(f"holds {name}, {_NO_WHITE}")
+    grey = tiff.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO)
+    if grey and tiff.bands > 3:
+        raise InputError(
+            f"has {tiff.bands} bands, which the file does not call red, green and blue: set --model.in_channels "
+            f"{tiff.bands}, or store 3 bands"
+        )
+    if tiff.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR) or (
+        tiff.photometric == PALETTE and not tiff.by_pillow
+    ):
+        raise InputError(f"has PhotometricInterpretation {tiff.photometric}, not grey or RGB: store it as RGB")
+
+
+def _picture(bands: np.ndarray, tiff: Tiff) -> Image.Image:
+    """Bands (C, H, W) uint8 of grey or RGB as a Pillow image, with the transparency that they have."""
+    mode, colours = ("L", 1) if bands.shape[0] < 3 else ("RGB", 3)
+    if tiff.photometric == WHITE_IS_ZERO:
+        bands = np.concatenate([255 - bands[:colours], bands[colours:]])
+    if tiff.transparent and is_transparency(bands[colours]):
+        mode += "a" if tiff.extra[0] == 1 else "A"  # small: the colours are multiplied by it
+    pixels = bands[: len(mode)].transpose(1, 2, 0)
+    return Image.frombytes(mode, (bands.shape[2], bands.shape[1]), pixels.tobytes()).convert(mode.upper())
+
+
+def _without_data(image: Image.Image, tiff: Tiff) -> Image.Image:
+    """A TIFF file's image without a last band that is no transparency."""
+    premultiplied = tiff.extra[0] == 1
+    if premultiplied or (tiff.transparent and is_transparency(np.asarray(image.getchannel("A")))):
+        return image
+    return image.convert(image.mode.removesuffix("A"))
+
+
+def _as_bytes(bands: np.ndarray, bits: int) -> np.ndarray:
+    """Values of 1 to 16 bits as 8: the upper ones, or stretched so that white becomes 255."""
+    if bits >= 8:
+        return (bands >> (bits - 8)).astype(np.uint8)
+    return (bands * (255 / (2**bits - 1))).round().astype(np.uint8)
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    """``Image.open`` without Pillow's own limits on pixels and on the text of PNG files."""
+    image = _without_limits(lambda: Image.open(file, formats=_FORMATS))
+    if image.format == "BMP":
+        _check_bmp(image, file)
+    stream = getattr(image, "png", None)
+    for name in ("tEXt", "zTXt", "iTXt") if stream else ():  # text after the pixels, which is read with them
+        read = getattr(stream, f"chunk_{name}")
+        setattr(stream, f"chunk_{name}", lambda *place, read=read: _without_limits(lambda: read(*place)))
+    return image
+
+
+def _check_bmp(image: Image.Image, file: BinaryIO) -> None:
+    """InputError for palettes of grey that Pillow takes for the values of another depth."""
+    place = file.tell()
+    file.seek(14)
+    header = file.read(16)
+    file.seek(place)
+    bits = int.from_bytes(header[10:12] if header[0] == 12 else header[14:16], "little")
+    if (image.mode, bits) not in (("1", 1), ("L", 8)) and image.mode in ("1", "L"):
+        raise InputError(f"is a BMP of {bits} bits with a short grey palette, which is misread: store it as PNG")
+
+
+def _without_limits(read: Callable[[], _T]) -> _T:
+    """What ``read`` returns with Pillow's limits set aside; the lock keeps other threads from restoring what is set."""
     with _opening:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        kept = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = None, _TEXT_LIMIT
         try:
-            return Image.open(file, formats=_FORMATS)  # type: ignore[arg-type]
+            return read()
         finally:
-            Image.MAX_IMAGE_PIXELS = limit
+            Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = kept
 
 
 def _upper_bits(image: Image.Image) -> Image.Image:
