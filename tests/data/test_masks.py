@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pixalign.data.images import read_image
 from pixalign.data.masks import Labels, labels_from_yaml, pack, read_values, unpack
 from pixalign.errors import InputError
+from tiffs import write_bands, write_tiff
 
 pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 
@@ -26,6 +28,23 @@ def save(path, values, mode=None, **options):
     image = Image.fromarray(np.asarray(values))
     (image if mode is None else image.convert(mode)).save(path, **options)
     return path
+
+
+def write_png(path, values, bits, interlaced=False, chunks=()):
+    """A grey PNG of any depth, with Adam7 if ``interlaced``, and further ``chunks`` (kind, bytes)."""
+    steps = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    data = b""
+    for top, left, down, across in steps if interlaced else [(0, 0, 1, 1)]:
+        for row in values[top::down, left::across]:
+            text = "".join(f"{value:0{bits}b}" for value in row.tolist())
+            data += b"\0" + int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big")
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], bits, 0, 0, 0, interlaced)
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
 
 
 def yaml(tmp_path, text):
@@ -131,7 +150,7 @@ def test_what_is_no_mask_is_named(tmp_path):
         (save(tmp_path / "e.webp", half), PAINTED, "lossy WebP has lost its exact labels"),
         (save(tmp_path / "f.png", half), PAINTED, rf"{(IDS == 0).sum()} transparent pixels"),
         (save(tmp_path / "g.png", PAINT[IDS]), FOUR, "stored in colours, and the classes have none"),
-        (save(tmp_path / "h.tif", IDS.astype(np.float32)), FOUR, "stored in mode F"),
+        (save(tmp_path / "h.tif", IDS.astype(np.float32) / 2), FOUR, "holds fractions"),
         (save(tmp_path / "i.tif", IDS.astype(np.int32) * 70000), FOUR, "values from 0 to 210000"),
         (tmp_path / "nothing.png", FOUR, "the file is empty"),
         (tmp_path / "text.png", FOUR, "is not an image"),
@@ -143,13 +162,152 @@ def test_what_is_no_mask_is_named(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_lossless_webp_of_an_animation_and_of_one_frame_is_taken(tmp_path):
+def test_lossless_webp_is_taken_and_lossy_webp_is_not(tmp_path):
     frames = [Image.fromarray(PAINT[IDS]), Image.fromarray(PAINT[IDS[::-1]])]
-    frames[0].save(tmp_path / "a.webp", lossless=True, save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "a.webp", lossless=True)
     assert (PAINTED.decode(tmp_path / "a.webp")[0] == IDS).all()
     frames[0].save(tmp_path / "lossy.webp", save_all=True, append_images=frames[1:])
     with pytest.raises(InputError, match="lossy WebP"):
         PAINTED.decode(tmp_path / "lossy.webp")
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.tif"])
+def test_a_mask_of_several_pages_or_frames_is_refused_and_says_how_many(tmp_path, name):
+    pages = [Image.fromarray(np.uint8(value == IDS)[..., None].repeat(3, -1) * 200) for value in (1, 2, 3)]
+    options = {"lossless": True} if name == "a.webp" else {}
+    pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:], **options)
+    with pytest.raises(InputError, match=rf"{name}: the mask has 3 (pages|frames): store one picture of class ids"):
+        read_values(tmp_path / name)
+    pages[0].save(tmp_path / name, save_all=True, **options)
+    assert read_values(tmp_path / name).shape == IDS.shape
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "jp2", "avif", "png"])
+def test_masks_in_other_lossy_formats_are_refused_by_name_and_by_content(tmp_path, suffix):
+    kind = {"jfif": "JPEG", "png": "JPEG", "jp2": "JPEG2000", "avif": "AVIF"}[suffix]
+    path = tmp_path / f"a.{suffix}"
+    try:
+        Image.fromarray(IDS).convert("RGB").save(path, kind)
+    except KeyError:
+        pytest.skip(f"this Pillow writes no {kind}")
+    with pytest.raises(InputError, match="has lost its exact labels: store masks as PNG"):
+        read_values(path)
+    path.rename(tmp_path / "b.png")
+    with pytest.raises(InputError, match="compression has lost its exact labels"):
+        read_values(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_masks_in_tiff_files_are_the_stored_values_whether_0_is_shown_black_or_white(tmp_path, bits, photometric):
+    values = IDS & (2**bits - 1)
+    write_tiff(tmp_path / "a.tif", [values], bits=bits, photometric=photometric)
+    assert (read_values(tmp_path / "a.tif") == values).all()
+
+
+@pytest.mark.parametrize("photometric", ["miniswhite", "minisblack"])
+def test_16_bit_masks_in_tiff_files_are_the_stored_values_with_either_byte_order(tmp_path, photometric):
+    for order in ("little", "big"):
+        path = write_bands(
+            tmp_path / f"{order}.tif", (IDS * np.uint16(9000))[None], photometric=photometric, endianness=order
+        )
+        assert (read_values(path) == IDS * np.uint16(9000)).all()
+
+
+NUMBERS = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(NUMBERS),
+    values=st.lists(st.integers(0, 65535), min_size=1, max_size=40),
+    photometric=st.sampled_from(["miniswhite", "minisblack"]),
+    compress=st.sampled_from(["none", "lzw", "deflate", "packbits", "zstd", "lzma"]),
+    endianness=st.sampled_from(["little", "big"]),
+    bits=st.sampled_from([0, 1, 2, 4, 12]),
+)
+def test_what_a_tiff_mask_stores_is_what_is_read(tmp_path, kind, values, photometric, compress, endianness, bits):
+    bits = bits if (kind, bits) in (("uint8", 1), ("uint8", 2), ("uint8", 4), ("uint16", 12)) else 0
+    highest = 2**bits - 1 if bits else min(np.iinfo(kind).max if kind[0] in "iu" else 65535, 65535)
+    stored = np.minimum(np.array([values]), highest).astype(kind)
+    options = {"photometric": photometric, "compress": compress, "endianness": endianness}
+    write_bands(tmp_path / "a.tif", stored[None], **options, **({"nbits": bits} if bits else {}))
+    assert (read_values(tmp_path / "a.tif") == stored).all()
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_what_a_png_mask_stores_is_what_is_read(tmp_path, bits, interlaced):
+    values = RNG.integers(0, 2**bits, (9, 13)).astype(np.uint16)
+    write_png(tmp_path / "a.png", values, bits, interlaced, [(b"gAMA", struct.pack(">I", 220000))])
+    assert (read_values(tmp_path / "a.png") == values).all()
+
+
+@pytest.mark.parametrize(
+    ("bands", "options", "message"),
+    [
+        (np.full((2, 9, 9), 1, np.uint8), {}, "the mask has 2 bands, and which holds the labels is not known"),
+        (np.full((3, 9, 9), 1, np.uint8), {"photometric": "minisblack"}, "the mask has 3 bands"),
+        (np.full((3, 9, 9), 1, np.uint16), {"photometric": "rgb"}, "the mask has 16 bits per colour"),
+        (np.full((3, 9, 9), 1, np.float32), {"photometric": "rgb"}, "the mask has 32 bits per colour"),
+        (np.full((4, 9, 9), 1, np.uint8), {"photometric": "cmyk"}, "has PhotometricInterpretation 5, which is neither"),
+        (np.full((4, 9, 9), 1, np.uint8), {}, "the mask has 81 transparent pixels"),
+        (np.full((1, 9, 9), 1, np.uint8), {"compress": "lerc"}, "in LERC compression has lost its exact labels"),
+        (np.full((1, 9, 9), -1, np.int8), {}, "values from -1 to -1: ids are 0 to 65535"),
+        (np.full((1, 9, 9), -9999, np.int16), {"nodata": -9999}, "values from -9999 to -9999: ids are 0 to 65535"),
+        (np.full((1, 9, 9), 70000, np.uint32), {}, "values from 70000 to 70000: ids are 0 to 65535"),
+        (np.full((1, 9, 9), 1.5, np.float32), {}, "the mask holds fractions"),
+        (np.full((1, 9, 9), np.nan, np.float64), {}, "the mask holds fractions"),
+    ],
+)
+def test_tiff_masks_that_hold_something_else_than_labels_are_one_line(tmp_path, bands, options, message):
+    path = write_bands(tmp_path / "a.tif", bands, **options)
+    with pytest.raises(InputError, match=message) as caught:
+        read_values(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_extra_band_of_no_stated_kind_leaves_the_colours_of_a_mask(tmp_path):
+    bands = np.concatenate([PAINT[IDS].transpose(2, 0, 1), IDS[None]])
+    for interleave in ("pixel", "band"):
+        path = write_bands(tmp_path / f"{interleave}.tif", bands, photometric="rgb", interleave=interleave)
+        assert (PAINTED.decode(path)[0] == IDS).all()
+
+
+def test_a_palette_with_transparency_gives_its_indices(tmp_path):
+    image = Image.fromarray(IDS)
+    image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+    image.save(tmp_path / "a.png", transparency=0)
+    assert (read_values(tmp_path / "a.png") == IDS).all()
+
+
+def test_bmp_masks_are_read_as_stored_or_refused(tmp_path):
+    def bmp(bits, palette, rows):
+        data = b"".join(row + b"\0" * (-len(row) % 4) for row in rows[::-1])
+        start = 54 + 4 * len(palette)
+        header = struct.pack("<IiiHHIIiiII", 40, 8, len(rows), 1, bits, 0, len(data), 0, 0, len(palette), 0)
+        colours = b"".join(bytes([grey, grey, grey, 0]) for grey in palette)
+        return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + header + colours + data
+
+    values = np.array([[0, 1, 1, 0, 0, 0, 1, 1], [1, 0, 0, 0, 0, 0, 0, 1]], np.uint8)
+    (tmp_path / "eight.bmp").write_bytes(bmp(8, [0, 255], [row.tobytes() for row in values]))
+    (tmp_path / "one.bmp").write_bytes(bmp(1, [0, 255], [np.packbits(row).tobytes() for row in values]))
+    (tmp_path / "one_white.bmp").write_bytes(bmp(1, [255, 0], [np.packbits(row).tobytes() for row in values]))
+    with pytest.raises(InputError, match=r"eight.bmp: is a BMP of 8 bits with a short grey palette"):
+        read_values(tmp_path / "eight.bmp")
+    assert (read_values(tmp_path / "one.bmp") == values).all()
+    assert (read_values(tmp_path / "one_white.bmp") == values).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_mask_with_an_exif_orientation_is_turned_as_its_image_is(tmp_path, orientation, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    save(tmp_path / f"mask.{suffix}", IDS, exif=exif)
+    save(tmp_path / "image.png", IDS, exif=exif)
+    assert (read_values(tmp_path / f"mask.{suffix}") == read_image(tmp_path / "image.png", channels=1)[..., 0]).all()
 
 
 def test_16_bits_per_colour_are_refused(tmp_path):

@@ -24,13 +24,15 @@ Files in ``images/`` that the template names as masks of others are masks, so bo
 
 What a mask file may hold
 -------------------------
-PNG, BMP, TIFF, GIF or lossless WebP of the image's size:
+PNG, BMP, TIFF, GIF or lossless WebP of the image's size, of one page or frame:
 
-- grey of 1, 2, 4, 8 or 16 bits, or a palette: class ids (of a palette the index), 255 = no label;
+- grey of 1, 2, 4, 8 or 16 bits, or a palette: class ids (of a palette the index), 255 = no label. TIFF files also as
+  other whole numbers of 0 to 65535; what counts is the stored value, whether the file shows 0 as black or as white;
 - RGB, or RGBA that is opaque throughout: a colour per class, which classes.yaml must list;
 - RGB that is grey in every pixel, where the classes have no colours: class ids.
 
-JPEG and lossy WebP are refused: their labels are not exact any more.
+JPEG, JPEG 2000, AVIF and lossy WebP are refused: their labels are not exact any more. A mask with an EXIF orientation
+is turned by it, as images are.
 
 Annotations in place of masks: Labelme files (``.json`` beside each image, then also without ``images/`` and ``masks/``
 folders; or in ``masks/``; see `pixalign.data.labelme`), and COCO files where there is no ``masks/`` folder
@@ -592,7 +594,8 @@ def _from_ids(root: Path, mask: Path, found: list[int], unlabelled: bool) -> Lab
 
 def _palette(mask: Path, count: int) -> list[list[int]]:
     """The mask file's own palette if it has one with distinct colours, else the default colours."""
-    with opened(mask) as file:
+    palette = None
+    with suppress(InputError), opened(mask) as file:  # which Pillow need not read
         palette = file.getpalette() if file.mode == "P" else None
     if palette and len(palette) >= 3 * count:
         colours = [palette[3 * i : 3 * i + 3] for i in range(count)]

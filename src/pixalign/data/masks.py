@@ -13,13 +13,35 @@ from PIL import Image
 from pixalign.data.annotations import IGNORE
 from pixalign.data.images import opened
 from pixalign.data.labelme import read_labelme
+from pixalign.data.tiff import (
+    BLACK_IS_ZERO,
+    LOSSY,
+    PALETTE,
+    RGB,
+    SIGNED,
+    UNSIGNED,
+    WHITE_IS_ZERO,
+    Tiff,
+    opened_bands,
+    tiff_of,
+    upright,
+)
 from pixalign.errors import InputError, first_line
 from pixalign.palette import default_colours
 
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")
-LOSSY_SUFFIXES = (".jpg", ".jpeg")
+_LOSSY_KINDS = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jfif"), "JPEG"),
+    **dict.fromkeys((".jp2", ".j2k"), "JPEG 2000"),
+    **dict.fromkeys((".heic", ".heif"), "HEIC"),
+    ".avif": "AVIF",
+}
+LOSSY_SUFFIXES = tuple(_LOSSY_KINDS)
 
 _LOSSY = "has lost its exact labels: store masks as PNG"
+_LOSSY_FORMATS = {"JPEG": "JPEG", "MPO": "JPEG", "JPEG2000": "JPEG 2000", "AVIF": "AVIF"}
+_ONE_PAGE = "store one picture of class ids in its place, or the one that holds the labels alone"
+_TRANSPARENT = "transparent pixels, whose label is not known: store it without an alpha channel"
 _KEYS = ("name", "id", "ids", "colour", "colours")
 _FORM = "write `classes: [road, car]`, or a list of `{name: road, colour: [128, 64, 128]}`, in the order of the ids"
 _SCALED = {"L;2": 85, "L;4": 17}  # Pillow stretches grey of 2 and 4 bits to 0..255
@@ -203,41 +225,107 @@ def _claim(file: Path, owners: dict[Any, str], value: Any, name: str) -> None:
 
 
 def read_values(path: Path, as_colours: bool = False) -> np.ndarray:
-    """Read what a mask file stores, (H, W): ids as uint8 or uint16, colours as uint32 (see `pack`).
+    """Read what a mask file stores, (H, W) upright by its EXIF orientation: ids as uint8 or uint16, colours as uint32.
 
-    Grey of 1 to 16 bits and palettes give ids (of a palette the index), RGB and RGBA colours; with ``as_colours``
-    palettes and grey give colours, too. MATLAB files (.mat) give the ids in their variable LabelMap (PASCAL Context).
+    Grey of 1 to 16 bits and palettes give ids (of a palette the index; of TIFF files the stored values, whether 0 is
+    shown as black or as white), RGB and RGBA colours (see `pack`); with ``as_colours`` palettes and grey give the
+    colours that they show, too. MATLAB files (.mat) give the ids in their variable LabelMap (PASCAL Context).
 
     Raises:
-        InputError: an unreadable or lossy file, transparent pixels, values that are neither ids nor 8-bit colours.
+        InputError: an unreadable or lossy file, several pages or frames, transparent pixels, values that are neither
+            ids nor 8-bit colours.
     """
-    if path.suffix.lower() in LOSSY_SUFFIXES:
-        raise InputError(f"{path}: a JPEG mask {_LOSSY}")
-    if path.suffix.lower() == ".mat":
+    suffix = path.suffix.lower()
+    if suffix == ".mat":
         return _label_map(path)
+    if suffix in LOSSY_SUFFIXES:
+        raise InputError(f"{path}: a {_LOSSY_KINDS[suffix]} mask {_LOSSY}")
+    if tiff := tiff_of(path):
+        try:
+            _check_tiff(tiff)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        if not tiff.by_pillow:
+            return _by_rasterio(path, tiff, as_colours)
     with opened(path) as image:
-        compression = str(image.info.get("compression", ""))
-        if image.format == "JPEG" or "jpeg" in compression or "webp" in compression:
-            raise InputError(f"a mask in JPEG compression {_LOSSY}")
-        if image.format == "WEBP" and _is_lossy_webp(path):
-            raise InputError(f"a mask in lossy WebP {_LOSSY}, or as lossless WebP")
+        _check_kind(image, path)
         tiles = getattr(image, "tile", None)
         stored = tiles[0][3] if tiles else None
         kind = stored if isinstance(stored, str) else str(next(iter(stored or ()), ""))
         if ";16" in kind and image.mode in ("RGB", "RGBA", "LA"):
             raise InputError(f"the mask has 16 bits per colour (mode {image.mode}): store 8 bits per colour, or ids")
+        if kind.startswith("BGR;1"):
+            raise InputError("the mask has 5 or 6 bits per color: store 8 bits per color, or ids")
+        image.load()
+        turn = 1 if tiff else image.getexif().get(0x0112, 1)  # Pillow turns TIFF files itself
         if image.mode in ("RGB", "RGBA", "LA", "PA") or (as_colours and image.mode in ("1", "L", "P")):
-            return _colours(image)
+            return upright(_colours(image), turn)
+        inverted = tiff is not None and tiff.photometric in (WHITE_IS_ZERO, -1)
         if image.mode in ("1", "L", "P"):
             values = np.asarray(image).astype(np.uint8)
-            return values // _SCALED[kind] if kind in _SCALED else values
-        if not image.mode.startswith("I") or as_colours:
+            if tiff and tiff.kinds[0] == SIGNED:
+                return _ids_of(values.view(np.int8))
+            if inverted:
+                values = (1 if image.mode == "1" else 255) - values
+            return upright(values // _SCALED.get(kind[:3], 1), turn)
+        if not image.mode.startswith(("I", "F")) or as_colours:
             reason = "which is no colour of a class" if as_colours else "which holds neither class ids nor RGB colours"
             raise InputError(f"the mask is stored in mode {image.mode}, {reason}: store it as 8-bit PNG")
-        wide = np.asarray(image)
-        if wide.min() < 0 or wide.max() > 65535:
-            raise InputError(f"the mask holds values from {wide.min()} to {wide.max()}: ids are 0 to 65535")
-        return wide.astype(np.uint16)
+        return upright(_ids_of(np.asarray(image)), turn)
+
+
+def _check_kind(image: Image.Image, path: Path) -> None:
+    """InputError for a mask in a lossy format, or of several frames."""
+    if image.format in _LOSSY_FORMATS:
+        raise InputError(f"a mask in {_LOSSY_FORMATS[image.format]} compression {_LOSSY}")
+    if image.format == "WEBP" and _is_lossy_webp(path):
+        raise InputError(f"a mask in lossy WebP {_LOSSY}, or as lossless WebP")
+    if image.format != "TIFF" and (frames := getattr(image, "n_frames", 1)) > 1:
+        raise InputError(f"the mask has {frames} frames: {_ONE_PAGE}")
+
+
+def _check_tiff(tiff: Tiff) -> None:
+    """InputError for a mask in a TIFF file whose labels are not exact, or that holds other bands than labels."""
+    if tiff.compression in LOSSY:
+        raise InputError(f"a mask in {LOSSY[tiff.compression]} compression {_LOSSY}")
+    if tiff.pages > 1:
+        raise InputError(f"the mask has {tiff.pages} pages: {_ONE_PAGE}")
+    if tiff.reduced:
+        raise InputError("the mask's first page is a thumbnail: store the whole mask as the first page")
+    colours = tiff.photometric == RGB
+    if colours and (set(tiff.bits) != {8} or set(tiff.kinds) != {UNSIGNED}):
+        raise InputError(f"the mask has {tiff.bits[0]} bits per colour: store 8 bits per colour, or ids")
+    if not colours and tiff.photometric not in (-1, WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE):
+        raise InputError(
+            f"the mask has PhotometricInterpretation {tiff.photometric}, which is neither ids nor RGB: store it as PNG"
+        )
+    if not colours and tiff.bands > 1 + tiff.transparent:
+        raise InputError(f"the mask has {tiff.bands} bands, and which holds the labels is not known: store that alone")
+
+
+def _by_rasterio(path: Path, tiff: Tiff, as_colours: bool) -> np.ndarray:
+    """As `read_values`, of a TIFF file that Pillow does not read."""
+    with opened_bands(path) as file:
+        bands = file.read()
+        first = 3 if tiff.photometric == RGB else 1
+        if tiff.transparent and (bands[first] != np.iinfo(bands.dtype).max).any():
+            count = int((bands[first] != np.iinfo(bands.dtype).max).sum())
+            raise InputError(f"the mask has {count} {_TRANSPARENT}")
+        if first == 3:
+            return upright(_packed(bands[:3].transpose(1, 2, 0)), tiff.orientation)
+        if as_colours:
+            raise InputError(f"the mask holds {bands.dtype}, which is no colour of a class: store it as 8-bit PNG")
+        return upright(_ids_of(bands[0]), tiff.orientation)
+
+
+def _ids_of(values: np.ndarray) -> np.ndarray:
+    """Numbers of any kind as ids (uint16); InputError for those that are none."""
+    if values.dtype.kind == "f" and not (values == np.trunc(values)).all():
+        raise InputError(f"the mask holds fractions ({values.dtype}): store class ids, one 8-bit value per pixel")
+    if values.min() < 0 or values.max() > 65535:
+        low, high = values.min().item(), values.max().item()
+        raise InputError(f"the mask holds values from {low:g} to {high:g}: ids are 0 to 65535, and 255 is no label")
+    return values.astype(np.uint16)
 
 
 def pack(colour: Iterable[int]) -> int:
@@ -261,11 +349,13 @@ def _colours(image: Image.Image) -> np.ndarray:
     """Packed colours (H, W) uint32 of an opaque image."""
     packed = np.asarray(image.convert("RGBA")).view("<u4")[..., 0].astype(np.uint32, copy=False)
     if image.has_transparency_data and (packed >> 24 != 255).any():
-        count = int((packed >> 24 != 255).sum())
-        raise InputError(
-            f"the mask has {count} transparent pixels, whose label is not known: store it without an alpha channel"
-        )
+        raise InputError(f"the mask has {int((packed >> 24 != 255).sum())} {_TRANSPARENT}")
     return packed & 0xFFFFFF
+
+
+def _packed(colours: np.ndarray) -> np.ndarray:
+    """Colours (H, W, 3) uint8 as `pack` packs one."""
+    return (colours.astype(np.uint32) << np.array([0, 8, 16], np.uint32)).sum(-1, dtype=np.uint32)
 
 
 @functools.lru_cache(maxsize=8)
