@@ -5,13 +5,14 @@ To add a reader: write ``data/formats/NAME.py`` with a function ``find(root: Pat
 layout is taken; so one that asks for more goes before one that asks for less.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-from pixalign.data.formats import supervisely, yolo
+from pixalign.data.formats import label_studio, supervisely, yolo
 from pixalign.data.formats.layout import Layout
 
-FINDERS: tuple[Callable[[Path], Layout | None], ...] = (supervisely.find, yolo.find)
+FINDERS: tuple[Callable[[Path], Layout | None], ...] = (supervisely.find, label_studio.find, yolo.find)
 
 
 def recognize(root: Path) -> Layout | None:
@@ -20,4 +21,6 @@ def recognize(root: Path) -> Layout | None:
     Raises:
         InputError: a file or folder that the layout rests on cannot be read.
     """
+    if not os.access(root, os.R_OK | os.X_OK):
+        return None
     return next((layout for find in FINDERS if (layout := find(root))), None)
