@@ -239,7 +239,7 @@ def test_splits_must_agree_on_the_categories(tmp_path):
 
 def test_a_split_without_file_is_named(tmp_path):
     write(tmp_path / "annotations" / "train.json", [], folder=tmp_path / "images")
-    with pytest.raises(InputError, match=r"no annotations of the split 'val', which would be annotations/val\.json"):
+    with pytest.raises(InputError, match=r"no folder or file of the split 'val', though train is there \(COCO"):
         open_data("folder", tmp_path, "val")
 
 

@@ -102,7 +102,7 @@ def test_a_value_outside_the_classes_names_file_value_and_count(folder_data):
     [
         (lambda root: (root / "masks/img3.png").unlink(), r"img3.png: no mask of the same stem"),
         (lambda root: [p.unlink() for p in (root / "images").iterdir()], "no image in it"),
-        (lambda root: (root / "masks").rename(root / "labels"), r"masks: no such folder, though .*images is there"),
+        (lambda root: (root / "masks").rename(root / "labelled"), r"masks: no such folder, though .*images is there"),
         (lambda root: (root / "images").rename(root / "pictures"), "found neither images/ and masks/"),
         (lambda root: write_mask(root / "masks/img0.png", np.full((48, 64), 200, np.uint8)), r"ids 0, 1, 2, 200"),
         (lambda root: (root / "classes.yaml").write_text("a: [b"), "not valid YAML"),

@@ -11,7 +11,7 @@ from pixalign.data.camvid import SPLITS as CAMVID_SPLITS
 from pixalign.data.cityscapes import CLASSES as CITYSCAPES_CLASSES
 from pixalign.data.cityscapes import COLOURS as CITYSCAPES_COLOURS
 from pixalign.data.cityscapes import SPLITS as CITYSCAPES_SPLITS
-from pixalign.data.folder import SPLITS as FOLDER_SPLITS
+from pixalign.data.formats.layout import SPLITS as FOLDER_SPLITS
 from pixalign.data.pascal_context import CLASSES as CONTEXT_CLASSES
 from pixalign.data.pascal_context import CLASSES_60, COLOURS_60
 from pixalign.data.pascal_context import COLOURS as CONTEXT_COLOURS

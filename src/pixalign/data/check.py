@@ -22,10 +22,9 @@ import numpy as np
 
 from pixalign.data import open_data
 from pixalign.data.catalogue import CATALOGUE
-from pixalign.data.coco import coco_files
-from pixalign.data.folder import SPLITS, find, folder, known_labels, labels_in
+from pixalign.data.folder import find, folder, known_labels, labels_in
 from pixalign.data.folder import splits as splits_in
-from pixalign.data.formats.layout import Found
+from pixalign.data.formats.layout import SPLITS, Found
 from pixalign.data.images import opened
 from pixalign.data.labelme import read_labelme
 from pixalign.data.masks import IGNORE, Labels, grey_of, read_values, unpack
@@ -597,20 +596,18 @@ def _nearest(stem: str, others: Mapping[str, Path]) -> str | None:
 def _labels_before(root: Path, masks: Sequence[Path], template: str) -> tuple[Labels | None, list[Problem]]:
     """The classes as far as they can be told before masks are read: from classes.yaml or annotations; else None."""
     drawn = [mask for mask in masks if mask.suffix.lower() == ".json"]
-    readable = drawn
     try:
         if labels := known_labels(root, template):
             return labels, []
         if not masks or len(drawn) != len(masks):
             return None, []
-        if len(set(drawn)) == len(drawn) and not coco_files(root):
-            readable = []
-            for path in drawn:
-                try:
-                    read_labelme(path)
-                except InputError:  # which the look at the pair reports
-                    continue
-                readable.append(path)
+        readable = []
+        for path in drawn:
+            try:
+                read_labelme(path)
+            except InputError:  # which the look at the pair reports
+                continue
+            readable.append(path)
         return labels_in(root, readable), []
     except InputError as error:
         return None, [Problem("classes", "error", "The list of classes cannot be used", str(error))]

@@ -66,50 +66,31 @@ named class_0 and so on, in the colours of the masks' palette; or the labels of 
 import functools
 import hashlib
 import os
-import re
-import string
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pixalign.data.annotations import BACKGROUND, IGNORE
-from pixalign.data.coco import SPLIT_FOLDERS, coco_classes, coco_files, coco_images
-from pixalign.data.formats.layout import Found
+from pixalign.data.formats import plain
+from pixalign.data.formats.files import images_in, key_of, nfc, read_lines
+from pixalign.data.formats.lacking import lacking, unknown
+from pixalign.data.formats.layout import SPLIT_NAMES, SPLITS, Found, Layout
 from pixalign.data.formats.recognize import recognize
-from pixalign.data.images import IMAGE_SUFFIXES, opened, walk
+from pixalign.data.formats.template import by_template
+from pixalign.data.images import opened
 from pixalign.data.labelme import read_labelme
-from pixalign.data.masks import (
-    LOSSY_SUFFIXES,
-    MASK_SUFFIXES,
-    Labels,
-    grey_of,
-    labels_from_yaml,
-    read_values,
-    unpack,
-)
+from pixalign.data.masks import Labels, grey_of, labels_from_yaml, read_values, unpack
 from pixalign.data.pairs import Pairs
 from pixalign.errors import InputError
 from pixalign.palette import default_classes, default_colours
 
-SPLITS = ("train", "val", "test")
 _VAL_SHARE = 0.2
-_FIELDS = ("stem", "folder", "name", "split")
 _LISTED = 12
 _MANY_COLOURS = 4096
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Folders of images and masks, and the name of the split that they hold ("" for all of them)."""
-
-    images: Path
-    masks: Path
-    split: str = ""
 
 
 def folder(root: str | Path, split: str, mask_template: str = "", channels: int = 3) -> Pairs:
@@ -125,27 +106,24 @@ def folder(root: str | Path, split: str, mask_template: str = "", channels: int 
         InputError: an unknown split, a missing or empty folder, an image without mask, classes that cannot be told.
     """
     root = Path(root)
-    found, place = _everything(root, split, mask_template)
+    found, name, divided = _everything(root, split, mask_template)
     if found.lone_images or (found.lone_masks and (found.drawings or not found.images)):
-        raise _lacking(root, place, found, mask_template)
-    if not place.split:
-        found = _part(root, found, place, split)
+        raise lacking(root, found, name, divided, mask_template)
+    if not divided:
+        found = _part(root, found, split)
     labels = known_labels(root, mask_template) or labels_in(root, _masks_of_all_splits(root, mask_template))
     return Pairs(f"{root.resolve().name}/{split}", found.images, found.masks, labels, channels, found.drawings)
 
 
 def splits(root: str | Path, mask_template: str = "") -> list[str]:
-    """Return which of train, val and test are there, as folders, lists or COCO files; [] if the data is not divided."""
+    """Return which of train, val and test are there, as folders, lists or annotations; [] if all is one."""
     root = Path(root)
-    if not mask_template:
-        if layout := recognize(root):
-            return [
-                split for split in SPLITS if split in layout.splits or ("" in layout.splits and _list_file(root, split))
-            ]
-        if files := coco_files(root):
-            return [split for split in SPLITS if split in files]
-    as_folders = [split for split in SPLITS if _place_of(root, split)]
-    return as_folders or [split for split in SPLITS if _list_file(root, split)]
+    if mask_template and (divided := plain.image_splits(root)):
+        return divided
+    layout = _layout(root, mask_template)
+    if layout and "" not in layout.splits:
+        return [split for split in SPLITS if split in layout.splits]
+    return [split for split in SPLITS if _list_file(root, split)]
 
 
 def find(root: str | Path, split: str, mask_template: str = "") -> Found:
@@ -158,14 +136,14 @@ def find(root: str | Path, split: str, mask_template: str = "") -> Found:
         InputError: no such folder or split, no image in it, two masks for one image, a template that cannot be used.
     """
     root = Path(root)
-    found, place = _everything(root, split, mask_template)
-    return found if place.split else _part(root, found, place, split)
+    found, _, divided = _everything(root, split, mask_template)
+    return found if divided else _part(root, found, split)
 
 
 def known_labels(root: str | Path, mask_template: str = "") -> Labels | None:
     """Return the classes if they can be told without a look at the masks: from classes.yaml, or a tool's own files.
 
-    With a mask template only classes.yaml is asked: the masks that it names need not be those of the tool.
+    With a mask template, a tool's classes count where its masks are the ones that the template names.
 
     Raises:
         InputError: a wrong classes.yaml or file of the tool.
@@ -173,8 +151,17 @@ def known_labels(root: str | Path, mask_template: str = "") -> Labels | None:
     root = Path(root)
     if file := _classes_file(root):
         return labels_from_yaml(file)
-    layout = None if mask_template else recognize(root)
-    return layout.labels() if layout and layout.labels else None
+    layout = _layout(root, mask_template)
+    if not layout or not layout.labels:
+        return None
+    if mask_template:
+        own: set[Path] = set()
+        for pairs in layout.splits.values():
+            with suppress(InputError):
+                own |= set(pairs().masks)
+        if not own.issuperset(_masks_of_all_splits(root, mask_template)):
+            return None
+    return layout.labels()
 
 
 def read_labels(root: str | Path, masks: Sequence[Path]) -> Labels:
@@ -183,211 +170,109 @@ def read_labels(root: str | Path, masks: Sequence[Path]) -> Labels:
 
 
 def labels_in(root: str | Path, masks: Sequence[Path]) -> Labels:
-    """Return the classes that ``masks`` hold, those of all splits (COCO: of its files).
+    """Return the classes that ``masks`` hold, those of all splits.
 
     Raises:
         InputError: masks whose classes cannot be told; with the remedy.
     """
     root = Path(root)
-    if (files := coco_files(root)) and not set(masks) - set(files.values()):
-        return _drawn(coco_classes(list(files.values())))
     if not masks:
         raise InputError(f"{root}: no mask to find the classes in: list them in {root / 'classes.yaml'}")
     stamps = tuple((path, path.stat().st_mtime_ns if path.exists() else 0) for path in masks)
     return _labels_found(root, stamps)
 
 
+def describe(root: str | Path, mask_template: str = "") -> str:
+    """Return what a folder was recognized as, in a line: "Roboflow semantic masks: 3 splits, 4 classes from ...".
+
+    Raises:
+        InputError: no layout is recognized, or the classes' file is wrong.
+    """
+    root = Path(root)
+    layout = _layout(root, mask_template)
+    name = f"masks by the template {mask_template}" if mask_template else layout.name if layout else ""
+    if not name:
+        raise unknown(root)
+    count = len(splits(root, mask_template))
+    division = f"{count} split{'s' * (count > 1)}" if count else "not divided"
+    labels = known_labels(root, mask_template)
+    file = _classes_file(root)
+    source = file.name if file else layout.classes_from if layout and labels else ""
+    classes = (
+        f"{len(labels.classes)} classes" + f" from {source}" * bool(source) if labels else "classes from the masks"
+    )
+    return f"{name}: {division}, {classes}"
+
+
 def _classes_file(root: Path) -> Path | None:
     return next((file for file in (root / "classes.yaml", root / "classes.yml") if file.is_file()), None)
 
 
-def _place_of(root: Path, split: str) -> _Place | None:
-    """Where a split of its own has its files, or None."""
-    for name in SPLIT_FOLDERS[split]:
-        for images, masks in (
-            (root / "images" / name, root / "masks" / name),
-            (root / name / "images", root / name / "masks"),
-        ):
-            if images.is_dir():
-                return _Place(images, masks, name)
-        if _has_labelme(root / name):
-            return _Place(root / name, root / name, name)
+def _layout(root: Path, template: str) -> Layout | None:
+    """The layout of a folder; with a template, none rather than an error, since only parts of it are asked for."""
+    if not template:
+        return recognize(root) or plain.without_masks(root)
+    with suppress(InputError):
+        return recognize(root)
     return None
 
 
-def _locate(root: Path, split: str) -> _Place:
-    """Where the files of ``split`` are; InputError if there is no such place."""
-    if place := _place_of(root, split):
-        return place
-    images, masks = root / "images", root / "masks"
-    if others := [other for other in SPLITS if _place_of(root, other)]:
-        raise InputError(
-            f"{root}: no folder for the split {split!r}, though {', '.join(others)} is there: add it, or name another"
-        )
-    if images.is_dir():
-        return _Place(images, masks)
-    if _has_labelme(root):
-        return _Place(root, root)
-    raise InputError(
-        f"{root}: found neither images/ and masks/ nor {split}/images and {split}/masks in it, nor annotations of "
-        "Labelme or COCO: is data.root right?"
-    )
+def _everything(root: Path, split: str, template: str) -> tuple[Found, str, str]:
+    """What lies where ``split`` does, the layout's name, and the split's folder (or name).
 
-
-def _has_labelme(place: Path) -> bool:
-    """Whether an image in this very folder has a .json file beside it."""
-    if not place.is_dir():
-        return False
-    try:
-        names = set(os.listdir(place))
-    except OSError as error:
-        raise InputError(f"{place}: may not be read ({error.strerror}): change its permissions") from error
-    return any(Path(name).suffix.lower() in IMAGE_SUFFIXES and f"{Path(name).stem}.json" in names for name in names)
-
-
-def _everything(root: Path, split: str, template: str) -> tuple[Found, _Place]:
-    """What lies where ``split`` does: this split alone, or the pairs of all splits if the data is not divided."""
+    The last is "" if the data is not divided: then the pairs are those of all splits.
+    """
     if split not in SPLITS:
         raise InputError(f"data split {split!r} is unknown to folder: choose one of {', '.join(SPLITS)}")
     if not root.is_dir():
         raise InputError(f"{root}: no such folder: data.root must hold images/ and masks/")
     if not os.access(root, os.R_OK | os.X_OK):
         raise InputError(f"{root}: may not be read: change its permissions")
-    if not template and (layout := recognize(root)):
-        name = split if split in layout.splits else ""
-        if name not in layout.splits:
-            raise InputError(f"{root}: {layout.name} without the split {split!r}: it has {', '.join(layout.splits)}")
-        return layout.splits[name](), _Place(layout.images, layout.images, name)
-    if template or not (files := coco_files(root)):
-        place = _locate(root, split)
-        return (_by_template(root, place, template) if template else _by_name(place)), place
-    name = split if split in files else ""
-    if name not in files:
-        raise InputError(f"{root}: no annotations of the split {split!r}, which would be annotations/{split}.json")
-    base, images, drawings = coco_images(root, files[name], name)
-    there = [os.path.isfile(path) for path in images]
-    found = Found(
-        [path for path, is_there in zip(images, there) if is_there],
-        [files[name]] * sum(there),
-        [],
-        [path for path, is_there in zip(images, there) if not is_there],
-        [drawing for drawing, is_there in zip(drawings, there) if is_there],
-    )
-    if not images:
-        raise InputError(f"{files[name]}: lists no image: export it again")
-    return found, _Place(base, files[name], name)
+    layout = _layout(root, template)
+    if template:
+        return _by_template(root, split, template, layout)
+    if layout is None:
+        raise unknown(root)
+    name = split if split in layout.splits else ""
+    if name not in layout.splits:
+        there = ", ".join(layout.splits)
+        raise InputError(f"{root}: no folder or file of the split {split!r}, though {there} is there ({layout.name})")
+    found = layout.splits[name]()
+    found.folders = found.folders or (layout.images, layout.images)
+    return found, layout.name, name
 
 
-def _images(place: _Place) -> list[Path]:
-    images = [path for path in walk(place.images) if path.suffix.lower() in IMAGE_SUFFIXES]
-    if not images:
-        raise InputError(f"{place.images}: no image in it ({', '.join(sorted(IMAGE_SUFFIXES))}): is data.root right?")
-    return images
+def _by_template(root: Path, split: str, template: str, layout: Layout | None) -> tuple[Found, str, str]:
+    """The pairs of a template; of a layout that is known, the images and splits stay the same."""
+    place = plain.image_place(root, split)
+    name = layout.name if layout else ""
+    if layout and not (place and place.split) and "" not in layout.splits:
+        if split not in layout.splits:
+            raise InputError(f"{root}: no split {split!r}: {layout.name} has {', '.join(layout.splits)}")
+        found = layout.splits[split]()
+        base = place.images if place else found.folders[0] if found.folders else layout.images
+        images = sorted([*found.images, *found.lone_images])
+        return by_template(root, images, base, "", template), name, split
+    if place is None and layout and "" in layout.splits:
+        place = plain.Place(layout.images, root)
+    if place is None:
+        raise unknown(root)
+    found = by_template(root, images_in(place.images), place.images, place.split, template)
+    return found, name, place.split
 
 
-def _key(path: Path, base: Path) -> str:
-    return path.relative_to(base).with_suffix("").as_posix()
-
-
-def _by_name(place: _Place) -> Found:
-    """Pairs of one name; a mask file goes before a Labelme file, and that before a JPEG mask."""
-    images = _images(place)
-    masks: dict[str, Path] = {}
-    beside = [path for path in walk(place.images) if path.suffix.lower() == ".json"]
-    candidates = walk(place.masks) if place.masks.is_dir() and place.masks != place.images else []
-    for kind in ((*LOSSY_SUFFIXES,), (".json",), MASK_SUFFIXES):
-        chosen = {path: place.masks for path in candidates if path.suffix.lower() in kind}
-        if kind == (".json",):
-            chosen = dict.fromkeys(beside, place.images) | chosen
-        taken: dict[str, Path] = {}
-        for path, base in chosen.items():
-            key = _key(path, base)
-            if key in taken and taken[key].parent == path.parent:
-                raise InputError(f"{taken[key]} and {path.name}: two masks for one image: keep one of them")
-            taken[key] = path
-        masks |= taken
-    keys = [_key(path, place.images) for path in images]
-    used = set(keys)
-    return Found(
-        [path for path, key in zip(images, keys) if key in masks],
-        [masks[key] for key in keys if key in masks],
-        [path for path, key in zip(images, keys) if key not in masks],
-        sorted(path for key, path in masks.items() if key not in used),
-    )
-
-
-def _by_template(root: Path, place: _Place, template: str) -> Found:
-    """Pairs by `mask_template`; masks without image are the unused files that it could name."""
-    fields = _fields(template)
-    if "split" in fields and not place.split:
-        raise InputError(f"data.mask_template {template!r} has {{split}}, and {root} is not divided: leave it out")
-
-    def mask_of(image: Path) -> Path:
-        inside = image.parent.relative_to(place.images).as_posix()
-        values = {"stem": image.stem, "name": image.name, "folder": "" if inside == "." else inside}
-        return root / template.format(**values, split=place.split)
-
-    images = _images(place)
-    targets = {image: mask_of(image) for image in images}
-    named = Counter(targets.values())
-    images = [image for image in images if image not in named]  # a mask beside its image is no image
-    for image in images:
-        if named[targets[image]] > 1 and os.path.exists(targets[image]):
-            raise InputError(
-                f"data.mask_template {template!r} names {targets[image]} for {named[targets[image]]} images, such as "
-                f"{image}: add {{folder}} or {{name}} to it"
-            )
-    there = {image: os.path.isfile(targets[image]) for image in images}
-    used = {targets[image] for image in images if there[image]}
-    return Found(
-        [image for image in images if there[image]],
-        [targets[image] for image in images if there[image]],
-        [image for image in images if not there[image]],
-        [path for path in _candidates(root, place, template) if path not in used and path not in there],
-    )
-
-
-def _fields(template: str) -> set[str]:
-    """The fields of a mask template; InputError if it cannot tell the masks of two images apart, or has others."""
-    allowed = ", ".join(f"{{{name}}}" for name in _FIELDS)
-    try:
-        parts = [part for part in string.Formatter().parse(template) if part[1] is not None]
-    except ValueError as error:
-        raise InputError(f"data.mask_template {template!r} is wrong ({error}): its fields are {allowed}") from error
-    for _, name, spec, conversion in parts:
-        if name not in _FIELDS or spec or conversion:
-            raise InputError(f"data.mask_template {template!r} has the field {{{name}}}: its fields are {allowed}")
-    fields = {str(part[1]) for part in parts}
-    if not fields & {"stem", "name"}:
-        raise InputError(f"data.mask_template {template!r} names one mask for all images: add {{stem}} or {{name}}")
-    return fields
-
-
-def _candidates(root: Path, place: _Place, template: str) -> list[Path]:
-    """Files that a mask template could name, given an image of the right name."""
-    parts = [part.replace("{split}", place.split) for part in Path(template).parts]
-    fixed = next(i for i, part in enumerate(parts) if "{" in part)
-    base = root.joinpath(*parts[:fixed])
-    if not base.is_dir():
-        return []
-    pattern, path_below = "", "/".join(parts[fixed:])
-    for text, name, _, _ in string.Formatter().parse(path_below):
-        pattern += re.escape(text)
-        pattern += {None: "", "folder": ".*", "split": ".*"}.get(name, "[^/]+")
-    pattern = pattern.replace(".*/", "(?:.*/)?")
-    return [path for path in walk(base) if re.fullmatch(pattern, path.relative_to(base).as_posix())]
-
-
-def _part(root: Path, found: Found, place: _Place, split: str) -> Found:
+def _part(root: Path, found: Found, split: str) -> Found:
     """The share of ``split`` in data that is not divided: as its list says, or by the hash of the names."""
+    assert found.folders
+    base = found.folders[0]
     images = sorted([*found.images, *found.lone_images])
-    keys = {path: _key(path, place.images) for path in images}
+    keys = {path: key_of(path, base) if path.is_relative_to(base) else key_of(path, root) for path in images}
     if any(_list_file(root, other) for other in SPLITS):
         chosen = _listed(root, split, keys)
     elif split == "test":
-        raise InputError(f"{place.images}: no test split in it: add images/test and masks/test, or use val")
+        raise InputError(f"{base}: no test split in it: add images/test and masks/test, or use val")
     elif len(images) < 2:
-        raise InputError(f"{place.images}: one image cannot be divided into train and val: add images")
+        raise InputError(f"{base}: one image cannot be divided into train and val: add images")
     else:
         by_hash = sorted(images, key=lambda path: hashlib.sha256(os.fsencode(keys[path])).digest())
         held_out = set(by_hash[: max(1, round(_VAL_SHARE * len(images)))])
@@ -399,11 +284,16 @@ def _part(root: Path, found: Found, place: _Place, split: str) -> Found:
         [path for path in found.lone_images if path in chosen],
         found.lone_masks if split == "train" else [],
         [found.drawings[i] for i in kept] if found.drawings else [],
+        found.folders,
     )
 
 
 def _list_file(root: Path, split: str) -> Path | None:
-    return next((root / f"{name}.txt" for name in SPLIT_FOLDERS[split] if (root / f"{name}.txt").is_file()), None)
+    """The list of a split, or None; InputError if there are two."""
+    files = [root / f"{name}.txt" for name in SPLIT_NAMES[split] if (root / f"{name}.txt").is_file()]
+    if len(files) > 1:
+        raise InputError(f"{files[0]}: {files[1].name} is a list of the same split: keep one of them")
+    return files[0] if files else None
 
 
 def _listed(root: Path, split: str, keys: dict[Path, str]) -> set[Path]:
@@ -413,13 +303,9 @@ def _listed(root: Path, split: str, keys: dict[Path, str]) -> set[Path]:
         raise InputError(f"{root / split}.txt: no such list, though other splits have theirs: add it")
     by_name: dict[str, set[Path]] = {}
     for path, key in keys.items():
-        for name in (key, key + path.suffix, path.relative_to(root).as_posix(), _key(path, root)):
+        for name in (key, key + path.suffix, nfc(path.relative_to(root).as_posix()), key_of(path, root)):
             by_name.setdefault(name, set()).add(path)
-    try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read ({error}): write an image per line as UTF-8 text") from error
-    names = [line.replace("\\", "/").removeprefix("./") for line in lines if line]
+    names = [nfc(line.replace("\\", "/").removeprefix("./")) for line in read_lines(file) if line]
     if missing := [name for name in names if name not in by_name]:
         raise InputError(
             f"{file}: lists {missing[0]!r}, which is no image below {root} ({len(missing)} of {len(names)} lines): "
@@ -430,59 +316,8 @@ def _listed(root: Path, split: str, keys: dict[Path, str]) -> set[Path]:
     return set().union(*(by_name[name] for name in names))
 
 
-def _lacking(root: Path, place: _Place, found: Found, template: str) -> InputError:
-    """The error about images without mask, or listed images that are not there."""
-    if not found.lone_images:
-        missing = found.lone_masks
-        return InputError(
-            f"{place.masks}: lists {missing[0].name}, which is not in {missing[0].parent} ({len(missing)} of "
-            f"{len(missing) + len(found.images)} images are missing): add the images or remove them from the file"
-        )
-    first, count = found.lone_images[0], len(found.lone_images)
-    share = f"({count} of {count + len(found.images)} images lack one)"
-    if template:
-        return InputError(
-            f"{first}: no mask where data.mask_template {template!r} has it {share}: add it or correct it"
-        )
-    if not place.masks.is_dir() and not found.images:
-        return InputError(f"{place.masks}: no such folder, though {place.images} is there: put the masks into it")
-    if not place.masks.is_dir() or place.masks == place.images:
-        return InputError(f"{first}: no Labelme file (.json) beside it {share}: draw it or remove the image")
-    if proposal := _proposal(root, place, found):
-        example, better = proposal
-        return InputError(
-            f"{first}: no mask of the same stem in {place.masks} {share}: masks are named {example.name}: "
-            f"try --data.mask_template '{better}'"
-        )
-    return InputError(f"{first}: no mask of the same stem in {place.masks} {share}: add the masks or remove the images")
-
-
-def _proposal(root: Path, place: _Place, found: Found) -> tuple[Path, str] | None:
-    """A lone mask and the template by which every lone image has its mask, if there is one."""
-    by_folder: dict[str, list[Path]] = {}
-    for mask in found.lone_masks:
-        if mask.is_relative_to(place.masks):
-            by_folder.setdefault(mask.parent.relative_to(place.masks).as_posix(), []).append(mask)
-    folder_of = {image: image.parent.relative_to(place.images).as_posix() for image in found.lone_images}
-    first = found.lone_images[0]
-    lone = set(found.lone_masks)
-    for mask in by_folder.get(folder_of[first], []):
-        before, stem, after = mask.name.partition(first.stem)
-        if stem and all(
-            place.masks / folder_of[image] / f"{before}{image.stem}{after}" in lone for image in found.lone_images
-        ):
-            base = "/".join("{split}" if part == place.split else part for part in place.masks.relative_to(root).parts)
-            inside = "{folder}/" if any(name != "." for name in folder_of.values()) else ""
-            return mask, f"{base}/{inside}{before}{{stem}}{after}"
-    return None
-
-
 def _masks_of_all_splits(root: Path, template: str) -> list[Path]:
-    """Masks of every split that is there, so that all splits agree on the classes; none if classes.yaml tells them."""
-    if _classes_file(root):
-        return []
-    if not template and (files := coco_files(root)):
-        return [*files.values()]
+    """Masks of every split that is there, so that all splits agree on the classes."""
     masks: list[Path] = []
     for split in splits(root, template) or ["train"]:
         with suppress(InputError):  # of another split, which is reported when that is opened

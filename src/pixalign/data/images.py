@@ -229,7 +229,7 @@ def find_images(inputs: Sequence[str | Path]) -> dict[Path, Path]:
 
 
 def walk(folder: Path) -> list[Path]:
-    """Return the files below a folder, sorted, without hidden files and folders.
+    """Return the files below a folder, sorted, without hidden files and folders and ``__MACOSX``.
 
     Links to folders are followed, but each folder is visited once and those above ``folder`` never: a circle of links
     ends.
@@ -249,9 +249,14 @@ def walk(folder: Path) -> list[Path]:
             folders.clear()
             continue
         visited.add(real)
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        files += [Path(base, name) for name in names if name[0] != "."]
+        folders[:] = sorted(filter(is_visible, folders))
+        files += [Path(base, name) for name in names if is_visible(name)]
     return sorted(files)
+
+
+def is_visible(name: str) -> bool:
+    """Whether a file or folder is the user's own by its name: not hidden, and not what a Mac adds to archives."""
+    return name[0] != "." and name != "__MACOSX"
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
@@ -369,4 +374,4 @@ def _upper_bits(image: Image.Image) -> Image.Image:
 
 
 def _is_visible_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in IMAGE_SUFFIXES and all(map(is_visible, path.parts))

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from pixalign.data.folder import folder as folder_data
 from pixalign.data.folder import splits
+from pixalign.data.formats.recognize import recognize
 from pixalign.data.images import find_images, read_image
 from pixalign.data.transforms import normalise
 from pixalign.errors import InputError
@@ -92,9 +93,8 @@ def find_calibration(root: str | Path, channels: int) -> Calibration:
     root = Path(root)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder of calibration images: name one of a few dozen typical images")
-    names = splits(root)
-    if names or (root / "masks").is_dir():
-        parts = [folder_data(root, split, channels=channels) for split in names or ("train", "val")]
+    if recognize(root):
+        parts = [folder_data(root, split, channels=channels) for split in splits(root) or ("train", "val")]
         pairs = _spread([(part, i) for part in parts for i in range(len(part))])
         return Calibration(
             parts[0].classes,

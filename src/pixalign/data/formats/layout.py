@@ -9,7 +9,14 @@ from pixalign.data.masks import Labels
 from pixalign.errors import InputError
 from pixalign.palette import default_colours
 
-SPLIT_OF = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # by a folder's name
+SPLITS = ("train", "val", "test")
+SPLIT_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}  # by the name of a folder or list
+
+
+def split_of(name: str) -> str:
+    """Return the split that the name of a folder or list means, in any case, or ""."""
+    return SPLIT_OF.get(name.casefold(), "")
 
 
 @dataclass
@@ -19,9 +26,11 @@ class Found:
     Attributes:
         images, masks: the pairs; where one file holds the annotations of all images, every mask is that file.
         lone_images: images without mask.
-        lone_masks: masks without image; with COCO the listed images that are not there.
+        lone_masks: masks without image; with annotations the listed images that are not there.
         drawings: where masks are drawn from shapes, the shapes of each image for `pixalign.data.pairs.Pairs`, or a
             function without arguments that reads them (one that can be pickled); otherwise empty.
+        folders: where the images lie, and where their masks do or should (or the file of annotations). The names of the
+            images below the first divide undivided data; None: the layout's ``images``, for both.
     """
 
     images: list[Path]
@@ -29,6 +38,7 @@ class Found:
     lone_images: list[Path]
     lone_masks: list[Path]
     drawings: list[Drawing | Callable[[], Drawing]] = field(default_factory=list)
+    folders: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -37,8 +47,8 @@ class Layout:
 
     Attributes:
         name: the tool and the kind of file, as a person would say it: "Roboflow semantic masks".
-        splits: of "train", "val" and "test" those that are there, or "" alone where the data is not divided; each a
-            function that returns what lies in it, or raises `pixalign.errors.InputError`.
+        splits: of `SPLITS` those that are there, or "" alone where the data is not divided; each a function that
+            returns what lies in it, or raises `pixalign.errors.InputError`.
         images: the folder of the images, for errors, and for their names where the data is divided by name.
         labels: a function that returns the classes, of all splits together; None where the masks tell them. A
             classes.yaml goes before either.

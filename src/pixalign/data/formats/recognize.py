@@ -9,10 +9,30 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from pixalign.data.formats import label_studio, supervisely, yolo
+from pixalign.data.formats import (
+    coco,
+    label_studio,
+    paddleseg,
+    plain,
+    roboflow,
+    supervisely,
+    supervisely_masks,
+    voc,
+    yolo,
+)
 from pixalign.data.formats.layout import Layout
 
-FINDERS: tuple[Callable[[Path], Layout | None], ...] = (supervisely.find, label_studio.find, yolo.find)
+FINDERS: tuple[Callable[[Path], Layout | None], ...] = (
+    voc.find,
+    roboflow.find,
+    paddleseg.find,
+    supervisely_masks.find,
+    coco.find,
+    plain.find,
+    supervisely.find,
+    label_studio.find,
+    yolo.find,
+)
 
 
 def recognize(root: Path) -> Layout | None:

@@ -1,0 +1,100 @@
+"""Lists of classes with the colours of their masks: CVAT's labelmap.txt, and class_dict.csv of name, r, g and b."""
+
+import csv
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from pixalign.data.annotations import BACKGROUND, IGNORE
+from pixalign.data.formats.files import read_lines, unique
+from pixalign.data.masks import Labels
+from pixalign.errors import InputError
+
+VOC_BORDER = (224, 224, 192)  # of VOC's objects: no label
+
+_UNLABELLED = ("ignore", "ignored", "void", "unlabeled", "unlabelled")
+_FORM = "write a class per line, such as road:128,64,128::"
+
+
+def colours_beside(root: Path) -> tuple[Callable[[], Labels] | None, str]:
+    """Return what reads the list of classes with colours that lies in a folder, and its name; (None, "") without."""
+    for name, read in (
+        ("labelmap.txt", read_labelmap),
+        ("class_dict.csv", read_class_dict),
+        ("label_class_dict.csv", read_class_dict),
+    ):
+        if (root / name).is_file():
+            return partial(read, root / name), name
+    return None, ""
+
+
+def read_labelmap(file: Path) -> Labels:
+    """Return the classes of a labelmap.txt: lines of label:color_rgb:parts:actions, # for comments.
+
+    Where no class has a color, they have VOC's, in their order. Black means the class ``background``, which comes first
+    if it is not listed, and VOC's border color no label, unless a class has them.
+
+    Raises:
+        InputError: the file has lines of another form, or a name or color twice.
+    """
+    lines = [line for line in read_lines(file) if line and not line.startswith("#")]
+    fields = [[*line.split(":"), ""][:2] for line in lines]
+    names = unique([name.strip() for name, _ in fields], file)
+    given = [_triple(file, text) if text.strip() else None for _, text in fields]
+    if not any(given):
+        colours = voc_colours(len(names))
+    elif missing := [name for name, colour in zip(names, given) if colour is None]:
+        raise InputError(f"{file}: {missing[0]!r} has no color, though others have: {_FORM}")
+    else:
+        colours = [colour for colour in given if colour]
+    return by_colour(file, dict(zip(names, colours)))
+
+
+def read_class_dict(file: Path) -> Labels:
+    """Return the classes of a class_dict.csv: a header of name,r,g,b, then a class per line.
+
+    Raises:
+        InputError: the file has lines of another form, or a name or color twice.
+    """
+    rows = [row for row in csv.reader(read_lines(file), skipinitialspace=True) if row]
+    if [cell.strip().lower() for cell in rows[0] if rows] != ["name", "r", "g", "b"]:
+        raise InputError(f"{file}: its first line is not name,r,g,b: write it so, and a class per line")
+    names = unique([row[0].strip() for row in rows[1:]], file)
+    return by_colour(file, {name: _triple(file, ",".join(row[1:])) for name, row in zip(names, rows[1:])})
+
+
+def by_colour(file: Path, colours: dict[str, tuple[int, int, int]]) -> Labels:
+    """Return classes that masks show in colors; black and VOC's border as `read_labelmap` has them."""
+    ignored = {name for name, colour in colours.items() if colour == VOC_BORDER and name.lower() in _UNLABELLED}
+    named = {name: colour for name, colour in colours.items() if name not in ignored}
+    if (0, 0, 0) not in named.values() and BACKGROUND not in named:
+        named = {BACKGROUND: (0, 0, 0), **named}
+    owner: dict[tuple[int, int, int], str] = {}
+    for name, colour in named.items():
+        if owner.setdefault(colour, name) != name:
+            raise InputError(f"{file}: {owner[colour]} and {name} both have the color {[*colour]}: give each its own")
+    index = {colour: i for i, colour in enumerate(named.values())}
+    remedy = f"add it to {file.name}, or list classes, colors and what to ignore in classes.yaml"
+    return Labels([*named], [[*colour] for colour in index], {}, {VOC_BORDER: IGNORE, **index}, remedy)
+
+
+def voc_colours(count: int) -> list[tuple[int, int, int]]:
+    """Return the first colors of PASCAL VOC's palette: the bits of an id, three by three, from the highest bit on."""
+    colours = []
+    for index in range(count):
+        channels = [0, 0, 0]
+        for bit in range(8):
+            for channel in range(3):
+                channels[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
+        colours.append((channels[0], channels[1], channels[2]))
+    return colours
+
+
+def _triple(file: Path, text: str) -> tuple[int, int, int]:
+    try:
+        red, green, blue = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f"{file}: {text!r} is no color: write three numbers 0 to 255 with commas") from error
+    if not all(0 <= value <= 255 for value in (red, green, blue)):
+        raise InputError(f"{file}: {text!r} is no color: write three numbers 0 to 255 with commas")
+    return red, green, blue

@@ -1,0 +1,129 @@
+"""What readers of layouts share: looking at folders, and pairing images and masks by their names.
+
+Names are compared in Unicode's composed form (NFC): archives made on a Mac hold them decomposed. Two files whose names
+are one in that form are two files all the same, and an error where it matters which is meant.
+"""
+
+import os
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from pixalign.data.formats.layout import Found
+from pixalign.data.images import IMAGE_SUFFIXES, is_visible, walk
+from pixalign.data.masks import LOSSY_SUFFIXES, MASK_SUFFIXES
+from pixalign.errors import InputError
+
+PICTURES = frozenset({*MASK_SUFFIXES, *LOSSY_SUFFIXES})
+
+
+def nfc(text: str) -> str:
+    """Return text in Unicode's composed form, in which equal names are equal."""
+    return unicodedata.normalize("NFC", text)
+
+
+def key_of(path: Path, base: Path) -> str:
+    """Return a file's path below ``base`` without its suffix, composed: what an image and its mask have in common."""
+    return nfc(path.relative_to(base).with_suffix("").as_posix())
+
+
+def entries(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the folders and the files in a folder, sorted, without hidden ones and ``__MACOSX``; [] if there is none.
+
+    Raises:
+        InputError: a folder that may not be read.
+    """
+    try:
+        with os.scandir(folder) as found:
+            listed = sorted((entry.name, entry.is_dir()) for entry in found if is_visible(entry.name))
+    except (FileNotFoundError, NotADirectoryError):
+        return [], []
+    except OSError as error:
+        raise InputError(f"{folder}: may not be read ({error.strerror}): change its permissions") from error
+    return [folder / n for n, is_folder in listed if is_folder], [
+        folder / n for n, is_folder in listed if not is_folder
+    ]
+
+
+def holds(folder: Path, suffixes: Collection[str]) -> bool:
+    """Whether a file of one of these suffixes lies in a folder or below it."""
+    visited: set[str] = set()
+    for base, folders, names in os.walk(folder, followlinks=True):
+        if any(Path(name).suffix.lower() in suffixes and is_visible(name) for name in names):
+            return True
+        real = os.path.realpath(base)
+        folders[:] = [name for name in folders if is_visible(name) and real not in visited]
+        visited.add(real)
+    return False
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Return the images in a folder and below it; InputError if there are none."""
+    images = [path for path in walk(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        raise InputError(f"{folder}: no image in it ({', '.join(sorted(IMAGE_SUFFIXES))}): is data.root right?")
+    return images
+
+
+def pair(images: Mapping[Path, str], *masks: Mapping[Path, str], folders: tuple[Path, Path] | None = None) -> Found:
+    """Pair images and masks of one key.
+
+    Args:
+        images: key of each image.
+        masks: key of each mask, by kinds: where several kinds have an image's mask, the first is taken.
+        folders: as in `Found`.
+
+    Raises:
+        InputError: two masks of a kind for one image, or one mask for two images.
+    """
+    by_key: dict[str, Path] = {}
+    for kind in reversed(masks):
+        taken: dict[str, Path] = {}
+        for path, key in kind.items():
+            if key in taken:
+                raise InputError(f"{taken[key]} and {path.name}: two masks for one image{_how(taken[key], path)}")
+            taken[key] = path
+        by_key |= taken
+    image_of: dict[str, Path] = {}
+    for path, key in images.items():
+        if key in image_of and key in by_key:
+            raise InputError(
+                f"{image_of[key]} and {path.name}: two images for one mask, {by_key[key]}{_how(image_of[key], path)}"
+            )
+        image_of[key] = path
+    return Found(
+        [path for path, key in images.items() if key in by_key],
+        [by_key[key] for key in images.values() if key in by_key],
+        [path for path, key in images.items() if key not in by_key],
+        sorted(path for key, path in by_key.items() if key not in image_of),
+        folders=folders,
+    )
+
+
+def _how(one: Path, other: Path) -> str:
+    """The end of an error about two files of one name."""
+    unlike = one.stem != other.stem and nfc(one.stem) == nfc(other.stem)
+    return (" (their names are one, written in two ways of Unicode)" if unlike else "") + ": keep one of them"
+
+
+def below(root: Path, path: Path) -> str:
+    """Return a path as it is below ``root``, for messages."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def read_lines(file: Path) -> list[str]:
+    """Return the lines of a text file, without spaces around them; InputError if it is not UTF-8 text."""
+    try:
+        return [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read ({error}): write it as UTF-8 text") from error
+
+
+def unique(names: Iterable[str], file: Path) -> list[str]:
+    """Return names of classes as a list; InputError if one occurs twice or is empty, or there are none."""
+    listed = [*names]
+    if not listed or not all(listed):
+        raise InputError(f"{file}: {'lists no class' if not listed else 'a class has no name'}: export it again")
+    if twice := [name for i, name in enumerate(listed) if name in listed[:i]]:
+        raise InputError(f"{file}: the class {twice[0]!r} occurs twice: give each class its own name")
+    return listed

@@ -1,0 +1,102 @@
+"""PaddleSeg's and PaddleX's lists: ``train.txt``, ``val.txt`` and ``test.txt`` (or ``train_list.txt`` and so on).
+
+A line names an image and its mask by their paths below the folder, with a space, a tab or a comma between them; names
+may hold spaces. ``labels.txt`` has the names of the classes in the order of their ids, 255 is no label.
+"""
+
+import os
+import re
+from functools import cache, partial
+from pathlib import Path
+
+from pixalign.data.formats.files import PICTURES, entries, nfc, read_lines, unique
+from pixalign.data.formats.layout import SPLITS, Found, Layout, split_of
+from pixalign.data.images import IMAGE_SUFFIXES, walk
+from pixalign.data.masks import Labels
+from pixalign.errors import InputError
+from pixalign.palette import default_colours
+
+
+def find(root: Path) -> Layout | None:
+    """Return the layout of a folder whose lists have two columns."""
+    lists: dict[str, Path] = {}
+    for path in entries(root)[1]:
+        split = split_of(path.stem.casefold().removesuffix("_list"))
+        if path.suffix.lower() == ".txt" and split and _has_columns(root, path):
+            if split in lists:
+                raise InputError(f"{path}: {lists[split].name} is a list of the same split: keep one of them")
+            lists[split] = path
+    if not lists:
+        return None
+    labels = partial(_labels, root / "labels.txt") if (root / "labels.txt").is_file() else None
+    splits = {split: partial(_pairs, root, lists[split]) for split in SPLITS if split in lists}
+    return Layout("PaddleSeg lists", splits, root, labels, "labels.txt" if labels else "")
+
+
+def _has_columns(root: Path, file: Path) -> bool:
+    """Whether the first line that is not empty names two files."""
+    try:
+        first = next((line for line in read_lines(file) if line), "")
+    except InputError:  # some other text, which is no list
+        return False
+    return bool(_columns(first)) and not (root / first).is_file()
+
+
+def _columns(line: str) -> list[tuple[str, str]]:
+    """The ways to read a line as the names of an image and a mask."""
+    line = line.replace("\\", "/")
+    ways = [(line[: space.start()], line[space.end() :]) for space in re.finditer(r"[ \t]+|, *", line)]
+    return [way for way in ways if _suffix(way[0]) in IMAGE_SUFFIXES and _suffix(way[1]) in PICTURES]
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _pairs(root: Path, file: Path) -> Found:
+    @cache
+    def by_name() -> dict[str, list[Path]]:
+        files: dict[str, list[Path]] = {}
+        for path in walk(root):
+            files.setdefault(nfc(path.relative_to(root).as_posix()), []).append(path)
+        return files
+
+    def there(name: str) -> Path | None:
+        """The file of a name, which an archive may have written in another form of Unicode."""
+        name = name.removeprefix("./")
+        for path in (root / name, root / name.removeprefix(f"{root.resolve().name}/")):
+            if path.is_file():
+                return path
+        paths = [] if name.isascii() else by_name().get(nfc(name), [])
+        return paths[0] if len(paths) == 1 else None
+
+    lines = [line for line in read_lines(file) if line]
+    found = Found([], [], [], [], folders=(root, root))
+    owner: dict[Path, Path] = {}
+    for line in lines:
+        ways = [(there(image), there(mask), image) for image, mask in _columns(line)]
+        image, mask, name = max(ways, key=lambda way: (way[0] is not None) + (way[1] is not None), default=(None,) * 3)
+        image = image or there(line.replace("\\", "/"))
+        if image is None:
+            raise InputError(f"{file}: lists {name or line!r}, which is no file in {root}: add it or remove the line")
+        if image in found.images:
+            continue
+        if mask is None:
+            found.lone_images.append(image)
+            continue
+        if owner.setdefault(mask, image) != image:
+            raise InputError(f"{file}: {owner[mask]} and {image} have one mask, {mask}: correct the list")
+        found.images.append(image)
+        found.masks.append(mask)
+    if not lines:
+        raise InputError(f"{file}: lists no image: write an image and its mask per line")
+    return found
+
+
+def _labels(file: Path) -> Labels:
+    lines = read_lines(file)
+    while lines and not lines[-1]:
+        lines.pop()
+    names = unique(lines, file)
+    remedy = f"add its class to {file.name}, or list the classes in classes.yaml"
+    return Labels(names, default_colours(len(names)), remedy=remedy)

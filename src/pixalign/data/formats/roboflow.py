@@ -1,0 +1,64 @@
+"""Roboflow's "Semantic Segmentation Masks": ``train/``, ``valid/`` and ``test/`` of ``x.jpg`` and ``x_mask.png``.
+
+Each has ``_classes.csv`` with the lines "Pixel Value, Class"; the splits must agree on them.
+"""
+
+import csv
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from pixalign.data.annotations import IGNORE
+from pixalign.data.formats.files import entries, images_in, key_of, pair, read_lines, unique
+from pixalign.data.formats.layout import SPLITS, Found, Layout, split_of
+from pixalign.data.masks import Labels
+from pixalign.errors import InputError
+from pixalign.palette import default_colours
+
+_FILE, _MARK = "_classes.csv", "_mask"
+
+
+def find(root: Path) -> Layout | None:
+    """Return the layout of a folder whose folders of splits hold _classes.csv and masks."""
+    folders: dict[str, Path] = {}
+    for path in entries(root)[0]:
+        split, files = split_of(path.name), entries(path)[1]
+        if split and (path / _FILE).is_file() and any(file.name.endswith(f"{_MARK}.png") for file in files):
+            if split in folders:
+                raise InputError(f"{root}: {folders[split].name}/ and {path.name}/ are the same split: remove one")
+            folders[split] = path
+    if not folders:
+        return None
+    splits = {split: partial(_pairs, folders[split]) for split in SPLITS if split in folders}
+    labels = partial(_labels, [folders[split] / _FILE for split in splits])
+    return Layout("Roboflow semantic masks", splits, root, labels, _FILE)
+
+
+def _pairs(folder: Path) -> Found:
+    pictures = {path: key_of(path, folder) for path in images_in(folder)}
+    masks = {path: key[: -len(_MARK)] for path, key in pictures.items() if path.name.endswith(f"{_MARK}.png")}
+    images = {path: key for path, key in pictures.items() if path not in masks}
+    return pair(images, masks, folders=(folder, folder))
+
+
+def _labels(files: Sequence[Path]) -> Labels:
+    classes = [_classes(file) for file in files]
+    for file, others in zip(files, classes):
+        if others != classes[0]:
+            raise InputError(f"{file}: lists other classes than {files[0]}: export all splits again together")
+    names = unique(classes[0].values(), files[0])
+    ids = {IGNORE: IGNORE, **{value: i for i, value in enumerate(classes[0])}}
+    remedy = f"export again, so that {_FILE} has it, or list the classes in classes.yaml"
+    return Labels(names, default_colours(len(names)), ids, remedy=remedy)
+
+
+def _classes(file: Path) -> dict[int, str]:
+    """Names by the value of their pixels, in the order of the values."""
+    rows = [row for row in csv.reader(read_lines(file), skipinitialspace=True) if row]
+    classes: dict[int, str] = {}
+    for row in rows[1:]:
+        value, name = row[0].strip(), ",".join(row[1:]).strip()
+        if not value.isdecimal() or not 0 <= int(value) <= 255 or int(value) in classes:
+            raise InputError(f"{file}: the line {','.join(row)!r} is no value of its own and a class: export it again")
+        classes[int(value)] = name
+    return dict(sorted(classes.items()))

@@ -1,0 +1,131 @@
+"""PASCAL VOC's folders, also as CVAT ("Segmentation mask 1.1") and Labelme's converter write them.
+
+- ``JPEGImages/`` and ``SegmentationClass/`` (PNG of colors, of ids, or with a palette); ``SegmentationObject`` and the
+  rest is not read. With lists, the pairs are those that they name, since VOC itself labels a part of its images.
+- ``ImageSets/Segmentation/train.txt``, ``val.txt`` and ``test.txt``, else ``trainval.txt``, else the only other list
+  (CVAT's ``default.txt``), which is not divided.
+- Classes: ``labelmap.txt`` by color (see `pixalign.data.formats.colours`), ``class_names.txt`` by id, or, of images
+  named as VOC names its own (2007_000032), VOC's 21; else the masks tell them. 255, a white-ish border, is no label.
+"""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from pixalign.data.annotations import IGNORE
+from pixalign.data.formats.colours import VOC_BORDER, read_labelmap, voc_colours
+from pixalign.data.formats.files import PICTURES, entries, holds, images_in, key_of, nfc, pair, read_lines, unique
+from pixalign.data.formats.layout import SPLITS, Found, Layout, split_of
+from pixalign.data.images import walk
+from pixalign.data.masks import LOSSY_SUFFIXES, MASK_SUFFIXES, Labels
+from pixalign.errors import InputError
+from pixalign.palette import default_colours
+
+CLASSES = (
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+)
+
+_OWN_NAME = re.compile(r"(2007|2008|2009|201[0-2])_\d{6}")
+
+
+def find(root: Path) -> Layout | None:
+    """Return the layout of a folder that has SegmentationClass/ and either JPEGImages/ or CVAT's labelmap.txt."""
+    folders = {path.name.casefold(): path for path in entries(root)[0]}
+    masks = next(
+        (folders[name] for name in ("segmentationclass", "segmentationclasspng")
+         if name in folders and holds(folders[name], PICTURES)), None
+    )  # fmt: skip
+    images = folders.get("jpegimages")
+    if masks is None or not (images or (root / "labelmap.txt").is_file()):
+        return None
+    images = images or root / "JPEGImages"
+    labels, file = _labels(root, masks)
+    lists = _lists(root)
+    splits = {split: partial(_pairs, images, masks, list_file) for split, list_file in lists.items()}
+    name = "CVAT or PASCAL VOC masks" if file == "labelmap.txt" else "PASCAL VOC masks"
+    return Layout(name, splits or {"": partial(_pairs, images, masks, None)}, images, labels, file)
+
+
+def _lists(root: Path) -> dict[str, Path]:
+    """The list of each split, or of all images ("")."""
+    files = [path for path in entries(root / "ImageSets" / "Segmentation")[1] if path.suffix.lower() == ".txt"]
+    by_split: dict[str, Path] = {}
+    for path in files:
+        split = split_of(path.stem)
+        if split and by_split.setdefault(split, path) != path:
+            raise InputError(f"{path}: {by_split[split].name} is a list of the same split: keep one of them")
+    if by_split and by_split.keys() != {"test"}:
+        if default := [path for path in files if path.stem.casefold() == "default"]:
+            names = ", ".join(path.name for path in by_split.values())
+            raise InputError(f"{default[0]}: lists images beside {names}: give them a split, or remove this list")
+        return {split: by_split[split] for split in SPLITS if split in by_split}
+    others = [path for path in files if path not in by_split.values()]
+    whole = [path for path in others if path.stem.casefold() == "trainval"] or others
+    if len(whole) > 1:
+        names = ", ".join(path.name for path in whole)
+        raise InputError(f"{whole[0].parent}: holds {names}: name the lists train.txt and val.txt")
+    return {"": whole[0]} if whole else by_split
+
+
+def _pairs(image_folder: Path, mask_folder: Path, list_file: Path | None) -> Found:
+    if not image_folder.is_dir():
+        raise InputError(f"{image_folder}: no such folder: export with the images (in CVAT: Save images), or add them")
+    images = {path: key_of(path, image_folder) for path in images_in(image_folder)}
+    files = {path: key_of(path, mask_folder) for path in walk(mask_folder)}
+    masks = {path: key for path, key in files.items() if path.suffix.lower() in MASK_SUFFIXES}
+    lossy = {path: key for path, key in files.items() if path.suffix.lower() in LOSSY_SUFFIXES}
+    folders = (image_folder, mask_folder)
+    if list_file is None:
+        return pair(images, masks, lossy, folders=folders)
+    keys, known = {*images.values()}, {*images.values()} | {nfc(path.name) for path in images}
+    lines = [nfc(line.replace("\\", "/")) for line in read_lines(list_file) if line]
+    listed = [_name(line, known) for line in lines]
+    if missing := [name for name in listed if name not in known]:
+        raise InputError(
+            f"{list_file}: lists {missing[0]!r}, which is no image in {image_folder} ({len(missing)} of {len(listed)} "
+            "lines): add the images or remove the lines"
+        )
+    if not listed:
+        raise InputError(f"{list_file}: lists no image: write the stem of an image per line")
+    wanted = {name if name in keys else key for name in listed for key in (name.rpartition(".")[0],)}
+    found = pair({path: key for path, key in images.items() if key in wanted}, masks, lossy, folders=folders)
+    found.lone_masks = []  # of other splits, or of no list
+    return found
+
+
+def _name(line: str, known: set[str]) -> str:
+    """The name in a line: in quotation marks, all of it, or its first word (VOC's lists of a class have a second)."""
+    quoted = re.fullmatch(r'"([^"]*)".*', line)
+    name = quoted[1] if quoted else line
+    first = name.split()[0] if name.split() else name
+    return first if name not in known and first in known else name
+
+
+def _labels(root: Path, masks: Path) -> tuple[Callable[[], Labels] | None, str]:
+    """What reads the classes, and from which file."""
+    if (root / "labelmap.txt").is_file():
+        return partial(read_labelmap, root / "labelmap.txt"), "labelmap.txt"
+    if (root / "class_names.txt").is_file():
+        return partial(_class_names, root / "class_names.txt"), "class_names.txt"
+    names = [path.stem for path in walk(masks) if path.suffix.lower() in PICTURES]
+    if names and all(_OWN_NAME.fullmatch(name) for name in names):
+        return _own_classes, "VOC's own list"
+    return None, ""
+
+
+def _class_names(file: Path) -> Labels:
+    """The classes that Labelme's converter lists in the order of their ids; ``__ignore__`` is no label."""
+    names = unique([line for line in read_lines(file) if line], file)
+    classes = [name for name in names if name != "__ignore__"]
+    remedy = f"add it to {file.name}, or list the classes in classes.yaml"
+    return Labels(classes, default_colours(len(classes)), remedy=remedy)
+
+
+def _own_classes() -> Labels:
+    colours = voc_colours(len(CLASSES))
+    ids = {**{i: i for i in range(len(CLASSES))}, IGNORE: IGNORE}
+    by_colour = {VOC_BORDER: IGNORE, **{colour: i for i, colour in enumerate(colours)}}
+    remedy = "PASCAL VOC has 0 to 20 and 255: list other classes in classes.yaml"
+    return Labels([*CLASSES], [[*colour] for colour in colours], ids, by_colour, remedy)
