@@ -453,3 +453,8 @@ def test_shown_text_is_printable_and_short(text, limit):
 @given(share=st.floats(1e-4, 1))
 def test_percentages_keep_two_digits(share):
     assert float(percent(share).removesuffix(" %")) == pytest.approx(100 * share, abs=0.05 if share >= 0.1 else 0.005)
+
+
+def test_names_of_classes_that_are_all_but_one_are_told(data):
+    (data / "classes.yaml").write_text("[Tree Top, tree_top, disc]")
+    assert found(check_data("folder", data), "alike-classes").details == ["'Tree Top', 'tree_top'"]

@@ -979,6 +979,15 @@ def _of_classes(stats: Sequence[SplitStats], labels: Labels) -> list[Problem]:
         if details:
             problems.append(Problem(kind, "warning", title, remedy, [], details))
 
+    by_plain: dict[str, list[str]] = {}
+    for name in names:
+        by_plain.setdefault(re.sub(r"[\s_-]+", " ", name).strip().casefold(), []).append(name)
+    add(
+        "alike-classes",
+        "Classes whose names differ by case, spaces or hyphens alone",
+        "if they are one class, give it one name in the annotations",
+        [", ".join(map(repr, alike)) for alike in by_plain.values() if len(alike) > 1],
+    )
     add(
         "absent-class",
         "Classes that never occur",

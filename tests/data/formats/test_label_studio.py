@@ -207,6 +207,7 @@ def test_what_lacks_a_partner_is_named(tmp_path):
         ({"value": {"rle": encode([0, 1, 2, 3]), "brushlabels": ["a"]}}, "are of 1 pixels, and the image has 20 x 10"),
         ({"value": {"x": 1, "y": 2, "width": "?", "height": 3, "rectanglelabels": ["a"]}}, "has no list of points"),
         ({"image_rotation": 90}, "lies on an image turned by 90 degrees"),
+        ({"original_height": [10], "id": [1]}, r"height and width are \[10\] and 20"),
         ({"original_height": None}, "height and width are None and 20"),
         ({"original_height": 11}, "the mask is 20 x 11 but its image"),
     ],

@@ -14,10 +14,10 @@ _CORNERS = 180  # of an ellipse
 
 def read_task(image: Path, results: Sequence[dict[str, Any]], what: str) -> Drawing:
     """Return what is drawn on an image; InputError begins with ``what`` and says what cannot be drawn."""
-    sizes = {(r.get("original_height"), r.get("original_width")) for r in results if _has_area(r)}
-    if len(sizes) > 1:
+    sizes = [(r.get("original_height"), r.get("original_width")) for r in results if _has_area(r)]
+    if any(size != sizes[0] for size in sizes):
         raise InputError(f"{what} has areas on pictures of different sizes: export it again")
-    size = picture_size(*sizes.pop(), what) if sizes else upright_size(image)
+    size = picture_size(*sizes[0], what) if sizes else upright_size(image)
     shapes = [_shape(result, label, size, what) for result, label in labelled(results, what)]
     return Drawing(size, shapes)
 
@@ -25,7 +25,7 @@ def read_task(image: Path, results: Sequence[dict[str, Any]], what: str) -> Draw
 def labelled(results: Sequence[dict[str, Any]], what: str) -> Iterator[tuple[dict[str, Any], str]]:
     """Results that are areas, with their labels; of an area that is there once with and once without one, the first."""
     given = [(result, _names(_value(result))) for result in results]
-    with_label = {result.get("id") for result, names in given if names}
+    with_label = {repr(result.get("id")) for result, names in given if names}
     for result, names in given:
         what_area = f"{what}, area {result.get('id')}"
         if not _has_area(result):
@@ -36,7 +36,7 @@ def labelled(results: Sequence[dict[str, Any]], what: str) -> Iterator[tuple[dic
             yield result, names[0]
         elif len(names) > 1 or names:
             raise InputError(f"{what_area} has the labels {names}: give it one")
-        elif result.get("id") not in with_label:
+        elif repr(result.get("id")) not in with_label:
             raise InputError(f"{what_area} has no label: give it one or remove it")
 
 
