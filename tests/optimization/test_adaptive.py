@@ -49,3 +49,23 @@ def test_bfloat16_refines_as_well_as_it_decodes(size):
         assert refined.dtype == torch.bfloat16
         fine = [logits[0, :, rows, columns].float() for logits in (refined, everywhere)]
         assert relative_error(*fine) < 0.05
+
+
+def test_a_size_that_another_thread_asks_for_meanwhile_does_not_change_what_is_read(monkeypatch):
+    quick, x = optimize(network("ifa")), image(64, 96)
+    with torch.inference_mode():
+        features = quick.encode(x)
+        other = quick.encode(image(33, 47))
+        grids, pixels = ([(y.shape[-2], y.shape[-1]) for y in maps] for maps in (features, other))
+        mine, theirs = quick._find_places(tuple(grids)), quick._find_places(tuple(pixels))
+        kept = {
+            "kept": [(tuple(grids), mine), (tuple(pixels), theirs)],
+            "kept_pixels": [
+                ((size, *grids), quick._find_pixel_places(features, size)) for size in ((50, 60), (64, 96))
+            ],
+        }
+        for name, values in kept.items():  # as if another thread replaced it after each look
+            looks = iter(values)
+            monkeypatch.setattr(type(quick), name, property(lambda self, looks=looks: next(looks)), raising=False)
+        assert quick._places(tuple(grids)) is mine
+        assert quick._pixel_places(features, (50, 60)) is kept["kept_pixels"][0][1]

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -155,6 +157,31 @@ def test_ifa_is_refined_as_the_mode_says(size):
     everywhere = predict_logits(network, images, size=size)[0].softmax(0).numpy()
     assert 0.2 < np.isclose(found, everywhere, atol=1e-5).all(0).mean() < 0.6
     assert predict_ids(network, IMAGE, Mode(tile=64, refine=1, output_size=size)).shape == (size or IMAGE.shape[:2])
+
+
+@pytest.mark.parametrize("optimised", [False, True])
+def test_predictions_that_overlap_in_threads_are_those_made_one_by_one(optimised, monkeypatch):
+    """Some ask at every pixel of an output size, others at the finest cells, of images of several sizes."""
+    torch.manual_seed(0)
+    options = {"encoder": "resnet18", "channels": 16, "encoder_options": {"channels": (8, 16, 24, 32)}}
+    network = pixalign.create_model("ifa", num_classes=4, **options).eval()
+    network = pixalign.optimize(network) if optimised else network
+    modes = [Mode(), Mode(output_size=(70, 90)), Mode(refine=0.3), Mode(output_size=(70, 90), refine=0.2)]
+    work = [(picture(48 + 16 * (i % 3), 64, seed=i), modes[i % 4]) for i in range(8)]
+    expected = [predict_ids(network, *one) for one in work]
+    together, encode = threading.Barrier(len(work)), network.encode
+
+    def encoding(images):
+        features = encode(images)
+        together.wait(60)  # all have begun before one has ended
+        return features
+
+    monkeypatch.setattr(network, "encode", encoding)
+    with ThreadPoolExecutor(len(work)) as threads:
+        found = list(threads.map(lambda one: predict_ids(network, *one), work))
+    for mine, alone in zip(found, expected, strict=True):
+        assert np.array_equal(mine, alone)
+    assert network.queries == "finest"
 
 
 def test_what_answers_no_queries_cannot_be_refined(model):

@@ -78,7 +78,7 @@ def convolve(
     weight = weight.to(x.dtype)
     bias = None if bias is None else bias.to(x.dtype)
     name, numbers = act
-    if quick(x) and x.numel() > _FEW and _has_fused():
+    if quick(x) and x.numel() > _FEW and _has_fused(x.dtype):
         layout = (list(padding), list(stride), list(dilation), groups)
         operators = torch.ops.mkldnn
         if onto is None:
@@ -191,8 +191,11 @@ def _activation(module: nn.Module | None) -> Act | None:
     return describe(module) if describe else None
 
 
-def _has_fused() -> bool:
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
+def _has_fused(dtype: torch.dtype) -> bool:
+    """Whether oneDNN's operators are there, and take this dtype on this processor: bfloat16 needs AVX-512."""
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_convolution_pointwise_"):
+        return False
+    return dtype != torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _put(model: nn.Module, old: nn.Module, new: nn.Module) -> None:

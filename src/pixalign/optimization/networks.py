@@ -352,10 +352,13 @@ class QuickIFA(IFA):
         with torch.autocast("cpu", enabled=False):  # what is kept serves every precision
             return torch.cat(codes, dim=-1) @ self.on_position.T
 
-    def _pixel_places(self, features: list[Tensor], size: tuple[int, int]) -> "PixelPlaces":
-        sizes = (size, *(grid_of(x) for x in features))
-        if self.kept_pixels is not None and self.kept_pixels[0] == sizes:
-            return self.kept_pixels[1]
+    def _pixel_places(self, features: list[Tensor], size: tuple[int, int]) -> PixelPlaces:
+        sizes, kept = (size, *(grid_of(x) for x in features)), self.kept_pixels  # read once: threads may replace it
+        if kept is None or kept[0] != sizes:
+            kept = self.kept_pixels = (sizes, self._find_pixel_places(features, size))
+        return kept[1]
+
+    def _find_pixel_places(self, features: list[Tensor], size: tuple[int, int]) -> PixelPlaces:
         axes = [(row, column) for (row,), (column,) in self._axes(features, size)]
         few = [[torch.unique(read.offset, return_inverse=True) for read in level] for level in axes]
         counts = [len(y) * len(x) for (y, _), (x, _) in few]
@@ -375,30 +378,32 @@ class QuickIFA(IFA):
             reads.append((row.cell + start, column.cell))
             start += x.shape[-2] * x.shape[-1]
         height, width = (torch.stack(axis, dim=-1).int() for axis in zip(*reads, *along))
-        self.kept_pixels = (sizes, PixelPlaces(height, width, torch.cat(codes), offsets))
-        return self.kept_pixels[1]
+        return PixelPlaces(height, width, torch.cat(codes), offsets)
 
-    def _places(self, sizes: tuple[tuple[int, int], ...]) -> "Places":
-        if self.kept is None or self.kept[0] != sizes:
-            device = self.on_position.device
-            y, x = (
-                [nearest_grid_cells(out, size, device, self.convention) for size in along]
-                for out, along in zip(sizes[0], zip(*sizes))
-            )
-            read, before = [], 0
-            for (row, _), (column, _), (height, width) in list(zip(y, x, sizes))[1:]:
-                read.append(row.unsqueeze(1) * width + column + before)
-                before += height * width
-            offsets = [torch.stack([offset for _, offset in axis]) for axis in (y, x)]  # (levels, H), (levels, W)
-            (few_y, which_y), (few_x, which_x) = (torch.unique(o, dim=1, return_inverse=True) for o in offsets)
-            codes = self.on_position.new_empty(0, len(self.on_position))
-            if few_y.shape[1] * few_x.shape[1] <= _KEPT:
-                codes = self._on_position([*zip(few_y, few_x)])
-                read.append(which_y.unsqueeze(1) * few_x.shape[1] + which_x + before)
-                offsets = []
-            places = Places(torch.stack(read, dim=-1).int(), codes, [*zip(*offsets)])
-            self.kept = (sizes, places)
-        return self.kept[1]
+    def _places(self, sizes: tuple[tuple[int, int], ...]) -> Places:
+        kept = self.kept  # read once: threads may replace it
+        if kept is None or kept[0] != sizes:
+            kept = self.kept = (sizes, self._find_places(sizes))
+        return kept[1]
+
+    def _find_places(self, sizes: tuple[tuple[int, int], ...]) -> Places:
+        device = self.on_position.device
+        y, x = (
+            [nearest_grid_cells(out, size, device, self.convention) for size in along]
+            for out, along in zip(sizes[0], zip(*sizes))
+        )
+        read, before = [], 0
+        for (row, _), (column, _), (height, width) in list(zip(y, x, sizes))[1:]:
+            read.append(row.unsqueeze(1) * width + column + before)
+            before += height * width
+        offsets = [torch.stack([offset for _, offset in axis]) for axis in (y, x)]  # (levels, H), (levels, W)
+        (few_y, which_y), (few_x, which_x) = (torch.unique(o, dim=1, return_inverse=True) for o in offsets)
+        codes = self.on_position.new_empty(0, len(self.on_position))
+        if few_y.shape[1] * few_x.shape[1] <= _KEPT:
+            codes = self._on_position([*zip(few_y, few_x)])
+            read.append(which_y.unsqueeze(1) * few_x.shape[1] + which_x + before)
+            offsets = []
+        return Places(torch.stack(read, dim=-1).int(), codes, [*zip(*offsets)])
 
 
 QUICK: dict[type[nn.Module], Any] = {

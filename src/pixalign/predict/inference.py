@@ -162,7 +162,7 @@ def predict_ids(
     """
     height, width = image.shape[:2]
     size = mode.output_size or (height, width)
-    with _within_memory(model, image, mode), _queried_everywhere(model, mode.output_size is not None):
+    with _within_memory(model, image, mode):
         if mode.tile_for(height, width):
             ids = np.empty(size, np.uint8)
             for row, column, block in _blended(model, image, mode, precision, batch):
@@ -179,7 +179,7 @@ def predict_ids(
         ):
             return model.ids(images)[0].numpy()
         if len(mode.scales) == 1 and not mode.flip:
-            scores = predict_logits(model, _scaled(images, mode.scales[0]), precision, size, mode.refine)
+            scores = predict_logits(model, _scaled(images, mode.scales[0]), precision, size, _refine(model, mode))
         else:
             scores = _probabilities(model, mode, precision, images, size)
         return _best(scores[0]).cpu().numpy()
@@ -197,7 +197,7 @@ def predict_probabilities(
     """
     height, width = image.shape[:2]
     size = mode.output_size or (height, width)
-    with _within_memory(model, image, mode, True), _queried_everywhere(model, mode.output_size is not None):
+    with _within_memory(model, image, mode, True):
         if not mode.tile_for(height, width):
             return _probabilities(model, mode, precision, _as_batch([image], model), size)[0].cpu().numpy()
         shares: np.ndarray | None = None
@@ -228,7 +228,7 @@ def _probabilities(
 ) -> Tensor:
     """Mean probabilities (N, K, *size), float32, of images (N, C, h, w) over the views of a mode."""
     total: Any = 0
-    logits_of = partial(predict_logits, model, precision=precision, size=size, refine=mode.refine)
+    logits_of = partial(predict_logits, model, precision=precision, size=size, refine=_refine(model, mode))
     for scale in mode.scales:
         view = _scaled(images, scale)
         total = total + logits_of(view).float().softmax(1)
@@ -236,6 +236,13 @@ def _probabilities(
             total = total + logits_of(view.flip(-1)).flip(-1).float().softmax(1)
     views = len(mode.scales) * (1 + mode.flip)
     return total / views if views > 1 else total
+
+
+def _refine(model: nn.Module | Runtime, mode: Mode) -> float | None:
+    """``mode.refine``; where it is None, all cells of a network that answers queries if there is an output size."""
+    if mode.refine is None and mode.output_size is not None and hasattr(model, "queries"):
+        return 1.0
+    return mode.refine
 
 
 def _best(scores: Tensor) -> Tensor:
@@ -290,16 +297,3 @@ def _within_memory(
         raise InputError(
             f"{width} x {height} pixels do not fit into the memory of {_device(model)}: {remedy}"
         ) from error
-
-
-@contextmanager
-def _queried_everywhere(model: Any, everywhere: bool) -> Iterator[None]:
-    """With ``everywhere``, have a network that answers queries (IFA) answer at each pixel, not at its finest cells."""
-    if not everywhere or not hasattr(model, "queries"):
-        yield
-        return
-    queries, model.queries = model.queries, "pixels"
-    try:
-        yield
-    finally:
-        model.queries = queries
