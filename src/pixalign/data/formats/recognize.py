@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pixalign.data.formats import (
     coco,
+    fiftyone,
     label_studio,
     paddleseg,
     plain,
@@ -28,6 +29,7 @@ FINDERS: tuple[Callable[[Path], Layout | None], ...] = (
     paddleseg.find,
     supervisely_masks.find,
     coco.find,
+    fiftyone.find,
     plain.find,
     supervisely.find,
     label_studio.find,

@@ -1,0 +1,49 @@
+"""FiftyOne's ImageSegmentationDirectory: images in ``data`` and masks in ``labels``, in ``root`` or in its splits.
+
+Its COCO export is read as COCO. Its exports of other kinds, which hold boxes or lie in its own database's form, are
+refused by name.
+"""
+
+import functools
+from pathlib import Path
+
+from pixalign.data.annotations import json_keys
+from pixalign.data.formats.files import PICTURES, entries, holds, images_in, key_of, pair
+from pixalign.data.formats.layout import Found, Layout, split_of
+from pixalign.data.images import walk
+from pixalign.errors import InputError
+
+_REMEDY = "export fiftyone.types.ImageSegmentationDirectory, or COCODetectionDataset with polygons or masks"
+
+
+def find(root: Path) -> Layout | None:
+    """Return the layout of FiftyOne's images and masks; InputError if it is another export of FiftyOne."""
+    by_split = {split_of(path.name): path for path in entries(root)[0] if split_of(path.name)}
+    places = {split: path for split, path in by_split.items() if _is_place(path)}
+    if not places and _is_place(root):
+        places = {"": root}
+    if places:
+        return Layout(
+            "FiftyOne's images and masks",
+            {split: functools.partial(_found, path) for split, path in places.items()},
+            root,
+        )
+    if (root / "data").is_dir():
+        if (root / "metadata.json").is_file() and (root / "samples.json").is_file():
+            raise InputError(
+                f"{root / 'samples.json'}: FiftyOne's own form of a data set, which is not read: {_REMEDY}"
+            )
+        file = root / "labels.json"
+        if file.is_file() and {"classes", "labels"} <= json_keys(file):
+            raise InputError(f"{file}: FiftyOne's boxes or classes of whole images, and masks need areas: {_REMEDY}")
+    return None
+
+
+def _is_place(folder: Path) -> bool:
+    return not (folder / "masks").is_dir() and (folder / "data").is_dir() and holds(folder / "labels", PICTURES)
+
+
+def _found(folder: Path) -> Found:
+    images, masks = folder / "data", folder / "labels"
+    by_key = {path: key_of(path, masks) for path in walk(masks) if path.suffix.lower() in PICTURES}
+    return pair({path: key_of(path, images) for path in images_in(images)}, by_key, folders=(images, masks))
