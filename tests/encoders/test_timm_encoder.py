@@ -1,5 +1,8 @@
 """timm backbones behind one contract, swept over families: convolutional, windowed, hybrid and plain transformers."""
 
+import re
+from contextlib import nullcontext
+
 import pytest
 import timm
 import torch
@@ -54,6 +57,26 @@ def test_gradients_of_every_map_reach_the_image(encoder):
         assert x.grad is not None
         assert x.grad.isfinite().all()
         assert x.grad.count_nonzero() > 0
+
+
+@pytest.mark.parametrize("levels", [(0, 2, 3), (1, 2, 3), (3,)])
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_convnext", "hrnet_w18_small"])
+def test_levels_that_are_not_read_are_not_built_and_the_others_are_as_ever(name, levels):
+    whole = TimmEncoder(name).eval()
+    some = TimmEncoder(name, levels=levels).eval()
+    spare = [n for n in whole.state_dict() if n not in some.state_dict()]
+    assert bool(spare) == (name in ("test_vit", "hrnet_w18_small"))
+    names = re.escape(", ".join(spare))
+    with pytest.warns(UserWarning, match=f"does not read are left out: {names}$") if spare else nullcontext():
+        some.load_state_dict(whole.state_dict())
+    maps = some(image(33, 47))
+    with torch.no_grad():
+        expected = [whole(image(33, 47))[k] for k in levels]
+    assert [tuple(x.shape[1:2]) for x in expected] == [(c,) for c in some.channels]
+    assert some.strides == tuple(whole.strides[k] for k in levels)
+    assert all(torch.equal(x, y) for x, y in zip(maps, expected, strict=True))
+    sum(x.square().mean() for x in maps).backward()
+    assert [n for n, p in some.named_parameters() if p.grad is None] == []
 
 
 def test_normalisation_is_the_one_timm_documents(encoder):

@@ -55,7 +55,7 @@ def test_forward_is_the_paper_read_step_by_step(model):
     """Two warps, fusion, 64 numbers per class as 8 x 8 pixels, resized to the image."""
     x = image(97, 129)
     with torch.no_grad():
-        _, c3, c4, c5 = model.encoder(x)
+        c3, c4, c5 = model.encoder(x)
         spatial = model.spatial(x)
         context = model.pool(c5)
 

@@ -15,6 +15,7 @@ from pixalign.palette import default_classes
 from pixalign.sampling import resize
 
 SIZES = ((32, 32), (33, 47), (64, 96), (97, 129))
+STRIDES = {"sfnet_lite": (4, 16, 32), "bialignnet": (8, 16, 32, 8)}  # the last is the spatial path's
 AUXILIARY_STRIDES = {"alignseg": (4,), "bialignnet": (16, 8)}  # a sixteenth for the others
 
 
@@ -47,12 +48,12 @@ def test_heads_are_the_same_logits_and_auxiliaries_at_their_own_size(key, model,
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_decoding_the_encoding_is_forward(model, size):
+def test_decoding_the_encoding_of_the_levels_that_are_read_is_forward(key, model, size):
     x = image(*size)
     with torch.no_grad():
         features = model.encode(x)
-        levels = [(-(-size[0] // s), -(-size[1] // s)) for s in (4, 8, 16, 32)]
-        assert [tuple(f.shape[-2:]) for f in features[:4]] == levels
+        levels = [(-(-size[0] // s), -(-size[1] // s)) for s in STRIDES.get(key, (4, 8, 16, 32))]
+        assert [tuple(f.shape[-2:]) for f in features] == levels
         assert torch.equal(model.decode(features, size), model(x))
         assert torch.equal(resize(model.decode(features), size), model(x))
         assert model.decode(features, (50, 20)).shape[-2:] == (50, 20)

@@ -60,6 +60,22 @@ def test_a_loaded_model_is_the_saved_one_bit_by_bit(model, folder):
     assert loaded.config["mean"] == model.config["mean"]
 
 
+def test_tensors_of_levels_that_are_no_longer_built_are_named_and_left_out(tmp_path):
+    model = create_model("sfnet_lite", encoder="test_vit", num_classes=3, channels=16).eval()
+    folder = save(model, tmp_path / "model")
+    spare = {"encoder.pyramid.to8.bias": torch.zeros(32), "encoder.pyramid.to8.weight": torch.zeros(64, 32, 2, 2)}
+    save_file({**load_file(folder / "model.safetensors"), **spare}, folder / "model.safetensors")
+    with pytest.warns(UserWarning, match=r"does not read are left out: encoder\.pyramid\.to8\.bias, .*to8\.weight$"):
+        loaded = load(folder)
+    with torch.no_grad():
+        assert torch.equal(loaded(torch.ones(1, 3, 33, 65)), model(torch.ones(1, 3, 33, 65)))
+    save_file(
+        {**load_file(folder / "model.safetensors"), "encoder.pyramid.to9": torch.zeros(1)}, folder / "model.safetensors"
+    )
+    with pytest.raises(InputError, match=r"has no tensor encoder\.pyramid\.to9"):
+        load(folder)
+
+
 def test_the_folder_is_loaded_through_the_weights_file_in_it_too(folder):
     assert load(folder / "model.safetensors").config == load(folder).config
 

@@ -1,12 +1,17 @@
-"""Any timm backbone behind one contract: an image in, four maps at strides 4, 8, 16 and 32 out.
+"""Any timm backbone behind one contract: an image in, maps at strides 4, 8, 16 and 32 out, those that a network reads.
 
 timm's models differ in the strides and number of their outputs, in memory layout (Swin returns channels last), and in
 the sizes they accept. `TimmEncoder` reads channels and reductions from ``feature_info``, turns channels-last maps,
 builds a simple pyramid on plain ViTs (ViTDet, arXiv 2203.16527, section 3), and pads where a model refuses or truncates
 a size. Whether padding is needed is found out once, by running the model on a small odd-sized image.
+
+Levels that the network does not read are not built: their layers would cost time, and several processes that train
+together would wait for gradients that never come.
 """
 
 import difflib
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +19,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
+from timm.models.hrnet import HighResolutionNetFeatures
 from torch import Tensor, nn
 
 from pixalign.encoders import alignseg_resnet as _alignseg_resnet  # noqa: F401  (registers its models with timm)
@@ -48,11 +54,13 @@ class TimmEncoder(nn.Module):
         pretrained: True loads timm's weights for ``name``; a path loads them from that .safetensors file.
         in_channels: channels of the image.
         output_stride: 32, or 16 or 8 where timm supports dilation for this model; the deeper maps then stay at it.
+        levels: which of the four maps the network reads, finest first; the others are not built.
         options: further arguments of the timm model, such as ``drop_path_rate`` or a ResNet's ``channels``.
 
     Attributes:
-        channels: channels of the four maps, finest first.
-        strides: image pixels per map pixel, finest first: (4, 8, 16, 32) unless ``output_stride`` is lower.
+        channels: channels of the maps, finest first.
+        strides: image pixels per map pixel, finest first: of (4, 8, 16, 32) unless ``output_stride`` is lower.
+        unread: beginnings of the names that a model of all four levels has and this one has not.
         mean, std: the normalisation that timm gives for this model, per channel (ImageNet's if none).
 
     Raises:
@@ -66,6 +74,7 @@ class TimmEncoder(nn.Module):
         pretrained: bool | str | Path = False,
         in_channels: int = 3,
         output_stride: int = 32,
+        levels: Sequence[int] = (0, 1, 2, 3),
         **options: Any,
     ) -> None:
         super().__init__()
@@ -79,19 +88,23 @@ class TimmEncoder(nn.Module):
         base = _create(name, in_channels, output_stride, options)
         reductions = base.feature_info.reduction()
         indices = _pick_levels(name, reductions, output_stride)
-        positions = [base.feature_info.out_indices[i] for i in indices]
+        plain = len(indices) == 1
+        positions = [base.feature_info.out_indices[i] for i in (indices if plain else [indices[k] for k in levels])]
         self.body = _create(name, in_channels, output_stride, {**options, "out_indices": positions}, pretrained)
         channels = self.body.feature_info.channels()
         self.channels_last = str(getattr(self.body, "output_fmt", "NCHW")).endswith("NHWC")
-        self.pyramid = _SimplePyramid(channels[0], reductions[-1]) if len(indices) == 1 else None
+        self.pyramid = _SimplePyramid(channels[0], reductions[-1], levels) if plain else None
         self.channels = self.pyramid.channels if self.pyramid else list(channels)
-        self.strides = tuple(min(stride, output_stride) for stride in STRIDES)
+        self.strides = tuple(min(STRIDES[k], output_stride) for k in levels)
+        self.unread = [f"pyramid.{part}" for part in self.pyramid.unread] if self.pyramid else []
+        if isinstance(self.body, HighResolutionNetFeatures):
+            self.unread = [f"body.{part}" for part in _remove_unread(self.body, levels)]
         self.mean, self.std = normalisation(name, in_channels)
         self.multiple = 1
         self.multiple = self._find_multiple(in_channels, max(*STRIDES, *reductions[-1:]))
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Encode an image (N, in_channels, H, W) into four maps (N, channels[i], ceil(H / stride), ceil(W / stride)).
+        """Encode an image (N, in_channels, H, W) into maps (N, channels[i], ceil(H / stride), ceil(W / stride)).
 
         The maps have the network's dtype; ``stride`` runs through ``strides``.
         """
@@ -106,6 +119,16 @@ class TimmEncoder(nn.Module):
         if self.multiple > 1:
             maps = [_crop(x, _cells(height, s), _cells(width, s)) for x, s in zip(maps, self.strides)]
         return list(maps)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        """As of any module; tensors of levels that are not read, which older files have, are named and left out."""
+        spare = [name for name in state_dict if name.startswith(tuple(f"{prefix}{part}." for part in self.unread))]
+        if spare:
+            message = f"tensors of levels that the network does not read are left out: {', '.join(spare)}"
+            warnings.warn(message, stacklevel=2)
+        for name in spare:
+            del state_dict[name]
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def _find_multiple(self, in_channels: int, largest: int) -> int:
         """Smallest of 1, 32 (or the patch) to which an image must be padded so that sizes are ceil(H / stride)."""
@@ -130,30 +153,35 @@ class TimmEncoder(nn.Module):
 
 
 class _SimplePyramid(nn.Module):
-    """Strides 4, 8, 16 and 32 from the one map of a plain ViT (ViTDet's simple feature pyramid).
+    """Of strides 4, 8, 16 and 32 those of ``levels``, from the one map of a plain ViT: ViTDet's simple feature pyramid.
 
     Two transposed convolutions, one, none, and a max-pool; for patch sizes other than 16 each map is resized to its
     stride (our choice).
     """
 
-    def __init__(self, channels: int, patch: int) -> None:
+    def __init__(self, channels: int, patch: int, levels: Sequence[int]) -> None:
         super().__init__()
         self.patch = patch
-        self.channels = [channels // 4, channels // 2, channels, channels]
-        self.to4 = nn.Sequential(
-            nn.ConvTranspose2d(channels, channels // 2, 2, 2),
-            nn.GroupNorm(1, channels // 2),
-            nn.GELU(),
-            nn.ConvTranspose2d(channels // 2, channels // 4, 2, 2),
-        )
-        self.to8 = nn.ConvTranspose2d(channels, channels // 2, 2, 2)
+        self.strides = [STRIDES[k] for k in levels]
+        self.channels = [(channels // 4, channels // 2, channels, channels)[k] for k in levels]
+        self.unread = [f"to{STRIDES[k]}" for k in (0, 1) if k not in levels]
+        if 0 in levels:
+            self.to4 = nn.Sequential(
+                nn.ConvTranspose2d(channels, channels // 2, 2, 2),
+                nn.GroupNorm(1, channels // 2),
+                nn.GELU(),
+                nn.ConvTranspose2d(channels // 2, channels // 4, 2, 2),
+            )
+        if 1 in levels:
+            self.to8 = nn.ConvTranspose2d(channels, channels // 2, 2, 2)
+        self.to16 = nn.Identity()
         self.to32 = nn.MaxPool2d(2, 2, ceil_mode=True)
 
     def forward(self, x: Tensor, image_size: tuple[int, int]) -> list[Tensor]:
-        maps = [self.to4(x), self.to8(x), x, self.to32(x)]
+        maps = [getattr(self, f"to{stride}")(x) for stride in self.strides]
         if self.patch == 16:
             return maps
-        sizes = [(_cells(image_size[0], stride), _cells(image_size[1], stride)) for stride in STRIDES]
+        sizes = [(_cells(image_size[0], stride), _cells(image_size[1], stride)) for stride in self.strides]
         return [F.interpolate(m, size=size, mode="bilinear", align_corners=False) for m, size in zip(maps, sizes)]
 
 
@@ -237,6 +265,19 @@ def _pick_levels(name: str, reductions: list[int], output_stride: int) -> list[i
     if [reductions[i] for i in picked] != wanted:
         raise InputError(f"encoder {name!r} has maps at strides {reductions}, not at {wanted}: choose another")
     return picked
+
+
+def _remove_unread(body: Any, levels: Sequence[int]) -> list[str]:
+    """Remove from an HRNet, which computes all of its resolutions last, what only the unread do; return the names."""
+    removed = []
+    for level in set(range(4)) - set(levels):
+        if body.incre_modules is not None:
+            body.incre_modules[level] = nn.Identity()
+            removed.append(f"incre_modules.{level}")
+        last = len(body.stage4) - 1
+        body.stage4[last].fuse_layers[level] = nn.ModuleList([nn.Identity()])  # any map: nothing reads the sum
+        removed.append(f"stage4.{last}.fuse_layers.{level}")
+    return sorted(removed)
 
 
 def normalisation(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

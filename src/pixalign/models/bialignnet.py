@@ -11,8 +11,8 @@
 
 The edge head gives logits (in the release probabilities, to which its loss then applies another sigmoid). The release
 resizes the class heads' logits to the image, in two steps; here they stay at their own size, see
-`pixalign.losses.total_loss`. Open in the paper, our choice: C/2 and 2C where the width differs from its 128; the
-encoder's map at 1/4 is not read.
+`pixalign.losses.total_loss`. Open in the paper, our choice: C/2 and 2C where the width differs from its 128; of the
+encoder, the map at 1/4 is not read, and those at 1/8 and 1/16 are for the class heads alone.
 """
 
 from collections.abc import Sequence
@@ -59,8 +59,9 @@ class BiAlignNet(nn.Module):
     ) -> None:
         super().__init__()
         self.convention = check_convention(convention)
-        self.encoder = TimmEncoder(encoder, pretrained, in_channels, **(encoder_options or {}))
-        _, c3, c4, c5 = self.encoder.channels
+        levels = (1, 2, 3) if auxiliary else (3,)
+        self.encoder = TimmEncoder(encoder, pretrained, in_channels, levels=levels, **(encoder_options or {}))
+        *finer, c5 = self.encoder.channels
         half = channels // 2
         self.pool = PyramidPooling(c5, channels, bins, convention)
         self.spatial = nn.Sequential(
@@ -73,8 +74,7 @@ class BiAlignNet(nn.Module):
         self.align_spatial = GatedFlowAlignment(channels, "low", convention)
         self.fuse = conv_norm_act(2 * channels, 2 * channels, 3)
         self.classify = nn.Conv2d(2 * channels, num_classes * CELL**2, 1)
-        heads = [nn.Conv2d(c, num_classes, 1) for c in (c4, c3)] if auxiliary else []
-        self.auxiliaries = nn.ModuleList(heads)
+        self.auxiliaries = nn.ModuleList(nn.Conv2d(c, num_classes, 1) for c in reversed(finer))
         self.edge = nn.Sequential(*conv_norm_act(channels, half, 3), nn.Conv2d(half, CELL**2, 1)) if edge else None
 
     def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
@@ -89,14 +89,18 @@ class BiAlignNet(nn.Module):
         logits = resize(logits, size, self.convention)
         if not heads:
             return logits
-        auxiliaries = [head(x) for head, x in zip(self.auxiliaries, (features[2], features[1]))]
+        *finer, _, _ = features
+        auxiliaries = [head(x) for head, x in zip(self.auxiliaries, reversed(finer))]
         outputs = {"logits": logits, "auxiliaries": auxiliaries}
         if self.edge is not None:
             outputs["edge"] = F.pixel_shuffle(self.edge(spatial), CELL)
         return outputs
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """Return the encoder's four maps, finest first, and the spatial path's map (N, C, ceil(H / 8), ceil(W / 8))."""
+        """Return the encoder's maps, finest first, and the spatial path's map (N, C, ceil(H / 8), ceil(W / 8)).
+
+        The encoder's are c3, c4 and c5, or c5 alone without the class heads.
+        """
         return [*self.encoder(image), self.spatial(image)]
 
     def decode(self, features: list[Tensor], size: tuple[int, int] | None = None) -> Tensor:

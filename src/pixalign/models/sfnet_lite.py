@@ -1,8 +1,8 @@
 """SFNet-Lite (IJCV 2023, arXiv 2207.04415): one gated alignment at the end, in place of SFNet's three.
 
 The pooled c5 and c2's lateral meet once, at 1/4, through the Gated Dual Flow Alignment Module: both are warped, each
-along its own flow, and blended by a gate. The result and c4's lateral go to the fusion. What the release's checkpoint
-holds and its forward never uses (the lateral of c5) is left out here.
+along its own flow, and blended by a gate. The result and c4's lateral go to the fusion. c3 is not read. What the
+release's checkpoint holds and its forward never uses (the lateral of c5) is left out here.
 
 Open in the paper: where the auxiliary head sits; the release has it on c4's lateral, and so do we.
 """
@@ -46,8 +46,8 @@ class SFNetLite(nn.Module):
     ) -> None:
         super().__init__()
         self.convention = check_convention(convention)
-        self.encoder = TimmEncoder(encoder, pretrained, in_channels, **(encoder_options or {}))
-        c2, _, c4, c5 = self.encoder.channels
+        self.encoder = TimmEncoder(encoder, pretrained, in_channels, levels=(0, 2, 3), **(encoder_options or {}))
+        c2, c4, c5 = self.encoder.channels
         self.pool = PyramidPooling(c5, channels, bins, convention)
         self.lateral2 = conv_norm_act(c2, channels, bias=True)
         self.lateral4 = conv_norm_act(c4, channels, bias=True)
@@ -70,7 +70,7 @@ class SFNetLite(nn.Module):
         return {"logits": logits, "auxiliaries": auxiliaries}
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """Return the encoder's four maps, finest first."""
+        """Return the encoder's maps c2, c4 and c5."""
         return self.encoder(image)
 
     def decode(self, features: list[Tensor], size: tuple[int, int] | None = None) -> Tensor:
@@ -80,8 +80,9 @@ class SFNetLite(nn.Module):
 
     def _decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return the logits at 1/4 and c4's lateral, which the auxiliary head reads."""
-        lateral2, lateral4 = self.lateral2(features[0]), self.lateral4(features[2])
-        fused = self.aligner(lateral2, self.pool(features[3]))
+        c2, c4, c5 = features
+        lateral2, lateral4 = self.lateral2(c2), self.lateral4(c4)
+        fused = self.aligner(lateral2, self.pool(c5))
         middle = resize(lateral4, (lateral2.shape[-2], lateral2.shape[-1]), self.convention)
         logits = self.classify(self.fuse(torch.cat((fused, middle), dim=1)))
         logits = logits.contiguous()  # few channels: resizing them is faster so

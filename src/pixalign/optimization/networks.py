@@ -96,8 +96,9 @@ class QuickSFNetLite(SFNetLite):
     def _decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         if not quick(features[0]):
             return super()._decode(features)
-        lateral4 = self.lateral4(features[2])
-        fused = self.aligner(self.lateral2(features[0]), self.pool(features[3]))
+        c2, c4, c5 = features
+        lateral4 = self.lateral4(c4)
+        fused = self.aligner(self.lateral2(c2), self.pool(c5))
         maps = (fused, lateral4)
         together = each_image(lambda *maps: fused_levels(self.fuse, [*maps], self.convention), *maps)
         return self.classify(together).contiguous(), lateral4

@@ -206,8 +206,9 @@ def _load_tensors(model: nn.Module, file: Path) -> None:
                 f"{file}: the tensor {name} has shape {tuple(tensors[name].shape)}, "
                 f"the network needs {tuple(target.shape)}: {remedy}"
             )
+    unread = tuple(f"encoder.{part}." for part in getattr(model.encoder, "unread", ()))  # which the encoder leaves out
     for name in tensors:
-        if name not in targets:
+        if name not in targets and not name.startswith(unread):
             raise InputError(f"{file}: the network has no tensor {name}: {remedy}")
     model.load_state_dict(tensors)
 
