@@ -145,6 +145,15 @@ def test_binary_masks_of_0_and_255_are_refused(tmp_path):
         open_data("hub", root, "train")
 
 
+@pytest.mark.parametrize("values", [(0, 127, 255), (0, 127, 254), (50, 100, 150)])
+def test_masks_of_stretched_ids_are_refused_where_no_names_are_listed(tmp_path, values):
+    root = saved(tmp_path / "set", {"train": rows(values=values)})
+    with pytest.raises(
+        InputError, match=rf"hold {values[0]}, {values[1]}, {values[2]}, stretched: store class ids 0, 1"
+    ):
+        open_data("hub", root, "train")
+
+
 def test_a_damaged_picture_names_its_sample(tmp_path):
     kind = datasets.Features(dict.fromkeys(("image", "mask"), datasets.Image()))
     good = {"bytes": (tmp_path / "good.png"), "path": None}

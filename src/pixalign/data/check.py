@@ -6,12 +6,10 @@ wrong from; a warning is worth a look. The limits for both (below) are our choic
 """
 
 import hashlib
-import json
-import math
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -29,6 +27,7 @@ from pixalign.data.images import opened
 from pixalign.data.labelme import read_labelme
 from pixalign.data.masks import IGNORE, Labels, grey_of, read_values, unpack
 from pixalign.data.pairs import Pairs
+from pixalign.data.remedies import KEPT_VALUES, MANY, is_stretched, percent, remedy_for, triple
 from pixalign.data.tiff import tiff_of
 from pixalign.errors import InputError
 from pixalign.palette import default_colours
@@ -36,10 +35,8 @@ from pixalign.palette import default_colours
 MIN_SIDE = 32  # pixels; the networks take nothing smaller
 RARE, DOMINANT = 0.001, 0.95  # shares of the labelled training pixels
 NARROW = 64  # a 16-bit image should use more than so many of 256 levels
-MANY = 40  # more values than so come from smoothing or lossy compression, not from a person's list of classes
 SAMPLES = 24  # pairs on the contact sheet
 
-_KEPT_VALUES = 4096
 _BATCH = 64
 _ORIENTATION = 0x0112
 
@@ -296,13 +293,6 @@ def shown(text: str, limit: int = 0) -> str:
     return text
 
 
-def percent(share: float) -> str:
-    """A share of 0 to 1 as text of two significant digits at least."""
-    if not share:
-        return "–"
-    return "< 0.01 %" if share < 0.0001 else f"{100 * share:.{1 if share >= 0.1 else 2}f} %"
-
-
 # Looking at pairs ----------------------------------------------------------------------------------------------------
 
 
@@ -368,7 +358,7 @@ def _scan(name: str, pairs: Pairs, raw: bool, progress: Progress) -> Looked:
         if seen.unknown:
             split.strange.append((index, [*seen.unknown][:4], sum(seen.unknown.values())))
         for value, count in seen.unknown.items():
-            if value not in split.unknown and len(split.unknown) >= _KEPT_VALUES:
+            if value not in split.unknown and len(split.unknown) >= KEPT_VALUES:
                 split.unlisted += count
                 continue
             tally = split.unknown.setdefault(value, _Tally(first=(name, index)))
@@ -668,8 +658,9 @@ def _report(
     else:
         found += _wrong_values(root, splits, labels)
         found += _binary(splits, labels)
-    stats = [_stats(split, labels, raw and told is None) for split in splits]
     wrong = bool(found)
+    stats = [_stats(split, labels, raw and told is None) for split in splits]
+    found += [] if raw else _stretched(splits, labels)
     found += _noted(root, splits) + _duplicates(root, splits) + _of_splits(stats, wrong)
     if not wrong and (told or not raw):
         found += _of_classes(stats, labels)
@@ -719,7 +710,7 @@ def _values_of(splits: Sequence[Looked], labels: Labels | None) -> dict[str, _Ta
 def _provisional(splits: Sequence[Looked], values: Mapping[str, _Tally]) -> Labels:
     """The values themselves as classes, so that shares and pictures can be shown where classes cannot be told."""
     numbers = sorted(int(value) for value in values if value.isdecimal() and int(value) < IGNORE)
-    colours = [_triple(value) for value in values if value.startswith("(")][:MANY]
+    colours = [triple(value) for value in values if value.startswith("(")][:MANY]
     if colours and not numbers:
         return Labels(
             [f"value {c}" for c in colours], [list(c) for c in colours], {}, {c: i for i, c in enumerate(colours)}
@@ -737,6 +728,10 @@ def _renumbered(counts: np.ndarray, labels: Labels) -> np.ndarray:
     return result
 
 
+def _pixels(values: Mapping[str, _Tally]) -> dict[str, int]:
+    return {value: tally.pixels for value, tally in values.items()}
+
+
 def _where(root: Path, splits: Sequence[Looked], first: tuple[str, int]) -> str:
     split = next(split for split in splits if split.name == first[0])
     return _below(root, split.pairs.images[first[1]] if split.pairs.drawings else split.pairs.masks[first[1]])
@@ -750,7 +745,7 @@ def _listing(root: Path, splits: Sequence[Looked], values: Mapping[str, _Tally])
         for value, tally in [*values.items()][:12]
     ]
     left = len(values) - 12
-    more = "more than " if len(values) >= _KEPT_VALUES else ""
+    more = "more than " if len(values) >= KEPT_VALUES else ""
     return lines + ([f"and {more}{left:,} further values"] if left > 0 else [])
 
 
@@ -774,7 +769,7 @@ def _wrong_values(root: Path, splits: Sequence[Looked], labels: Labels) -> list[
         present = np.sum([split.counts.sum(0) for split in splits], 0)
         numbers |= set(np.flatnonzero(present[: len(labels.classes)]).tolist())
         numbers |= {IGNORE} if present[IGNORE] > sum(tally.pixels for tally in values.values()) else set()
-    remedy, snippet = (labels.remedy, "") if labels.remedy else _remedy(values, sorted(numbers), labels)
+    remedy, snippet = (labels.remedy, "") if labels.remedy else remedy_for(_pixels(values), sorted(numbers), labels)
     return [
         Problem(
             "label-values",
@@ -795,7 +790,7 @@ def _binary(splits: Sequence[Looked], labels: Labels) -> list[Problem]:
         return []
     if any(split.unknown or split.pairs.drawings for split in splits):
         return []
-    remedy, snippet = _remedy({}, [0, IGNORE], labels)
+    remedy, snippet = remedy_for({}, [0, IGNORE], labels)
     return [
         Problem("binary", "error", "The masks hold 0 and 255 alone, and 255 means no label", remedy, [], [], snippet)
     ]
@@ -804,7 +799,7 @@ def _binary(splits: Sequence[Looked], labels: Labels) -> list[Problem]:
 def _untold(root: Path, splits: Sequence[Looked], values: Mapping[str, _Tally], why: str) -> Problem:
     """The problem that the masks do not tell the classes."""
     numbers = sorted(int(value) for value in values if value.isdecimal())
-    remedy, snippet = _remedy(values, numbers, None)
+    remedy, snippet = remedy_for(_pixels(values), numbers, None)
     if not snippet and not remedy:
         remedy = why.removeprefix(f"{root}: ")
     return Problem(
@@ -815,97 +810,6 @@ def _untold(root: Path, splits: Sequence[Looked], values: Mapping[str, _Tally], 
         details=_listing(root, splits, values),
         snippet=snippet,
     )
-
-
-def _remedy(values: Mapping[str, _Tally], numbers: Sequence[int], labels: Labels | None) -> tuple[str, str]:
-    """What to do about values that mean no class, and the lines for classes.yaml.
-
-    Args:
-        values: that mean no class (all, without ``labels``), most frequent first.
-        numbers: these and the ids that occur, ascending.
-        labels: the classes, if known.
-    """
-    colours = [value for value in values if value.startswith("(")]
-    if len(values) > MANY:
-        return (
-            f"so many values ({'more than ' if len(values) >= _KEPT_VALUES else ''}{len(values):,}) come from resizing "
-            "with smoothing, anti-aliased drawing or lossy compression: write the masks again with nearest neighbour, "
-            "as PNG",
-            "",
-        )
-    if colours:
-        if labels and labels.mask_colours:
-            return "give each to a class, or to `ignore`", "ignore:" + _items(f"[{value[1:-1]}]" for value in colours)
-        total = sum(tally.pixels for tally in values.values())
-        lines = [
-            f"- {{name: class_{i}, colour: [{value[1:-1]}]}}  # {percent(values[value].pixels / total)}"
-            for i, value in enumerate(colours)
-        ]
-        return (
-            "the masks are stored in colours: write this classes.yaml (here with their share of the pixels), with your "
-            "own names; colours that mean nothing go to `ignore:`",
-            "classes:\n" + "\n".join(lines),
-        )
-    if any(not value.isdecimal() for value in values):
-        return "add these labels to classes.yaml, or correct them in the annotations", ""
-    core = [value for value in numbers if value != IGNORE]
-    if not core:
-        return "the masks hold no label but 255, which means none: label some pixels", ""
-    if core == [0] and IGNORE in numbers:
-        names = _names(labels, 2, ["background", "object"])
-        return "these look like binary masks: write this classes.yaml, in which 255 is a class", _ids(names, [0, 255])
-    if len(numbers) == 1:
-        return "one class cannot be learnt: label a second one", ""
-    step = math.gcd(*numbers)
-    with_last = step > 1 and IGNORE in numbers
-    step = step if with_last else math.gcd(*core)
-    if labels is None or labels.ids is None:
-        if step > 1 and len(core) > 1:
-            listed = [*numbers] if with_last else core
-            return (
-                f"the ids look stretched, in steps of {step}, to be told apart by eye: write this classes.yaml"
-                + (", or leave 255 out if it means no label" if with_last else ""),
-                _ids(_names(labels, len(listed), listed), listed),
-            )
-        if core == [*range(1, len(core) + 1)]:
-            return (
-                "the ids count from 1: write this classes.yaml",
-                _ids(_names(labels, len(core), core), core),
-            )
-        if labels is None or len(core) == len(labels.classes) or {str(value) for value in core} <= set(values):
-            return "name the classes and write this classes.yaml", _ids(_names(labels, len(core), core), core)
-        count = len(labels.classes)
-        if core == [*range(count + 1)]:
-            return (
-                f"the masks hold one id more than the {count} classes: is the class of 0 or of {count} missing in "
-                "the list? Else correct the masks, or make it no label in classes.yaml",
-                f"ignore: [{count}]",
-            )
-    listing = ", ".join(value for value in values)
-    return (
-        "correct these masks, add the values to a class (`ids`), or make them no label in classes.yaml",
-        f"ignore: [{listing}]",
-    )
-
-
-def _names(labels: Labels | None, count: int, otherwise: Sequence[Any]) -> list[str]:
-    """The names of the classes if there are ``count``, else names made of ``otherwise``, as YAML."""
-    if labels and len(labels.classes) == count:
-        return [json.dumps(name, ensure_ascii=False) for name in labels.classes]
-    return [value if isinstance(value, str) else f"class_{value}" for value in otherwise]
-
-
-def _ids(names: Sequence[str], values: Sequence[int]) -> str:
-    return "classes:" + _items(f"{{name: {name}, id: {value}}}" for name, value in zip(names, values))
-
-
-def _items(items: Iterable[str]) -> str:
-    return "".join(f"\n- {item}" for item in items)
-
-
-def _triple(value: str) -> tuple[int, int, int]:
-    red, green, blue = (int(part) for part in value.strip("()").split(","))
-    return red, green, blue
 
 
 def _noted(root: Path, splits: Sequence[Looked]) -> list[Problem]:
@@ -966,6 +870,28 @@ def _of_splits(stats: Sequence[SplitStats], wrong: bool) -> list[Problem]:
     return problems
 
 
+def _of_one_class(train: SplitStats, labels: Labels) -> list[Problem]:
+    """The error that all that is labelled in ``train`` is one class, which every network says without learning."""
+    present = np.flatnonzero(train.pixels).tolist()
+    if len(present) != 1:
+        return []
+    title = f"One class alone is labelled in {train.name}: {labels.classes[present[0]]}"
+    remedy = "label a second class: with one, there is nothing to learn, and every score is 100"
+    return [Problem("one-class", "error", title, remedy)]
+
+
+def _stretched(splits: Sequence[Looked], labels: Labels) -> list[Problem]:
+    """The warning that 255 is no label, though it looks like the last of classes whose ids are stretched up to it."""
+    if not labels.ids or [value for value, index in labels.ids.items() if index == IGNORE] != [IGNORE]:
+        return []
+    listed = sorted(value for value in labels.ids if value != IGNORE)
+    occurs = any(split.counts[:, IGNORE].any() and not split.unknown for split in splits)
+    if len(listed) < 2 or max(listed) < 100 or not is_stretched([*listed, IGNORE]) or not occurs:
+        return []
+    remedy = "if it is a class, add it to classes.yaml ({name: ..., id: 255}): it is left out as it is"
+    return [Problem("unlisted-255", "warning", "The masks hold 255, which no class has: it means no label", remedy)]
+
+
 def _of_classes(stats: Sequence[SplitStats], labels: Labels) -> list[Problem]:
     """Classes that do not occur where they should, or too little or too much."""
     train, others = stats[0], stats[1:]
@@ -973,7 +899,7 @@ def _of_classes(stats: Sequence[SplitStats], labels: Labels) -> list[Problem]:
     total = np.sum([split.pixels for split in stats], 0)
     if not total.any():
         return []
-    problems = []
+    problems = _of_one_class(train, labels)
 
     def add(kind: str, title: str, remedy: str, details: list[str]) -> None:
         if details:

@@ -85,6 +85,7 @@ from pixalign.data.images import opened
 from pixalign.data.labelme import read_labelme
 from pixalign.data.masks import Labels, grey_of, labels_from_yaml, read_values, unpack
 from pixalign.data.pairs import Pairs
+from pixalign.data.remedies import proposed_ids, require_two_classes
 from pixalign.errors import InputError
 from pixalign.palette import default_classes, default_colours
 
@@ -112,6 +113,7 @@ def folder(root: str | Path, split: str, mask_template: str = "", channels: int 
     if not divided:
         found = _part(root, found, split)
     labels = known_labels(root, mask_template) or labels_in(root, _masks_of_all_splits(root, mask_template))
+    require_two_classes(labels.classes, str(root))
     return Pairs(f"{root.resolve().name}/{split}", found.images, found.masks, labels, channels, found.drawings)
 
 
@@ -402,29 +404,25 @@ def _from_ids(root: Path, mask: Path, found: list[int], unlabelled: bool) -> Lab
     file = root / "classes.yaml"
     if not found:
         raise InputError(f"{root}: the masks hold no label but 255, which means none: draw some, or see whether it is")
-    if found == [0] and unlabelled:
-        raise InputError(
-            f"{root}: the masks hold 0 and 255 alone: if these are binary masks, write {file}: "
-            "classes: [{name: background, id: 0}, {name: object, id: 255}]"
-        )
     listed = ", ".join(str(value) for value in found[:8]) + (", ..." if len(found) > 8 else "")
-    if len(found) == 1:
+    if len(found) == 1 and not unlabelled:
         raise InputError(
-            f"{root}: the masks hold the id {listed} alone{' and 255' if unlabelled else ''}, and one class cannot be "
-            f"learnt: label a second one, or list the classes in {file} (classes: [name, ...])"
+            f"{root}: the masks hold the id {listed} alone, and one class cannot be learnt: label a second one, or "
+            f"list the classes in {file} (classes: [name, ...])"
         )
-    if found == [*range(len(found))] and len(found) <= IGNORE:
+    if found == [*range(len(found))] and 1 < len(found) <= IGNORE:
         return Labels(default_classes(len(found)), _palette(mask, len(found)))
     if len(found) > _LISTED:
         raise InputError(
             f"{root}: the masks hold {len(found)} ids ({listed}), not 0 to {len(found) - 1}: list those of the classes "
             f"in {file} ({{name: road, id: 7}}, ...), or store the masks again without smoothing"
         )
-    entries = ", ".join(f"{{name: class_{value}, id: {value}}}" for value in found)
-    raise InputError(
-        f"{root}: the masks hold the ids {listed}, not 0 to {len(found) - 1}: name the classes and write them into "
-        f"{file}: classes: [{entries}]"
-    )
+    chosen, looks, note = proposed_ids(sorted([*found, IGNORE]) if unlabelled else found)
+    names = ["background", "object"] if found == [0] else [f"class_{value}" for value in chosen]
+    entries = ", ".join(f"{{name: {name}, id: {value}}}" for name, value in zip(names, chosen))
+    ids = f"the ids {listed}{' and 255' if unlabelled else ''}" if len(found) > 1 else f"{listed} and 255 alone"
+    looks += f" ({note})" if note else ""
+    raise InputError(f"{root}: the masks hold {ids}: {looks}: write {file}: classes: [{entries}]")
 
 
 def _palette(mask: Path, count: int) -> list[list[int]]:

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from pixalign.data.remedies import is_stretched
 from pixalign.data.samples import IGNORE, Samples
 from pixalign.errors import InputError, first_line
 from pixalign.palette import default_classes
@@ -172,7 +173,7 @@ def _listed(root: str) -> list[str]:
 @functools.lru_cache(maxsize=8)
 def _count(root: str, mask: str, fingerprints: tuple[str, ...]) -> int:
     """One more than the largest id in the masks of all splits; ``fingerprints`` stand for their content."""
-    largest, binary = -1, True
+    present: set[int] = set()
 
     def values(index: int) -> np.ndarray:
         labels = np.asarray(rows[index][1])
@@ -188,9 +189,12 @@ def _count(root: str, mask: str, fingerprints: tuple[str, ...]) -> int:
         with ThreadPoolExecutor(4) as threads:
             for start in range(0, len(rows), _BATCH):
                 for found in threads.map(values, range(start, min(start + _BATCH, len(rows)))):
-                    ids = set(found.tolist()) - {IGNORE}
-                    binary &= ids <= {0}
-                    largest = max(largest, *ids, -1)
+                    present.update(found.tolist())
+    ids = sorted(present - {IGNORE})
+    largest, binary = max(ids, default=-1), ids == [0]
+    if is_stretched(ids) and ids[-1] - ids[-2] > 7:
+        listed = ", ".join(str(value) for value in sorted(present)[:8]) + (", ..." if len(present) > 8 else "")
+        raise InputError(f"{root}: the masks in {mask!r} hold {listed}, stretched: store class ids 0, 1, 2 and so on")
     if largest < 0 or binary or largest >= IGNORE:
         what = "0 and 255 alone, and 255 means no label" if 0 <= largest < IGNORE else f"ids up to {largest}"
         raise InputError(f"{root}: the masks in {mask!r} hold {what}: store class ids from 0 to 254")

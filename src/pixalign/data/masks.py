@@ -1,6 +1,7 @@
 """Mask files and the classes that their values mean: ids, palettes, colours, binary masks, Labelme files."""
 
 import functools
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,7 +111,8 @@ def labels_from_yaml(file: Path) -> Labels:
     """Read classes.yaml, whose form `pixalign.data.folder` describes.
 
     Raises:
-        InputError: it is no YAML, has unknown keys, an id, colour or name that is none or occurs twice, or no classes.
+        InputError: it is no YAML, has unknown keys, an id, colour or name that is none or occurs twice, or fewer than
+            two classes.
     """
     try:
         content: Any = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
@@ -162,6 +164,9 @@ def labels_from_yaml(file: Path) -> Labels:
         else:
             _claim(file, owners, _id(file, "ignore", value), "ignore")
             ids[value] = IGNORE
+    if len(classes) == 1:
+        both = _with_background(classes[0], ignore)
+        raise InputError(f"{file}: one class cannot be learnt: list what is not of it, too: {both}")
     if not by_colour:
         ids.setdefault(IGNORE, IGNORE)
     defaults = default_colours(len(classes))
@@ -170,6 +175,22 @@ def labels_from_yaml(file: Path) -> Labels:
     ]
     plain = ids == {**{i: i for i in range(len(classes))}, IGNORE: IGNORE}
     return Labels(names, colours, None if plain else ids, mask_colours)
+
+
+def _with_background(entry: dict[str, Any], ignore: Any) -> str:
+    """The text of a classes.yaml of two classes, the only one listed and its background."""
+    name = json.dumps(entry["name"], ensure_ascii=False) if not entry["name"].isidentifier() else entry["name"]
+    other = "object" if name == "background" else "background"
+    listed = ignore if isinstance(ignore, list) else []
+    if "ids" in entry:
+        ids = [value for value in listed if isinstance(value, int)] or [255 if 0 in entry["ids"] else 0]
+        return f"classes: [{{name: {other}, ids: {ids}}}, {{name: {name}, ids: {entry['ids']}}}]"
+    if "colours" in entry or "colour" in entry:
+        own = [list(colour) for colour in entry.get("colours", [entry.get("colour")])]
+        rest = [value for value in listed if isinstance(value, list)]
+        rest = rest or [[255, 255, 255] if [0, 0, 0] in own else [0, 0, 0]]
+        return f"classes: [{{name: {other}, colours: {rest}}}, {{name: {name}, colours: {own}}}]"
+    return f"classes: [{', '.join([name, other] if other == 'object' else [other, name])}]"
 
 
 def _entry(file: Path, index: int, entry: Any) -> dict[str, Any]:

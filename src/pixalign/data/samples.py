@@ -64,6 +64,11 @@ class Samples:
         self.colours = self.colours or default_colours(len(self.classes))
         if not len(self.items):
             raise InputError(f"{self.name}: has no sample")
+        if len(self.classes) < 2:
+            raise InputError(
+                f"{self.name}: has the class {', '.join(self.classes)!r} alone, and one class cannot be learnt: give "
+                "what is not of it as a class, too, such as background"
+            )
 
     def __len__(self) -> int:
         return len(self.items)

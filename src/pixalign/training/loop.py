@@ -35,6 +35,7 @@ from pixalign.data import Pairs, class_pixels, label_counts, open_data
 from pixalign.data.check import check_splits
 from pixalign.data.check_page import write_report
 from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
+from pixalign.data.remedies import require_two_labels
 from pixalign.data.samples import Data, Samples, cached
 from pixalign.data.transforms import TrainingTransform, UsersTransform, normalise
 from pixalign.errors import InputError
@@ -99,6 +100,9 @@ def train(
         training, validation, mix = _open_all(config, log, check=is_main and state is None)
     else:
         training, validation, mix = *_given(dataset, val, classes, config), None
+
+    if state is None:
+        require_two_labels(training)
 
     # The network, its moving average, the optimiser.
     model: Any = create_model(
