@@ -48,6 +48,14 @@ def test_a_broken_file_is_named_at_the_end_with_status_1(model_folder, photos, t
     assert captured.err.count("\n") == 1
 
 
+def test_pictures_of_kinds_that_are_not_read_are_named_at_the_end(model_folder, photos, tmp_path, capsys):
+    (photos / "phone.HEIC").write_bytes(b"x")
+    assert main(["predict", str(photos), "--model", model_folder, "--out", str(tmp_path / "out")]) == 0
+    captured = capsys.readouterr()
+    assert "2 images: 2 predicted" in captured.out
+    assert captured.err == "pixalign: 1 .heic left out, which is not read: convert to JPEG or PNG\n"
+
+
 @pytest.mark.parametrize(
     ("image", "model", "message"),
     [

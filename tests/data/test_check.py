@@ -331,6 +331,13 @@ def test_rare_and_dominant_classes_are_named(data):
     assert "road: 98.0 %" in found(report, "dominant-class").details[0]
 
 
+def test_pictures_of_kinds_that_are_not_read_are_a_warning(data):
+    (data / "images/train/phone.HEIC").write_bytes(b"x")
+    problem = found(check_folder(data), "other-kinds")
+    assert files(problem) == ["images/train/phone.HEIC"]
+    assert "convert them to JPEG or PNG" in problem.remedy
+
+
 def test_tiny_blank_and_single_images_are_warnings(data):
     for path in [*(data / "images/val").iterdir(), *(data / "masks/val").iterdir()]:
         path.unlink()

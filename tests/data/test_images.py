@@ -13,7 +13,17 @@ from PIL import Image, PngImagePlugin
 
 from pixalign import InputError
 from pixalign.data import tiff
-from pixalign.data.images import ID_MAP, find_images, image_size, read_image, to_pixels, walk, write_image
+from pixalign.data.images import (
+    ID_MAP,
+    find_images,
+    image_size,
+    noted_kinds,
+    other_images,
+    read_image,
+    to_pixels,
+    walk,
+    write_image,
+)
 from pixalign.data.streets import draw_scene
 from tiffs import write_bands, write_tiff
 
@@ -459,6 +469,18 @@ def test_nothing_found_is_an_error_that_names_the_input(tree):
     (tree / "bare").mkdir()
     with pytest.raises(InputError, match="bare: no image in it"):
         find_images([tree / "bare"])
+
+
+def test_pictures_of_other_kinds_are_named_and_counted(tree):
+    for name in ("p.HEIC", "sub/q.heic", "sub/r.psd", ".hidden/s.heic"):
+        (tree / name).touch()
+    left = other_images([tree, f"{tree}/sub/*", tree / "b.jpg"])
+    assert [path.name for path in left] == ["p.HEIC", "q.heic", "r.psd"]
+    assert noted_kinds(left) == "2 .heic, 1 .psd left out, which are not read: convert to JPEG or PNG"
+    (tree / "phone").mkdir()
+    (tree / "phone" / "a.heic").touch()
+    with pytest.raises(InputError, match=r"phone: no image in it \(.*\); 1 .heic left out, which is not read: convert"):
+        find_images([tree / "phone"])
 
 
 def test_links_in_a_circle_end(tree):

@@ -205,6 +205,15 @@ def test_images_that_would_be_written_to_one_place_are_named_before_anything_run
     assert not out.exists()
 
 
+def test_less_usual_kinds_beside_an_image_of_their_name_keep_their_suffix(photos, tmp_path):
+    for name in ("a.jfif", "c.jfif"):
+        (photos / name).touch()
+    targets = plan(find_images([photos]), tmp_path / "out")
+    assert targets[photos / "a.png"] == tmp_path / "out" / "a"
+    assert targets[photos / "a.jfif"] == tmp_path / "out" / "a.jfif"
+    assert targets[photos / "c.jfif"] == tmp_path / "out" / "c"
+
+
 def test_no_result_overwrites_an_image_and_none_is_taken_for_one(predictor, photos, tmp_path):
     with pytest.raises(InputError, match=r"a.png: its result would overwrite it"):
         plan(find_images([photos]), photos)

@@ -34,7 +34,7 @@ def run(args: Any) -> int:
     from pathlib import Path
 
     from pixalign.data.cityscapes import submission_paths, write_submission
-    from pixalign.data.images import find_images
+    from pixalign.data.images import find_images, noted_kinds, other_images
     from pixalign.predict import Predictor, predict_files
     from pixalign.predict.files import plan
 
@@ -64,6 +64,8 @@ def run(args: Any) -> int:
     if args.format == "cityscapes":
         written = write_submission([path for path in maps if path.is_file()], handed_in, predictor.config["classes"])
         print(f"for the benchmark's server: {len(written)} files in {handed_in}, to be zipped")
+    if left := other_images(args.images):
+        print(f"pixalign: {noted_kinds(left)}", file=sys.stderr)
     for line in summary.failed:
         print(f"pixalign: failed: {line}", file=sys.stderr)
     return 1 if summary.failed else 0

@@ -23,7 +23,7 @@ from pixalign.data.catalogue import CATALOGUE
 from pixalign.data.folder import find, folder, known_labels, labels_in
 from pixalign.data.folder import splits as splits_in
 from pixalign.data.formats.layout import SPLITS, Found
-from pixalign.data.images import opened
+from pixalign.data.images import noted_kinds, opened, other_images
 from pixalign.data.labelme import read_labelme
 from pixalign.data.masks import IGNORE, Labels, grey_of, read_values, unpack
 from pixalign.data.pairs import Pairs
@@ -258,7 +258,7 @@ def check_folder(
             problems.append(
                 Problem("no-split", "warning", f"There is no {split} split", f"add images and masks of it: {words}")
             )
-    problems += _lone(root, found, mask_template)
+    problems += _lone(root, found, mask_template) + _unread(root)
     labels, wrong = _labels_before(root, [mask for part in found.values() for mask in part.masks], mask_template)
     problems += wrong
     known = labels or Labels([], [])
@@ -573,6 +573,14 @@ def _lone(root: Path, found: Mapping[str, Found], template: str) -> list[Problem
                 if "--data.mask_template" in str(error):
                     images.remedy = str(error)[str(error).index("masks are named") :]
     return [problem for problem in (images, masks) if problem.examples]
+
+
+def _unread(root: Path) -> list[Problem]:
+    """Pictures of kinds that are not read, which nobody would miss."""
+    others = other_images([root])
+    title, remedy = "Pictures of kinds that are not read: left out", "convert them to JPEG or PNG (masks to PNG)"
+    examples = [Example(_below(root, path)) for path in others]
+    return [Problem("other-kinds", "warning", title, remedy, examples, [noted_kinds(others)])] if others else []
 
 
 def _nearest(stem: str, others: Mapping[str, Path]) -> str | None:

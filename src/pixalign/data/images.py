@@ -6,6 +6,7 @@ import os
 import stat
 import threading
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,10 +43,9 @@ _MORE = [
     for codec, kind in _CODECS.items()
     if codec in {**features.codecs, **features.modules} and features.check(codec)
 ]
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}.union(*(more for _, more in _MORE))
-)
-_OTHERS = """heic heif hif avif jp2 j2k jpx jxl jxr ppm pgm pbm pnm tga psd exr hdr ico svg
+FURTHER_SUFFIXES = frozenset({".jfif"}.union(*(more for _, more in _MORE)))  # less usual ones
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}) | FURTHER_SUFFIXES
+_OTHERS = """heic heif hif avif jp2 j2k jpx jxl jxr ppm pgm pbm pnm tga psd exr hdr
 dng cr2 cr3 nef arw orf rw2 raf"""
 OTHER_SUFFIXES = frozenset(f".{name}" for name in _OTHERS.split()) - IMAGE_SUFFIXES  # of pictures that are not read
 _FORMATS = (  # named, so that no file starts Ghostscript or another program
@@ -222,10 +222,30 @@ def find_images(inputs: Sequence[str | Path]) -> dict[Path, Path]:
         images = sorted(p for p in files if _is_visible_image(p.relative_to(base)) and p.is_file())
         if not images:
             kinds = ", ".join(sorted(IMAGE_SUFFIXES))
-            raise InputError(f"{text}: no image {'in it' if path.is_dir() else 'matches'} ({kinds})")
+            others = f"; {noted_kinds(left)}" if (left := other_images([given])) else ""
+            raise InputError(f"{text}: no image {'in it' if path.is_dir() else 'matches'} ({kinds}){others}")
         for image in images:
             found.setdefault(image, image.relative_to(base))
     return found
+
+
+def other_images(inputs: Sequence[str | Path]) -> list[Path]:
+    """Return the pictures of kinds that are not read, in the folders and patterns that `find_images` takes."""
+    found: list[Path] = []
+    for given in inputs:
+        path, text = Path(given), str(given)
+        if path.is_dir():
+            found += walk(path)
+        elif glob.has_magic(text) and not path.exists():
+            found += sorted(Path(match) for match in glob.iglob(text, recursive=True))
+    return [path for path in dict.fromkeys(found) if path.suffix.lower() in OTHER_SUFFIXES]
+
+
+def noted_kinds(files: Sequence[Path]) -> str:
+    """One sentence on files that are left out: how many of each suffix, and what to do."""
+    counts = Counter(path.suffix.lower() for path in files)
+    listed = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
+    return f"{listed} left out, which {'is' if len(files) == 1 else 'are'} not read: convert to JPEG or PNG"
 
 
 def walk(folder: Path) -> list[Path]:

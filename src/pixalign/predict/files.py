@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixalign.data.images import MAX_PIXELS, read_image
+from pixalign.data.images import FURTHER_SUFFIXES, MAX_PIXELS, read_image
 from pixalign.errors import InputError, replacing
 from pixalign.memory import reused_memory
 from pixalign.optimization import Optimized, optimize
@@ -45,6 +45,8 @@ class Summary:
 def plan(images: Mapping[Path, Path], out: str | Path) -> dict[Path, Path]:
     """Return each image's output without suffix: ``out``, the image's path below what was given, its stem.
 
+    An image of a less usual kind (such as AVIF) beside another of its stem keeps its suffix in the output's name.
+
     Args:
         images: what `pixalign.data.images.find_images` found. Images inside ``out``, results of an earlier run, are
             left out.
@@ -59,8 +61,10 @@ def plan(images: Mapping[Path, Path], out: str | Path) -> dict[Path, Path]:
     inside = out.resolve()
     targets: dict[Path, Path] = {}
     taken: dict[Path, Path] = {}
+    alike = Counter(relative.with_suffix("") for relative in images.values())
     for image, relative in images.items():
-        target = out / relative.with_suffix("")
+        plain = relative.with_suffix("")
+        target = out / (relative if alike[plain] > 1 and image.suffix.lower() in FURTHER_SUFFIXES else plain)
         if image.resolve() in {path.resolve() for path in output_paths(target.parent, target.name, True)}:
             raise InputError(
                 f"{image}: its result would overwrite it: choose another folder than {out} for the results"
