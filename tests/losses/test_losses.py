@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pixalign.losses import cross_entropy, dice_loss, edge_guided_loss, lovasz_softmax, ohem_cross_entropy
+from pixalign.losses import cross_entropy, dice_loss, edge_guided_loss, edge_loss, lovasz_softmax, ohem_cross_entropy
 from pixalign.losses.lovasz import jaccard_steps
 
 LOSSES = {
@@ -336,7 +336,18 @@ def test_lovasz_of_a_hard_prediction_is_one_minus_iou(case, seed):
 
 def test_the_steps_of_the_jaccard_loss_sum_to_one_over_millions_of_pixels():
     truth = torch.rand(3_000_000, generator=torch.Generator().manual_seed(0)) < 0.01
-    steps = jaccard_steps(truth)
-    assert steps.dtype == torch.float64
-    assert (steps >= 0).all()
-    assert steps.sum().item() == pytest.approx(1, abs=1e-9)
+    for dtype, accuracy in ((torch.float64, 1e-9), (torch.float32, 1e-5)):
+        steps = jaccard_steps(truth, dtype)
+        assert steps.dtype == dtype
+        assert (steps >= 0).all()
+        assert steps.sum().item() == pytest.approx(1, abs=accuracy)
+        torch.testing.assert_close(steps.double(), jaccard_steps(truth), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("loss", [dice_loss, lovasz_softmax, lambda x, y: edge_loss(x[:, :1], y)])
+def test_sums_over_millions_of_pixels_in_float32_are_those_in_float64(loss):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, 2, 512, 1024, generator=generator)
+    target = torch.randint(0, 2, (1, 64, 128), generator=generator)
+    target = target.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    assert loss(logits, target).item() == pytest.approx(loss(logits.double(), target).item(), rel=1e-6)

@@ -173,6 +173,84 @@ def test_edge_losses_of_two_processes_average_to_those_of_one():
     torch.testing.assert_close(torch.stack(losses).mean(), expected)
 
 
+def accumulated(out: dict, target: torch.Tensor, parts: int, **options) -> torch.Tensor:
+    """The mean loss of the images of a batch, taken ``parts`` of them at a time as one update."""
+    size = len(target) // parts
+    places = [slice(i * size, (i + 1) * size) for i in range(parts)]
+    update = [target[place].byte() for place in places]
+    teacher = options.pop("teacher", None)
+    losses = []
+    for place in places:
+        part = {k: [x[place] for x in v] if isinstance(v, list) else v[place] for k, v in out.items()}
+        taught = None if teacher is None else teacher[place]
+        losses.append(total_loss(part, target[place], teacher=taught, update=update, **options)[0])
+    return torch.stack(losses).mean()
+
+
+def big_batch(seed: int, unlabelled: float) -> tuple[dict, torch.Tensor]:
+    """Outputs for four images whose shares of labelled pixels are far apart."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(4, 3, 24, 32, generator=generator).requires_grad_()
+    heads = [torch.randn(4, 3, *size, generator=generator).requires_grad_() for size in ((2, 3), (5, 8))]
+    edge = torch.randn(4, 1, 24, 32, generator=generator).requires_grad_()
+    target = torch.randint(0, 3, (4, 4, 4), generator=generator).repeat_interleave(6, 1).repeat_interleave(8, 2)
+    hidden = torch.rand(4, 24, 32, generator=generator) < torch.rand(4, 1, 1, generator=generator)
+    target[hidden & (torch.rand(4, 1, 1, generator=generator) < unlabelled)] = 255
+    return {"logits": logits, "auxiliaries": heads, "edge": edge}, target
+
+
+@given(st.integers(0, 2**31), st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([1, 2, 4]), st.booleans())
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_accumulated_batches_have_loss_and_gradient_of_the_larger_batch(seed, unlabelled, parts, weighted):
+    out, target = big_batch(seed, unlabelled)
+    options = {"edge": 5.0, "distill": 0.5, "teacher": torch.randn_like(out["logits"])}
+    options["weight"] = torch.tensor([1.0, 7.0, 0.3]) if weighted else None
+    leaves = [out["logits"], *out["auxiliaries"], out["edge"]]
+    whole = total_loss(out, target, **options)[0]
+    wanted = torch.autograd.grad(whole, leaves)
+    value = accumulated(out, target, parts, **options)
+    torch.testing.assert_close(value, whole)
+    for one, other in zip(torch.autograd.grad(value, leaves), wanted):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
+
+
+def test_a_lone_labelled_pixel_counts_as_every_other_of_its_update():
+    logits = torch.zeros(2, 3, 8, 8, requires_grad=True)
+    target = torch.full((2, 8, 8), 255)
+    target[0], target[1, 0, 0] = 0, 0
+    accumulated({"logits": logits}, target, 2).backward()
+    lone = logits.grad[1, :, 0, 0]
+    assert lone.abs().sum() > 0
+    torch.testing.assert_close(logits.grad[0], lone[:, None, None].expand(3, 8, 8))
+
+
+def test_accumulated_hard_pixels_are_weighed_by_the_labels_of_their_batch():
+    out, target = big_batch(3, 1.0)
+    options = {"name": "ohem", "min_kept": 0}
+    torch.testing.assert_close(  # nothing is easy: what is mined is a plain mean
+        accumulated(out, target, 4, threshold=1.0, edge_guided=0.0, **options),
+        total_loss(out, target, threshold=1.0, **options)[0],
+    )
+    labelled = [(t != 255).sum() for t in target]
+    each = [ohem_cross_entropy(out["logits"][i : i + 1], target[i : i + 1], 0.3, 0) for i in range(4)]
+    expected = sum(loss * count for loss, count in zip(each, labelled)) / sum(labelled)
+    torch.testing.assert_close(accumulated(out, target, 4, threshold=0.3, auxiliary=0.0, **options), expected)
+
+
+def test_accumulated_random_points_count_the_same_wherever_they_fell():
+    target = torch.full((2, 16, 16), 255)
+    target[0], target[1, :, :4] = 1, 1  # a quarter of the second image
+    generator = torch.Generator().manual_seed(0)
+    points = 2 * torch.rand(2, 50, 2, generator=generator) - 1
+    logits = torch.zeros(2, 3, 50, 1, requires_grad=True)
+    accumulated({"logits": logits, "points": points}, target, 2).backward()
+    sizes = logits.grad.abs().sum(1).flatten()
+    assert 50 < (sizes > 0).sum() < 100
+    torch.testing.assert_close(sizes[sizes > 0], sizes.max().expand(int((sizes > 0).sum())))
+    one_pixel = 4 / 3 / (50 * 1.25)  # |p - y| summed over three classes, over the labelled points to be expected
+    torch.testing.assert_close(sizes.max(), torch.tensor(one_pixel))
+
+
 @given(*(st.integers(1, 40) for _ in range(4)))
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_the_label_at_a_map_is_the_one_under_its_pixel_centres(height, width, h, w):

@@ -4,10 +4,12 @@ Every loss is a function of logits and target, computed at least in float32 over
 gives 0 with a gradient of 0 where there is none.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pixalign.errors import InputError
@@ -53,6 +55,7 @@ def total_loss(
     threshold: float = 0.7,
     min_kept: int | None = None,
     mean_over_processes: Callable[[Tensor], Tensor] | None = None,
+    update: Sequence[Tensor] = (),
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the loss of a model's outputs, and its parts.
 
@@ -79,9 +82,21 @@ def total_loss(
         threshold: of "ohem" and the edge-guided mining, which keeps at least 5,000 pixels of the batch.
         min_kept: of "ohem", in pixels of the batch at the label's size; None is 1/16 of them (the TorchSeg releases).
             For an auxiliary it is scaled by the ratio of the pixels.
-        mean_over_processes: where several processes train together, gives the mean of a tensor over them; the pixel
-            losses are then scaled such that their mean over the processes is the mean over the labelled pixels of all
-            (exactly so for cross_entropy; ohem scales by labelled, not by kept pixels).
+        mean_over_processes: where several processes train together, gives the mean of a tensor over them.
+        update: where gradients of several batches are accumulated for one update, the labels (N, H, W) of all of them,
+            this one's among them, any integer dtype.
+
+    With processes or accumulation a batch is a part of a larger one, and the losses are scaled such that their mean over
+    all parts is the loss of the larger batch:
+
+    - exactly for cross_entropy and edge, means over labelled pixels, and for distill, a mean over as many pixels in
+      each part;
+    - ohem and edge_guided mine each part by itself and weigh it by its labelled pixels (edge_guided without
+      accumulation by those that it mines from), since what the larger batch would keep is not known when the first part
+      is done; each part keeps ``min_kept``;
+    - at random points each labelled point counts the same; their number is that of the parts at hand among processes,
+      and the one expected from the labels in accumulation, since later points are not drawn yet;
+    - dice and lovasz are ratios over a batch: the mean of those of the parts is another loss.
 
     Returns:
         total: scalar with graph.
@@ -98,15 +113,21 @@ def total_loss(
     if edge_map is None and (edge or edge_guided):
         key, factor = ("edge", edge) if edge else ("edge_guided", edge_guided)
         raise InputError(f"loss.{key} is {factor}, but the network has no edge head: set it to 0, or train bialignnet")
+    others = update if len(update) > 1 else ()
 
-    def pixel_loss(logits: Tensor, labels: Tensor) -> Tensor:
-        return over_processes(local_loss(logits, labels), labels)
+    def pixel_loss(logits: Tensor, at: Callable[[Tensor], Tensor]) -> Tensor:
+        """The loss over the labels that ``at`` makes of the target."""
+        labels = at(target)
+        return scaled(local_loss(logits, labels), labels, [at(other) for other in others])
 
-    def over_processes(loss: Tensor, labels: Tensor) -> Tensor:
-        if mean_over_processes is None:
+    def scaled(loss: Tensor, labels: Tensor, others: Sequence[Tensor], share: float = 1.0) -> Tensor:
+        """A mean over ``labels`` as what it adds to the mean over all parts, of which ``share`` of ``others`` are."""
+        if mean_over_processes is None and not others:
             return loss
         count = _label_weight(labels, weight)
-        return loss * (count / mean_over_processes(count).clamp(min=1e-12)).to(loss)
+        mean = share * torch.stack([_label_weight(other, weight) for other in others]).mean() if others else count
+        mean = mean if mean_over_processes is None else mean_over_processes(mean)
+        return loss * (count / mean.clamp(min=1e-12)).to(loss)
 
     def local_loss(logits: Tensor, labels: Tensor) -> Tensor:
         if name == "cross_entropy":
@@ -117,14 +138,17 @@ def total_loss(
             kept = round(min_kept * labels.numel() / max(1, target.numel()))
         return ohem_cross_entropy(logits, labels, threshold, kept, weight)
 
-    logits = outputs["logits"]
-    labels = label_at_points(target, outputs["points"]) if "points" in outputs else target
-    total = pixel_loss(logits, labels)
+    logits, labels = outputs["logits"], target
+    if "points" in outputs:
+        labels = label_at_points(target, outputs["points"])
+        total = scaled(local_loss(logits, labels), labels, others, labels.numel() / target.numel())
+    else:
+        total = pixel_loss(logits, lambda labels: labels)
     parts = {name: total}
     auxiliaries = outputs.get("auxiliaries") or []
     if auxiliary and auxiliaries:
         sizes = [(x.shape[-2], x.shape[-1]) for x in auxiliaries]
-        losses = [pixel_loss(x, label_at(target, size)) for x, size in zip(auxiliaries, sizes)]
+        losses = [pixel_loss(x, partial(label_at, size=size)) for x, size in zip(auxiliaries, sizes)]
         parts["auxiliary"] = torch.stack(losses).sum()
         total = total + auxiliary * parts["auxiliary"]
     if dice:
@@ -134,14 +158,14 @@ def total_loss(
         parts["lovasz"] = lovasz_softmax(logits, labels)
         total = total + lovasz * parts["lovasz"]
     if edge:
-        parts["edge"] = edge_loss(edge_map, target, mean_over_processes)
+        parts["edge"] = edge_loss(edge_map, target, mean_over_processes, others)
         total = total + edge * parts["edge"]
     elif edge_map is not None:
         total = total + no_loss(edge_map)  # several processes wait for a gradient of every parameter
     if edge_guided:
         borders = at_predicted_edges(edge_map, target)
         guided = ohem_at_labels(logits, borders, threshold, 5_000, weight)
-        parts["edge_guided"] = over_processes(guided, borders)
+        parts["edge_guided"] = scaled(guided, target if others else borders, others)
         total = total + edge_guided * parts["edge_guided"]
     if distill and teacher is not None:
         parts["distill"] = distillation_loss(logits, teacher, outputs.get("points"))
@@ -150,6 +174,8 @@ def total_loss(
 
 
 def _label_weight(target: Tensor, weight: Tensor | None) -> Tensor:
-    """The sum, float64, of the class weights over the labelled pixels of target (N, H, W)."""
-    ids = target[target != IGNORE]
-    return (torch.ones_like(ids) if weight is None else weight[ids]).sum(dtype=torch.float64)
+    """The sum, float32, of the class weights over the labelled pixels of target (N, H, W)."""
+    if weight is None:
+        return (target != IGNORE).sum().float()
+    table = F.pad(weight.float(), (0, IGNORE + 1 - len(weight)))  # 0 for the ignored id
+    return table[target.long()].sum()

@@ -32,7 +32,9 @@ def dice_loss(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
         return no_loss(logits)
     predicted = (probability * labelled.unsqueeze(1)).sum((0, 2, 3))  # (K,)
     truth = labels.bincount(minlength=logits.shape[1])
-    right = probability.gather(1, target.where(labelled, 0).unsqueeze(1)).squeeze(1)[labelled]  # (P,)
-    overlap = right.new_zeros(len(truth), dtype=torch.float64).index_add(0, labels, right.double())
+    ids = target.where(labelled, 0)
+    right = probability.gather(1, ids.unsqueeze(1)).squeeze(1) * labelled  # (N, H, W)
+    rows = right.new_zeros(*right.shape[:2], logits.shape[1]).scatter_add(2, ids, right)  # (N, H, K)
+    overlap = rows.sum((0, 1))  # from sums of rows: added one by one, millions of pixels would lose digits in float32
     dice = (2 * overlap + smooth) / (predicted + truth + smooth)
-    return 1 - dice[truth > 0].mean().to(probability)
+    return 1 - dice[truth > 0].mean()

@@ -8,7 +8,7 @@ one on each side; a pixel beside an unlabelled one is unlabelled as well, since 
 border already. The edge map meets the labels at its own pixel centres, neither of them is resized.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -48,7 +48,10 @@ def edge_labels(target: Tensor) -> Tensor:
 
 
 def edge_loss(
-    edge_logits: Tensor, target: Tensor, mean_over_processes: Callable[[Tensor], Tensor] | None = None
+    edge_logits: Tensor,
+    target: Tensor,
+    mean_over_processes: Callable[[Tensor], Tensor] | None = None,
+    update: Sequence[Tensor] = (),
 ) -> Tensor:
     """Class-balanced binary cross-entropy of an edge map (HED, ICCV 2015, arXiv 1504.06375, eq. 2).
 
@@ -59,7 +62,8 @@ def edge_loss(
         edge_logits: (N, 1, h, w) of any size, any float dtype; computed in float32, float64 is kept.
         target: (N, H, W) int64 class ids, 255 is ignored; `edge_labels` makes the borders of it, which are compared at
             the pixel centres of (h, w).
-        mean_over_processes: as in `total_loss`; the result's mean over the processes is then the loss of all of them.
+        mean_over_processes, update: as in `total_loss`; the result's mean over the processes and batches is then the
+            loss of all of them.
 
     Returns:
         Scalar, at least 0, float32 (float64 for float64 logits), with a gradient of 0 at ignored pixels.
@@ -68,15 +72,17 @@ def edge_loss(
         ValueError: shapes that do not go together, or a target that is not int64.
     """
     _check(edge_logits, target)
-    labels = label_at(edge_labels(target), (edge_logits.shape[-2], edge_logits.shape[-1]))  # (N, h, w)
+    size = (edge_logits.shape[-2], edge_logits.shape[-1])
+    labels = label_at(edge_labels(target), size)  # (N, h, w)
     labelled = labels != IGNORE
     values = edge_logits.squeeze(1)[labelled].to(torch.promote_types(edge_logits.dtype, torch.float32))  # (P + Q,)
     border = labels[labelled] == 1
     losses = torch.stack((-F.logsigmoid(values[border]).sum(), -F.logsigmoid(-values[~border]).sum()))
-    counts = torch.stack((border.sum(), (~border).sum())).double()
+    each = [label_at(edge_labels(other), size) for other in update] or [labels]
+    counts = torch.stack([torch.stack(((x == 1).sum(), (x == 0).sum())) for x in each]).to(losses.dtype).mean(0)
     counts = counts if mean_over_processes is None else mean_over_processes(counts)
     shares = counts / counts.sum().clamp(min=1e-12)
-    return (losses * (shares.flip(0) / counts.sum().clamp(min=1e-12)).to(losses)).sum()
+    return (losses * (shares.flip(0) / counts.sum().clamp(min=1e-12))).sum()
 
 
 def edge_guided_loss(

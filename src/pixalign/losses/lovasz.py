@@ -37,11 +37,11 @@ def lovasz_softmax(logits: Tensor, target: Tensor) -> Tensor:
         truth = labels == c
         errors = torch.where(truth, 1 - probability[c], probability[c])
         errors, order = errors.sort(descending=True)
-        losses.append((errors * jaccard_steps(truth[order]).to(errors)).sum())
+        losses.append((errors * jaccard_steps(truth[order], errors.dtype)).sum())
     return torch.stack(losses).mean()
 
 
-def jaccard_steps(truth: Tensor) -> Tensor:
+def jaccard_steps(truth: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
     """Return by how much the Jaccard loss grows as each pixel joins the wrong ones, in the order given.
 
     With G true pixels, after i wrong ones the intersection is I_i = G - (true among them) and the union
@@ -50,11 +50,12 @@ def jaccard_steps(truth: Tensor) -> Tensor:
 
     Args:
         truth: (P,) bool, at least one true.
+        dtype: of the result; not every device has float64.
 
     Returns:
-        (P,) float64, at least 0, sum 1.
+        (P,), at least 0, sum 1.
     """
     intersection = truth.sum() - truth.cumsum(0)
     union = truth.sum() + (~truth).cumsum(0)
-    numerator = torch.where(truth, 1.0, intersection / (union - 1).clamp(min=1).double())
-    return numerator / union
+    numerator = intersection.to(dtype) / (union - 1).clamp(min=1)
+    return numerator.masked_fill(truth, 1) / union
