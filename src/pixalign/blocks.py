@@ -95,6 +95,10 @@ class RelativeEncoding(nn.Module):
         elif kind == "sinusoidal":
             self.register_buffer("frequencies", frequencies, persistent=False)
 
+    def no_weight_decay(self) -> set[str]:
+        """Names of parameters that do not decay, as timm's models have it: a frequency of 0 is no simpler one."""
+        return {"frequencies"} & {name for name, _ in self.named_parameters()}
+
     def forward(self, offset: Tensor) -> Tensor:
         """Encode offsets (..., 2), y then x, in half cells, as (..., E). float32 offsets give float32."""
         if self.kind == "none":

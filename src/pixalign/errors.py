@@ -14,6 +14,19 @@ class InputError(ValueError):
     """
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal asked for the end, and what was done is saved.
+
+    Attributes:
+        number: of the signal; the command line exits with 128 + number, as a shell reports it: 130 after Ctrl-C, 143
+            after SIGTERM. It is not 0, because the work is not done.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
 def first_line(error: Exception) -> str:
     """What another library's error says, in one line of at most 300 characters; its class where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

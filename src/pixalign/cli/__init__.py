@@ -11,7 +11,7 @@ from importlib import import_module
 from jsonargparse import ArgumentError, ArgumentParser
 
 from pixalign import __version__
-from pixalign.errors import InputError
+from pixalign.errors import InputError, Stopped
 
 COMMANDS = (
     "train",
@@ -50,7 +50,7 @@ def build_parser(arguments: Sequence[str] = COMMANDS) -> ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status: 0 done, 1 done in part, 2 unusable input, 130 interrupted."""
+    """Run one command; return its exit status: 0 done, 1 done in part, 2 unusable input, 128 + signal stopped."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         parsed = build_parser(arguments).parse_args(arguments)
@@ -60,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), 2)
     except ArgumentError as error:
         return _fail(f"{error} (`pixalign COMMAND --help` lists the arguments)", 2)
+    except Stopped as stopped:
+        return _fail("interrupted", 128 + stopped.number)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:  # the reader of our output has gone, as in `pixalign encoders | head`

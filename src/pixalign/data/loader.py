@@ -124,9 +124,12 @@ def training_loader(dataset: AugmentedPairs, batches: EpochBatches, workers: int
 def _give_way(worker: int) -> None:
     """One thread per worker, at a lower priority: on a CPU, loading fills the gaps that training leaves.
 
-    Ctrl-C reaches every process of a terminal; what it means is decided by the training process alone.
+    Ctrl-C reaches every process of a terminal, and SIGTERM every one of a Slurm job; what it means is decided by the
+    training process alone, which needs its batches until it has saved.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     torch.set_num_threads(1)
     if hasattr(os, "nice"):
         os.nice(10)

@@ -7,7 +7,7 @@ address for processes to meet at, and no number of them. The number stands in th
 import os
 from collections.abc import Mapping, Sequence
 
-from pixalign.errors import InputError
+from pixalign.errors import InputError, Stopped
 
 _SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
@@ -40,6 +40,7 @@ def start_missing_processes(arguments: Sequence[str]) -> bool:
 
     Raises:
         InputError: as `processes_to_start`, or when one of them failed; what it said is on the terminal.
+        Stopped: a signal ended this process, which passed it on to the others.
     """
     if "MASTER_ADDR" not in os.environ:
         return False
@@ -49,12 +50,15 @@ def start_missing_processes(arguments: Sequence[str]) -> bool:
     count = processes_to_start(os.environ, parent.cmdline() if parent else [])
     if count == 1:
         return False
+    from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main
 
     address = [f"--master_addr={os.environ['MASTER_ADDR']}", f"--master_port={os.environ.get('MASTER_PORT', '29500')}"]
     try:
         main([f"--nproc_per_node={count}", *address, "-m", "pixalign", *arguments])
+    except SignalException as error:
+        raise Stopped(error.sigval) from error
     except ChildFailedError as error:
         raise InputError("a process failed and the others were stopped: see its message above") from error
     return True

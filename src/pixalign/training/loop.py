@@ -13,11 +13,11 @@ import os
 import shlex
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,40 +26,47 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
-from rich.console import Console
-from rich.progress import Progress
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from pixalign.data import Pairs, class_pixels, label_counts, open_data
-from pixalign.data.check import check_splits
-from pixalign.data.check_page import write_report
+from pixalign.data import class_pixels, label_counts
 from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
 from pixalign.data.remedies import require_two_labels
-from pixalign.data.samples import Data, Samples, cached
-from pixalign.data.transforms import TrainingTransform, UsersTransform, normalise
-from pixalign.errors import InputError
+from pixalign.data.samples import Data
+from pixalign.data.transforms import UsersTransform, normalise
+from pixalign.errors import InputError, Stopped, first_line
 from pixalign.evaluation import evaluate
 from pixalign.losses import total_loss
 from pixalign.losses.weights import adjust_logits, class_weights
 from pixalign.memory import reused_memory
 from pixalign.models import create_model
 from pixalign.optimization import optimize
-from pixalign.predict import Predictor
-from pixalign.training.config import DataConfig, ModelConfig, OptimConfig, TrainConfig, write_config
-from pixalign.training.initial import check_parts, freeze, initialise, learning_rate_factor, model_config
+from pixalign.training.config import ModelConfig, OptimConfig, TrainConfig, write_config
+from pixalign.training.groups import parameter_groups
+from pixalign.training.initial import check_parts, freeze, initialise, model_config
+from pixalign.training.opening import augmentation, given, open_all
 from pixalign.training.parallel import mean_over_processes, synchronise_norms
-from pixalign.training.pictures import prediction_sheet
+from pixalign.training.pending import Pending
+from pixalign.training.pictures import draw_predictions
 from pixalign.training.progress import TrainingProgress
 from pixalign.training.run_folder import Log, append, clear_leftovers, cut_back, draw_curves, read_lines, write_run
-from pixalign.training.state import find_state, load_state, random_state, save_state
+from pixalign.training.signals import stop_on_signals
+from pixalign.training.state import (
+    all_finite,
+    check_resumed,
+    find_state,
+    load_state,
+    random_state,
+    random_state_kept,
+    save_state,
+)
 from pixalign.weights import check_classes, load, save
 
-_CACHE_LIMIT = 2 << 30
 _TRACK_EVERY = 20  # steps between the losses that trackers get
 _TRACKER_PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX")}
 
 
+@random_state_kept()
 def train(
     config: TrainConfig,
     resume: bool = False,
@@ -84,7 +91,10 @@ def train(
 
     Raises:
         InputError: something in the configuration or the data cannot be used, or the loss stops being a number.
-        KeyboardInterrupt: after Ctrl-C, once the state is saved.
+        Stopped: after Ctrl-C, SIGTERM or SIGUSR1, once the state is saved; it is a KeyboardInterrupt.
+
+    What a program has set stays as it was: signal handlers, and the states of Python's, NumPy's and torch's global
+    generators, which a run seeds with ``config.seed``. While it runs there is one Accelerator in the process, its own.
     """
     config.check()
     out = Path(config.out)
@@ -97,9 +107,9 @@ def train(
     if source is not None and config.model == ModelConfig():
         config = replace(config, model=model_config(source))
     if dataset is None:
-        training, validation, mix = _open_all(config, log, check=is_main and state is None)
+        training, validation, mix = open_all(config, log, check=is_main and state is None)
     else:
-        training, validation, mix = *_given(dataset, val, classes, config), None
+        training, validation, mix = *given(dataset, val, classes, config), None
 
     if state is None:
         require_two_labels(training)
@@ -134,7 +144,7 @@ def train(
         set_seed(config.seed, device_specific=True)  # each process its own dropout
     ema = ModelEmaV3(model, decay=config.ema, use_warmup=True) if config.ema else None
     averaged = ema.module if ema else model
-    optimizer = _optimizer(model, config.optim)
+    optimizer: Any = _optimizer(model, config.optim)
     needs_counts = config.loss.class_weights != "none" or config.data.class_uniform
     counts = class_pixels(training) if needs_counts else np.zeros((1, len(training.classes)), np.int64)
     weight = _class_weights(counts, config, accelerator.device)
@@ -146,22 +156,28 @@ def train(
         len(training), config.batch_size, config.seed, config.epochs,
         accumulate=config.accumulate, rank=accelerator.process_index, world=processes,
     )  # fmt: skip
-    numbers: dict[str, Any] = {
-        "step": 0, "per_epoch": batches.per_epoch, "best": -1.0, "loss_sum": 0.0, "losses": 0, "seconds": 0.0,
+    numbers: dict[str, Any] = {"step": 0, "best": -1.0, "loss_sum": 0.0, "losses": 0, "seconds": 0.0}
+    batching = {
+        "per_epoch": batches.per_epoch, "images": len(training), "fingerprint": training.fingerprint(),
+        "batch_size": config.batch_size, "accumulate": config.accumulate, "processes": processes,
     }  # fmt: skip
     if state is not None:
         numbers = load_state(state, model, ema.module if ema else None, optimizer, accelerator.process_index)
-        if numbers["per_epoch"] != batches.per_epoch:
-            raise InputError(f"{state}: the run had {numbers['per_epoch']} batches per epoch, now {batches.per_epoch}")
+        check_resumed(state, numbers, batching)
+        if numbers["fingerprint"] != batching["fingerprint"]:
+            log(f"warning: {training.name} is not what this run began with: names, sizes or classes have changed")
+    numbers |= batching
     step = batches.start = numbers["step"]
     total_steps = config.epochs * batches.per_epoch
+    epoch_is_over = step > 0 and step % batches.per_epoch == 0
+    to_be_ended = epoch_is_over and numbers["losses"] > 0  # it was stopped before the evaluation
     if is_main:
         clear_leftovers(out)
         write_config(config, out / "config.yaml")
         data = {"train": training, **{f"val {d.name}": d for d in validation}, **({"mix": mix} if mix else {})}
         write_run(out, shlex.join(sys.argv), data, processes, str(accelerator.device))
         for name in ("metrics.jsonl", "times.jsonl"):
-            cut_back(out / name, step)
+            cut_back(out / name, step - to_be_ended)
     log(
         f"{config.model.name} with {config.model.encoder}, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M "
         f"parameters, {len(training.classes)} classes; {len(training)} images of {training.name}, "
@@ -171,7 +187,7 @@ def train(
         log(f"resumed after {step} of {total_steps} batches")
     samples = AugmentedPairs(
         training,
-        UsersTransform(transform) if transform else _transform(config.data, config.model.in_channels),
+        UsersTransform(transform) if transform else augmentation(config.data, config.model.in_channels),
         config.seed,
         counts > 0 if config.data.class_uniform else None,
         config.data.class_uniform,
@@ -191,6 +207,12 @@ def train(
         for module in frozen:
             module.eval()
 
+    def shown() -> nn.Module:
+        """The network as it is evaluated and saved."""
+        network = averaged.eval()
+        adjusted = weight is not None and config.loss.adjust
+        return adjust_logits(network, weight, config.loss.adjust) if adjusted else network  # type: ignore[arg-type]
+
     def save_progress() -> None:
         random = accelerator.gather(random_state()[None].to(accelerator.device)).cpu()
         if scaler is not None:
@@ -198,93 +220,138 @@ def train(
         if is_main:
             save_state(out / "state", model, ema.module if ema else None, optimizer.optimizer, numbers, random)
 
-    started = saved = time.perf_counter()
-    to_training()
+    def note_losses(values: Sequence[float]) -> None:
+        """Add up the losses of the last steps; they must be numbers."""
+        for done, value in enumerate(values, start=step - len(values)):
+            if not math.isfinite(value):
+                raise InputError(
+                    f"the loss is {value} at epoch {done // batches.per_epoch + 1}, step {done}: {_remedy(config)}"
+                )
+            numbers.update(loss_sum=numbers["loss_sum"] + value, losses=numbers["losses"] + 1)
+            if config.trackers and (done + 1) % _TRACK_EVERY == 0:
+                accelerator.log({"loss": value, "lr": rate_at(done)}, step=done + 1)
+        numbers["step"] = step
+        progress.steps(step, values, config.batch_size * processes)
+
+    def rate_at(done: int) -> float:
+        return learning_rate(done // config.accumulate / (total_steps // config.accumulate), config.optim)
+
+    def end_epoch() -> int:
+        """Evaluate, save and write down; then draw, which may fail.
+
+        Returns:
+            0; or, with nothing done, the number of the signal that came during the evaluation.
+        """
+        epoch, finished = step // batches.per_epoch, step == total_steps
+        network = shown()
+        line: dict[str, Any] = {
+            "epoch": epoch, "step": step, "loss": numbers["loss_sum"] / numbers["losses"], "lr": rate_at(step - 1)
+        }  # fmt: skip
+        if finished or epoch % config.evaluate_every == 0:
+            try:
+                results = [_evaluate(network, data, config, accelerator, interrupted) for data in validation]
+            except _Interrupted:
+                return max(interrupted)
+            line["val"] = {r["data"].rsplit("/", 1)[-1]: _brief(r) for r in results}
+            metrics = [{"epoch": epoch, **_brief(r)} for r in results]
+            better = (results[0]["miou"] or 0.0) > numbers["best"]
+            numbers["best"] = max(numbers["best"], results[0]["miou"] or 0.0)
+            if is_main:
+                save(network, out / "last", metrics=metrics)
+                if better:
+                    save(network, out / "best", metrics=metrics)
+        speed = numbers.pop("images_per_second")
+        numbers.update(loss_sum=0.0, losses=0)
+        if is_main:
+            append(out / "metrics.jsonl", json.dumps(line))
+            times = {"epoch": epoch, "step": step, "seconds": numbers["seconds"], "images_per_second": speed}
+            append(out / "times.jsonl", json.dumps(times))
+        if config.trackers:
+            scores = {f"{split} mIoU": r["miou"] or 0.0 for split, r in line.get("val", {}).items()}
+            accelerator.log({"epoch": epoch, "epoch loss": line["loss"], **scores}, step=step)
+        save_progress()
+        draw(network)
+        log.note(progress.epoch(line, speed))
+        return 0
+
+    def draw(network: nn.Module) -> None:
+        """Draw what belongs to the epoch that is over and is not there yet; a failure costs no more than a line."""
+        epoch, finished = step // batches.per_epoch, step == total_steps
+        sheet = out / "pictures" / f"epoch_{epoch:04d}.jpg"
+        if not is_main:
+            return
+        with _warned(log, f"epoch {epoch}: the pictures of predictions"):
+            if config.pictures_every and (finished or epoch % config.pictures_every == 0) and not sheet.exists():
+                draw_predictions(network, validation[0], sheet)
+        with _warned(log, f"epoch {epoch}: curves.png"):
+            lines = read_lines(out / "metrics.jsonl")
+            if lines and "val" in lines[-1]:
+                draw_curves(lines, out / "curves.png")
+
+    pending = Pending(accelerator.gather)
     with (
         _one_line_errors(config, log),
-        _stop_on_interrupt() as interrupted,
+        stop_on_signals() as interrupted,
         reused_memory(),
+        _trackers_ended(accelerator),
         TrainingProgress(total_steps, step, batches.per_epoch, log.console, is_main) as progress,
     ):
-        for images, masks in loader:
-            rate = learning_rate(step // config.accumulate / (total_steps // config.accumulate), config.optim)
+        if to_be_ended:
+            stop = end_epoch()
+            if stop:  # the state that was resumed from says the same still
+                raise Stopped(stop)
+        elif epoch_is_over:
+            draw(shown())
+        to_training()
+        started = saved = time.perf_counter()
+        epoch_began, first = started, step
+        for update in _updates(loader, config.accumulate):
             for group in optimizer.param_groups:
-                group["lr"] = rate * group["factor"]
-            pixels = images.to(accelerator.device, non_blocking=True)
-            images = normalise(pixels, mean, std)
-            masks = masks.to(accelerator.device, non_blocking=True).long()
-            with accelerator.accumulate(wrapped):
-                outputs = wrapped(images.contiguous(memory_format=layout), heads=True)
-                taught = teacher(pixels) if teacher else None
-                loss, _ = total_loss(outputs, masks, weight=weight, teacher=taught, **loss_options)
-                due = is_main and time.perf_counter() - saved > 60 * config.state_minutes
-                shared = torch.stack([loss.detach().double(), *loss.new_tensor([len(interrupted), due]).double()])
-                value, stop, due = accelerator.reduce(shared, "mean").tolist()  # the same in every process
-                if not math.isfinite(value):
-                    raise InputError(
-                        f"the loss is {value} at epoch {step // batches.per_epoch + 1}, step {step}: "
-                        f"lower optim.lr ({config.optim.lr:g}), set optim.clip, or use precision fp32"
+                group["lr"] = rate_at(step) * group["factor"]
+            labels = [masks.to(accelerator.device, non_blocking=True) for _, masks in update]
+            for (images, _), masks in zip(update, labels, strict=True):
+                pixels = images.to(accelerator.device, non_blocking=True)
+                images = normalise(pixels, mean, std)
+                with accelerator.accumulate(wrapped):
+                    outputs = wrapped(images.contiguous(memory_format=layout), heads=True)
+                    taught = teacher(pixels) if teacher else None
+                    loss, _ = total_loss(
+                        outputs, masks.long(), weight=weight, teacher=taught, update=labels, **loss_options
                     )
-                accelerator.backward(loss)
-                if config.optim.clip and accelerator.sync_gradients:
-                    accelerator.clip_grad_norm_(wrapped.parameters(), config.optim.clip)
-                optimizer.step()
-                optimizer.zero_grad()
-            step += 1
-            updated = step % config.accumulate == 0
-            if ema and updated:
+                    accelerator.backward(loss)
+                    if config.optim.clip and accelerator.sync_gradients:
+                        accelerator.clip_grad_norm_(wrapped.parameters(), config.optim.clip)
+                    optimizer.step()
+                    optimizer.zero_grad()
+                pending.add(loss)
+            step += len(update)
+            if ema:
                 ema.update(model, step=step // config.accumulate)
-            numbers |= {"step": step, "loss_sum": numbers["loss_sum"] + value, "losses": numbers["losses"] + 1}
-            progress.step(step, value, config.batch_size * processes)
-            if config.trackers and step % _TRACK_EVERY == 0:
-                accelerator.log({"loss": value, "lr": rate}, step=step)
 
-            if step % batches.per_epoch == 0:
-                epoch, finished = step // batches.per_epoch, step == total_steps
-                seconds = time.perf_counter() - started
-                speed = (step - max(batches.start, step - batches.per_epoch)) * config.batch_size * processes / seconds
-                line: dict[str, Any] = {
-                    "epoch": epoch, "step": step, "loss": numbers["loss_sum"] / numbers["losses"], "lr": rate
-                }  # fmt: skip
-                numbers |= {"loss_sum": 0.0, "losses": 0, "seconds": numbers["seconds"] + seconds}
-                shown = averaged.eval()
-                if weight is not None and config.loss.adjust:
-                    shown = adjust_logits(shown, weight, config.loss.adjust)
-                if finished or epoch % config.evaluate_every == 0:
-                    results = [_evaluate(shown, data, config, accelerator) for data in validation]
-                    line["val"] = {r["data"].rsplit("/", 1)[-1]: _brief(r) for r in results}
-                    metrics = [{"epoch": epoch, **_brief(r)} for r in results]
-                    better = (results[0]["miou"] or 0.0) > numbers["best"]
-                    numbers["best"] = max(numbers["best"], results[0]["miou"] or 0.0)
-                    if is_main:
-                        save(shown, out / "last", metrics=metrics)
-                        if better:
-                            save(shown, out / "best", metrics=metrics)
-                if is_main:
-                    if config.pictures_every and (finished or epoch % config.pictures_every == 0):
-                        _draw(shown, validation[0], out / "pictures" / f"epoch_{epoch:04d}.jpg")
-                    append(out / "metrics.jsonl", json.dumps(line))
-                    times = {"epoch": epoch, "step": step, "seconds": numbers["seconds"], "images_per_second": speed}
-                    append(out / "times.jsonl", json.dumps(times))
-                    if "val" in line:
-                        draw_curves(read_lines(out / "metrics.jsonl"), out / "curves.png")
-                if config.trackers:
-                    scores = {f"{split} mIoU": r["miou"] or 0.0 for split, r in line.get("val", {}).items()}
-                    accelerator.log({"epoch": epoch, "epoch loss": line["loss"], **scores}, step=step)
+            epoch_is_over = step % batches.per_epoch == 0
+            if not (epoch_is_over or pending.is_due()):
+                continue
+            now = time.perf_counter()
+            losses, stop, due = pending.read(max(interrupted, default=0), now - saved > 60 * config.state_minutes)
+            note_losses(losses)
+            if not (epoch_is_over or stop or due):
+                continue
+            if not all_finite(model, averaged):
+                raise InputError(f"the weights are not all numbers after step {step}: {_remedy(config)}")
+            numbers["seconds"] += now - started
+            if epoch_is_over:
+                numbers["images_per_second"] = (step - first) * config.batch_size * processes / (now - epoch_began)
+                stop = stop or end_epoch()
+            if stop or not epoch_is_over:
                 save_progress()
-                log.note(progress.epoch(line, speed))
+            if stop:
+                by = signal.Signals(stop).name
+                log(f"stopped by {by} at step {step} of {total_steps}, saved: go on with --resume")
+                raise Stopped(stop)
+            started = saved = time.perf_counter()
+            if epoch_is_over:
+                epoch_began, first = started, step
                 to_training()
-                started = saved = time.perf_counter()
-            elif updated and (stop or due):
-                now = time.perf_counter()
-                numbers["seconds"] += now - started
-                save_progress()
-                started = saved = now
-            if updated and stop:
-                log(f"stopped at step {step} of {total_steps}, saved: go on with --resume")
-                raise KeyboardInterrupt
-    if config.trackers:
-        accelerator.end_training()
     if batches.start == total_steps:
         log(f"all {config.epochs} epochs of this run are done: raise --epochs of a new run, or start one from --init")
     return out
@@ -360,66 +427,6 @@ def _accelerator(config: TrainConfig) -> Accelerator:
     return accelerator
 
 
-def _open_all(config: TrainConfig, log: Log, check: bool) -> tuple[Data, list[Data], Data | None]:
-    """Open the training split, those of val, and the data to mix in, if any; look at every pair of files first."""
-    data = config.data
-    opened = [
-        open_data(data.name, data.root, split, data.mask_template, config.model.in_channels)
-        for split in (data.train, *data.val)
-    ]
-    mix = open_data(data.mix, data.mix_root, "train") if data.mix else None
-    if mix is not None and list(mix.classes) != list(opened[0].classes):
-        raise InputError(f"data.mix {data.mix!r}: its classes {mix.classes} are not those of {opened[0].name}")
-    files = {split: pairs for split, pairs in zip((data.train, *data.val), opened) if isinstance(pairs, Pairs)}
-    if check and data.check and files:
-        _check(files, config, log)
-    training, *validation = [_in_memory(each, data.cache, log.console) for each in opened]
-    return training, validation, mix
-
-
-def _check(files: Mapping[str, Pairs], config: TrainConfig, log: Log) -> None:
-    """Read every pair, as ``pixalign data check`` does; with errors, leave its page in the run folder and stop."""
-    with Progress(console=log.console, transient=True, disable=not log.console.is_terminal) as bar:
-        tasks = {split: bar.add_task(f"checking {pairs.name}", total=len(pairs)) for split, pairs in files.items()}
-        report = check_splits(
-            files, config.data.root, lambda split, done, total: bar.update(tasks[split], completed=done)
-        )
-    for problem in report.of("warning"):
-        log(f"warning: {problem.heading}: {problem.remedy}")
-    if not report.ready:
-        page = write_report(report, Path(config.out) / "check")
-        raise InputError(f"{report.summary()}: mend them ({page} shows them), or set data.check to false")
-
-
-def _in_memory(data: Data, cache: str, console: Console) -> Data:
-    """Decode a split into memory where it fits (which also checks every file and label)."""
-    size = sum(part.nbytes for part in data[0]) * len(data)
-    if cache == "no" or (cache == "auto" and size > _CACHE_LIMIT):
-        return data
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"reading {data.name}", total=len(data))
-        return cached(data, lambda count: bar.advance(task, count))
-
-
-def _given(dataset: Any, val: Any, classes: Sequence[str] | None, config: TrainConfig) -> tuple[Data, list[Data]]:
-    """Wrap the data sets that a program gives; without ``val`` a fifth of ``dataset`` is held out."""
-    names = classes if classes is not None else getattr(dataset, "classes", None)
-    if not names:
-        raise InputError("dataset: its class names are not known: give classes=[...], or an attribute of that name")
-    if val is None:
-        if len(dataset) < 2:
-            raise InputError(f"dataset: {len(dataset)} sample cannot be divided into train and val: give val=")
-        order = np.random.default_rng(config.seed).permutation(len(dataset)).tolist()
-        held = max(1, round(0.2 * len(dataset)))
-        dataset, val = (torch.utils.data.Subset(dataset, sorted(part)) for part in (order[held:], order[:held]))
-    channels = config.model.in_channels
-    training, validation = (
-        Samples(items, list(names), name=f"dataset/{split}", channels=channels)
-        for items, split in ((dataset, "train"), (val, "val"))
-    )
-    return training, [validation]
-
-
 def _start_from(model: nn.Module, source: nn.Module, name: str, log: Log) -> None:
     left, new_classes = initialise(model, source)
     log(f"started from {name}: {len(model.state_dict()) - len(left)} of {len(model.state_dict())} tensors fit")
@@ -429,21 +436,11 @@ def _start_from(model: nn.Module, source: nn.Module, name: str, log: Log) -> Non
         log(f"initialised anew: {line}")
 
 
-def _transform(data: DataConfig, channels: int) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
-    return TrainingTransform(data.crop, data.scale, data.flip, data.colour, data.dusk, data.blur, channels)
-
-
 def _optimizer(model: nn.Module, optim: OptimConfig) -> torch.optim.Optimizer:
-    """AdamW or SGD over groups of one learning rate and weight decay; norms and biases have no decay."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            decay = optim.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((learning_rate_factor(name, optim.lr_parts), decay), []).append(parameter)
-    described = [{"params": p, "factor": factor, "weight_decay": decay} for (factor, decay), p in groups.items()]
+    groups = parameter_groups(model, optim)
     if optim.name == "adamw":
-        return torch.optim.AdamW(described, lr=optim.lr)
-    return torch.optim.SGD(described, lr=optim.lr, momentum=optim.momentum, nesterov=optim.momentum > 0)
+        return torch.optim.AdamW(groups, lr=optim.lr)
+    return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum, nesterov=optim.momentum > 0)
 
 
 def _class_weights(counts: np.ndarray, config: TrainConfig, device: torch.device) -> torch.Tensor | None:
@@ -453,14 +450,27 @@ def _class_weights(counts: np.ndarray, config: TrainConfig, device: torch.device
     return class_weights(config.loss.class_weights, *label_counts(counts)).to(device)
 
 
-def _evaluate(model: nn.Module, data: Data, config: TrainConfig, accelerator: Accelerator) -> dict[str, Any]:
-    """Evaluate with all processes, each its share of the images; every one gets the result of the whole."""
+class _Interrupted(Exception):
+    """An evaluation was left, because a signal asks for the end."""
+
+
+def _evaluate(
+    model: nn.Module, data: Data, config: TrainConfig, accelerator: Accelerator, interrupted: Sequence[int]
+) -> dict[str, Any]:
+    """Evaluate with all processes, each its share of the images; every one gets the result of the whole.
+
+    A process alone leaves it once it is ``interrupted``; several end it, since the others would wait.
+    """
 
     def add_up(matrix: np.ndarray) -> np.ndarray:
         return accelerator.reduce(torch.from_numpy(matrix).to(accelerator.device), "sum").cpu().numpy()
 
+    def advance(count: int) -> None:
+        if interrupted and accelerator.num_processes == 1:
+            raise _Interrupted
+
     share = (accelerator.process_index, accelerator.num_processes)
-    return evaluate(model, data, precision=config.precision, share=share, add_up=add_up)
+    return evaluate(model, data, precision=config.precision, share=share, add_up=add_up, advance=advance)
 
 
 def _brief(result: dict[str, Any]) -> dict[str, Any]:
@@ -479,34 +489,34 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _draw(model: nn.Module, data: Data, path: Path, count: int = 4) -> None:
-    """Draw predictions for ``count`` pairs spread over the split."""
-    predictor = Predictor(model, device=str(next(model.parameters()).device))
-    samples = []
-    for index in sorted({round(i * (len(data) - 1) / (count - 1)) for i in range(count)}):
-        image, label = data[index]
-        samples.append((image, label, predictor(image).ids))
-    prediction_sheet(samples, data.colours, path)
+def _updates(loader: Iterable[Any], count: int) -> Iterator[list[Any]]:
+    """Batches in lists of ``count``."""
+    batches = iter(loader)
+    while update := [*islice(batches, count)]:
+        yield update
+
+
+def _remedy(config: TrainConfig) -> str:
+    return f"lower optim.lr ({config.optim.lr:g}), set optim.clip, or use precision fp32"
 
 
 @contextmanager
-def _stop_on_interrupt() -> Iterator[list[int]]:
-    """Yield a list that gets an entry on Ctrl-C, so that the loop stops between steps; a second one stops at once."""
-    stop: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        if stop:
-            raise KeyboardInterrupt
-        stop.append(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    previous = signal.signal(signal.SIGINT, note)
+def _warned(log: Log, what: str) -> Iterator[None]:
+    """Go on where something cannot be drawn: a line in the log says so."""
     try:
-        yield stop
+        yield
+    except Exception as error:
+        log(f"warning: {what} could not be drawn ({type(error).__name__}: {first_line(error)})")
+
+
+@contextmanager
+def _trackers_ended(accelerator: Accelerator) -> Iterator[None]:
+    """Close the trackers at the end, whatever it is."""
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for tracker in accelerator.trackers:
+            tracker.finish()
 
 
 @contextmanager

@@ -5,26 +5,39 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch import nn
 
 from pixalign.data.images import write_image
+from pixalign.data.samples import Data
+from pixalign.predict.inference import predict_ids
 from pixalign.predict.result import draw_overlay
 
 _HEIGHT, _GAP = 240, 6
 
 
+def draw_predictions(model: nn.Module, data: Data, path: Path, count: int = 4) -> None:
+    """Draw the predictions of a network in evaluation mode for ``count`` pairs spread over a split."""
+    samples = []
+    for index in sorted({round(i * (len(data) - 1) / (count - 1)) for i in range(count)}):
+        image, label = data[index]
+        samples.append((image, label, predict_ids(model, image)))
+    prediction_sheet(samples, data.colours, path)
+
+
 def prediction_sheet(
     samples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], colours: list[list[int]], path: Path
 ) -> None:
-    """Write rows of (image (H, W, 3), label (H, W), prediction (H, W)), all uint8, as one picture.
+    """Write rows of (image (H, W, C), label (H, W), prediction (H, W)), all uint8, as one picture.
 
-    Unlabelled pixels are black in the label; the prediction is laid over the image.
+    Unlabelled pixels are black in the label; the prediction is laid over the image, of whose bands those are shown that
+    `draw_overlay` shows.
     """
     table = np.zeros((256, 3), np.uint8)
     table[: len(colours)] = colours
     rows = []
     for image, label, prediction in samples:
-        overlay = draw_overlay(image, prediction, colours, opacity=0.6)
-        shown = [Image.fromarray(image), Image.fromarray(table[label]), overlay]
+        plain, overlay = (draw_overlay(image, prediction, colours, opacity) for opacity in (0, 0.6))
+        shown = [plain, Image.fromarray(table[label]), overlay]
         width = max(1, round(_HEIGHT * image.shape[1] / image.shape[0]))
         rows.append([x.resize((width, _HEIGHT), Image.Resampling.LANCZOS) for x in shown])
     columns = max(row[0].width for row in rows)

@@ -1,6 +1,7 @@
 """What a person sees while a run goes on: a bar on a terminal, a line per epoch elsewhere."""
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -35,13 +36,17 @@ class TrainingProgress:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self.bar.stop()
 
-    def step(self, done: int, loss: float, images: int) -> None:
-        """Show step ``done``; loss and rate are smoothed over about twenty steps."""
+    def steps(self, done: int, losses: Sequence[float], images: int) -> None:
+        """Show that ``done`` steps are done, the last of them with these losses on ``images`` images each.
+
+        Loss and rate are smoothed over about twenty steps.
+        """
         now = time.perf_counter()
-        rate, self.last = images / max(now - self.last, 1e-9), now
-        first = not self.rate
-        self.loss = loss if first else 0.95 * self.loss + 0.05 * loss
-        self.rate = rate if first else 0.95 * self.rate + 0.05 * rate
+        rate, self.last = len(losses) * images / max(now - self.last, 1e-9), now
+        for loss in losses:
+            first = not self.rate
+            self.loss = loss if first else 0.95 * self.loss + 0.05 * loss
+            self.rate = rate if first else 0.95 * self.rate + 0.05 * rate
         epochs = f"{-(-done // self.per_epoch)}/{self.total // self.per_epoch}"
         self.bar.update(
             self.task, completed=done, epoch=epochs, speed=f"loss {self.loss:.3f}  {self.rate:.1f} images/s"

@@ -6,10 +6,14 @@ hidden before they are removed. So whatever moment a process is killed at, the n
 
 import json
 import os
+import random
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -18,6 +22,7 @@ from torch import Tensor, nn
 from pixalign.errors import InputError
 
 _FILES = ("tensors.safetensors", "state.json")
+_FORMAT = 2  # of what the numbers and the loss mean: goes up where an older state would go on differently
 
 
 def save_state(
@@ -25,8 +30,8 @@ def save_state(
     model: nn.Module,
     ema: nn.Module | None,
     optimizer: torch.optim.Optimizer,
-    numbers: dict[str, Any],
-    random: Tensor,
+    numbers: Mapping[str, Any],
+    generators: Tensor,
 ) -> None:
     """Write weights, EMA, optimiser, random states and ``numbers`` (JSON) to ``folder/<step>``, whole or not at all.
 
@@ -34,12 +39,13 @@ def save_state(
         folder: of the run's states.
         model, ema, optimizer: what to save; optimiser entries go by parameter name.
         numbers: plain values with "step".
-        random: what `random_states` gave, (processes, bytes) uint8.
+        generators: what `random_state` gave in each process, (processes, bytes) uint8.
 
     Raises:
         InputError: the file system refuses the write; the old state stays.
     """
-    tensors = {f"model/{k}": v for k, v in model.state_dict().items()} | {"random": random}
+    numbers = {"format": _FORMAT, **numbers}
+    tensors = {f"model/{k}": v for k, v in model.state_dict().items()} | {"random": generators}
     if ema is not None:
         tensors |= {f"ema/{k}": v for k, v in ema.state_dict().items()}
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
@@ -79,13 +85,20 @@ def load_state(
     """Restore what `save_state` wrote, with the random state of ``process``; return its numbers.
 
     Raises:
-        InputError: the state belongs to another network or is damaged.
+        InputError: the state is of an older version or of another network, or is damaged.
     """
     try:
         tensors = load_file(folder / _FILES[0])
         numbers = json.loads((folder / _FILES[1]).read_text())
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise InputError(f"{folder}: not a whole training state ({error}): remove it and resume again") from error
+    if numbers.pop("format", 1) != _FORMAT:
+        last = folder.parent.parent / "last"
+        remedy = f"start another with --init {last}" if last.is_dir() else "begin it anew in another folder"
+        raise InputError(
+            f"{folder}: the run was begun by another version of pixalign, whose weight decay and accumulation differ: "
+            f"end it with that version (run.json names it), or {remedy}"
+        )
     device = next(model.parameters()).device
     try:
         model.load_state_dict(_part(tensors, "model/"))
@@ -98,9 +111,52 @@ def load_state(
     for key, value in _part(tensors, "optimizer/").items():
         slot, name = key.split("/", 1)
         optimizer.state[parameters[name]][slot] = value if slot == "step" else value.to(device)
-    random = tensors["random"]
-    _restore_random(random[min(process, len(random) - 1)])
+    generators = tensors["random"]
+    _restore_random(generators[min(process, len(generators) - 1)])
     return numbers
+
+
+def check_resumed(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise InputError if a run would go on with other batches than it began with.
+
+    Args:
+        folder: of the state, for the message.
+        then, now: "images", "batch_size", "accumulate", "processes" and what follows from them, "per_epoch".
+    """
+    if then["per_epoch"] == now["per_epoch"] and then["images"] == now["images"]:
+        return
+    parts = {
+        "images": "training images",
+        "batch_size": "batch_size",
+        "accumulate": "accumulate",
+        "processes": "processes",
+    }
+    changed = [f"{then[key]} {name} (now {now[key]})" for key, name in parts.items() if then[key] != now[key]]
+    last = folder.parent.parent / "last"
+    another = f"start a new run with --init {last}" if last.is_dir() else "start a new run"
+    remedy = "restore the data" if then["images"] != now["images"] else "set it back"
+    raise InputError(f"{folder}: the run has been trained with {', '.join(changed)}: {remedy}, or {another}")
+
+
+def all_finite(*networks: nn.Module) -> bool:
+    """Whether all weights and statistics are numbers."""
+    found = [x.isfinite().all() for network in networks for x in network.state_dict().values() if x.is_floating_point()]
+    return bool(torch.stack(found).all())
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Give Python's, NumPy's and torch's global generators back the states that they had."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    on_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])
+        if on_gpus:
+            torch.cuda.set_rng_state_all(on_gpus)
 
 
 def random_state() -> Tensor:
