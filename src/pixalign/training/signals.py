@@ -19,14 +19,12 @@ def stop_on_signals() -> Iterator[list[int]]:
     again at the end. In another thread than the main one, which gets no signals, the list stays empty.
     """
     stop: list[int] = []
-    began = [0.0]
+    first: dict[int, float] = {}  # when each came first
 
     def note(number: int, frame: Any) -> None:
-        now = time.monotonic()
-        if number == signal.SIGINT and number in stop and now - began[0] > _ONCE_MORE:
+        since = time.monotonic() - first.setdefault(number, time.monotonic())
+        if number == signal.SIGINT and since > _ONCE_MORE:
             raise KeyboardInterrupt
-        if number not in stop:
-            began[0] = now
         stop.append(number)
 
     if threading.current_thread() is not threading.main_thread():
