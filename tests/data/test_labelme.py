@@ -190,3 +190,8 @@ def test_spaces_at_the_ends_of_a_label_make_no_other_class(tmp_path):
     pairs = open_data("folder", tmp_path, "train")
     assert pairs.classes == ["background", "dog"]
     assert (pairs[0][1] == [1, 1, 0, 0, 0, 0, 0, 1, 1]).all()
+
+
+def test_more_classes_than_a_mask_can_tell_apart_are_refused(tmp_path):
+    with pytest.raises(InputError, match="256 classes with the background, and 255 are the most"):
+        mask_of(tmp_path, [shape(f"c{i}", [[0, 0], [9, 6]], "rectangle") for i in range(255)])

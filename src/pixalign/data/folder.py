@@ -35,9 +35,9 @@ JPEG, JPEG 2000, AVIF and lossy WebP are refused: their labels are not exact any
 is turned by it, as images are.
 
 Annotations in place of masks: Labelme files (``.json`` beside each image, then also without ``images/`` and ``masks/``
-folders; or in ``masks/``; see `pixalign.data.labelme`), and COCO files where there is no ``masks/`` folder
-(``root/annotations.json``, ``root/annotations/<split>.json``, ``root/<split>/_annotations.coco.json``; see
-`pixalign.data.coco`). What they leave uncovered is the class ``background``.
+folders; or in ``masks/``; see `pixalign.data.labelme`), COCO files where there is no ``masks/`` folder (see
+`pixalign.data.coco`), and those of YOLO, Supervisely and Label Studio (see `pixalign.data.formats`). What they leave
+uncovered is the class ``background``.
 
 classes.yaml
 ------------
@@ -56,7 +56,7 @@ classes.yaml
 - 255 means "no label" unless a class claims it, as in binary masks: ``- {name: background, id: 0}`` and
   ``- {name: object, id: 255}``.
 - If classes have ``colours`` and none has ids, grey and palette masks are decoded by their colours, too.
-- With Labelme and COCO, the names choose the labels and their order; pixels without annotation have no label if there
+- With annotations, the names choose the labels and their order; pixels without annotation have no label if there
   is no class ``background``.
 
 Without classes.yaml the classes are the ids found in the masks of all splits, which must be 0, 1, 2, ... without a gap,
@@ -67,18 +67,18 @@ import functools
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from pixalign.data.annotations import BACKGROUND, IGNORE
+from pixalign.data.annotations import IGNORE
 from pixalign.data.formats import plain
 from pixalign.data.formats.files import images_in, key_of, nfc, read_lines
 from pixalign.data.formats.lacking import lacking, unknown
-from pixalign.data.formats.layout import SPLIT_NAMES, SPLITS, Found, Layout
+from pixalign.data.formats.layout import SPLIT_NAMES, SPLITS, Found, Layout, drawn
 from pixalign.data.formats.recognize import recognize
 from pixalign.data.formats.template import by_template
 from pixalign.data.images import opened
@@ -327,12 +327,6 @@ def _masks_of_all_splits(root: Path, template: str) -> list[Path]:
     return sorted(set(masks))
 
 
-def _drawn(labels: Iterable[str]) -> Labels:
-    """Classes of annotations: the background, then ``labels`` in their order."""
-    classes = [BACKGROUND, *(label for label in labels if label != BACKGROUND)]
-    return Labels(classes, default_colours(len(classes)))
-
-
 @functools.lru_cache(maxsize=2)
 def _labels_found(root: Path, stamps: tuple[tuple[Path, int], ...]) -> Labels:
     """Classes found in masks; ``stamps`` (files and times of change) keep a second split from reading all again."""
@@ -342,7 +336,7 @@ def _labels_found(root: Path, stamps: tuple[tuple[Path, int], ...]) -> Labels:
         found = {shape.label for path in drawings for shape in read_labelme(path).shapes}
         if not found - {None}:
             raise InputError(f"{root}: the Labelme files hold no labelled area: draw some, or remove the files")
-        return _drawn(sorted(label for label in found if label is not None))
+        return drawn(sorted(label for label in found if label is not None), root)
     if drawings:
         raise InputError(
             f"{drawings[0]}: a Labelme file among masks: list the classes in {root / 'classes.yaml'}, or use one kind"
