@@ -4,6 +4,7 @@ import html
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from pixalign.data.check import check_data, check_folder, check_splits, percent,
 from pixalign.data.check_page import write_report
 from pixalign.data.folder import folder
 from pixalign.errors import InputError
+from tiffs import write_bands
 
 
 @pytest.fixture
@@ -174,6 +176,80 @@ def test_an_image_turned_by_its_exif_orientation_is_told_from_other_sizes(data):
     assert "image 48 x 64, mask 64 x 48" in note
     assert "EXIF" in note
     assert found(report, "turned").severity == "warning"
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_a_half_turn_by_exif_that_sizes_do_not_tell_is_a_warning_unless_the_mask_turns_alike(data, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for path in (data / "images/train").iterdir():
+        with Image.open(path) as image:
+            image.save(path.with_suffix(".jpg"), quality=95, exif=exif)
+        path.unlink()
+    problem = found(check_folder(data), "half-turn")
+    assert problem.severity == "warning"
+    assert len(problem.examples) == 8
+    assert problem.examples[0].note == f"orientation {orientation}"
+    assert "give them the same EXIF orientation" in problem.remedy
+    upright = open_data("folder", data, "train")[0][1]
+    for path in (data / "masks/train").iterdir():
+        with Image.open(path) as mask:
+            mask.save(path, exif=exif)
+    assert check_folder(data).problems == []
+    turned = open_data("folder", data, "train")[0][1]
+    assert (turned == {2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1]}[orientation]).all()
+
+
+def test_a_mask_that_its_own_exif_turns_is_a_warning(data):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    with Image.open(data / "masks/val/val1.png") as mask:
+        mask.save(data / "masks/val/val1.png", exif=exif)
+    problem = found(check_folder(data), "half-turn")
+    assert problem.examples[0].note == "orientation 1, of the mask 3"
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gif", "webp", "png"])
+def test_images_of_several_pages_are_a_warning(data, suffix):
+    (data / "images/train/train2.png").unlink()
+    rng = np.random.default_rng(0)
+    pages = [Image.fromarray(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)) for _ in range(3)]
+    pages[0].save(data / f"images/train/train2.{suffix}", save_all=True, append_images=pages[1:])
+    problem = found(check_folder(data), "pages")
+    assert problem.severity == "warning"
+    assert files(problem) == [f"images/train/train2.{suffix}"]
+    assert problem.examples[0].note == "3 pages"
+
+
+def test_masks_of_several_pages_are_an_error(data):
+    masks = [Image.fromarray(np.full((48, 64), value, np.uint8)) for value in (0, 1)]
+    (data / "masks/train/train2.png").unlink()
+    masks[0].save(data / "masks/train/train2.tif", save_all=True, append_images=masks[1:])
+    problem = found(check_folder(data), "unreadable-mask")
+    assert problem.examples[0].note == "the mask has 2 pages"
+    assert "store one picture of class ids" in problem.remedy
+
+
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+def test_bands_that_are_left_out_are_a_warning_that_names_the_setting(data):
+    rng = np.random.default_rng(0)
+    bands = rng.integers(0, 256, (4, 48, 64), dtype=np.uint8)
+    clear = np.concatenate([bands[:3], np.where(np.arange(64) < 20, 0, 255).astype(np.uint8)[None, None].repeat(48, 1)])
+    cases = {
+        "train0": (bands, {}),
+        "train1": (bands, {"photometric": "rgb", "alpha": "unspecified"}),
+        "train2": (bands.astype(np.uint16) * np.uint16(257), {"photometric": "rgb", "alpha": "yes"}),
+        "train3": (clear, {}),
+        "train4": (bands[:2], {}),
+        "train5": (clear[2:], {"alpha": "yes"}),
+    }
+    for name, (pixels, options) in cases.items():
+        (data / f"images/train/{name}.png").unlink()
+        write_bands(data / f"images/train/{name}.tif", pixels, **options)
+    problem = found(check_folder(data), "unused-bands")
+    assert [Path(file).stem for file in files(problem)] == ["train0", "train1", "train2", "train4"]
+    assert "--model.in_channels 4" in problem.remedy
+    assert problem.severity == "warning"
 
 
 def test_values_outside_the_classes_are_counted_over_the_data(data):

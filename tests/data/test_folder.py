@@ -465,6 +465,17 @@ def test_a_bad_file_is_named_when_it_is_read(folder_data, break_it, message):
         read_first(folder_data)
 
 
+def test_sizes_that_an_exif_orientation_swaps_are_named_with_it(folder_data):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(folder_data / "images/img0.png") as image:
+        image.save(folder_data / "images/img0.png", exif=exif)
+    with pytest.raises(
+        InputError, match=r"mask is 64 x 48 but .* 48 x 64, turned by its EXIF orientation \(6\): both must"
+    ):
+        read_first(folder_data)
+
+
 def test_unknown_data_and_unset_root_are_named(folder_data):
     with pytest.raises(InputError, match=r"data.name 'voc' is unknown: choose one of folder, hub"):
         open_data("voc", folder_data, "train")

@@ -20,25 +20,22 @@ import numpy as np
 
 from pixalign.data import open_data
 from pixalign.data.catalogue import CATALOGUE
+from pixalign.data.check_notes import Note, on_image, on_sizes, on_turns, refused
 from pixalign.data.folder import find, folder, known_labels, labels_in
 from pixalign.data.folder import splits as splits_in
 from pixalign.data.formats.layout import SPLITS, Found
-from pixalign.data.images import noted_kinds, opened, other_images
+from pixalign.data.images import noted_kinds, other_images
 from pixalign.data.labelme import read_labelme
 from pixalign.data.masks import IGNORE, Labels, grey_of, read_values, unpack
 from pixalign.data.pairs import Pairs
 from pixalign.data.remedies import KEPT_VALUES, MANY, is_stretched, percent, remedy_for, triple
-from pixalign.data.tiff import tiff_of
 from pixalign.errors import InputError
 from pixalign.palette import default_colours
 
-MIN_SIDE = 32  # pixels; the networks take nothing smaller
 RARE, DOMINANT = 0.001, 0.95  # shares of the labelled training pixels
-NARROW = 64  # a 16-bit image should use more than so many of 256 levels
 SAMPLES = 24  # pairs on the contact sheet
 
 _BATCH = 64
-_ORIENTATION = 0x0112
 
 Progress = Callable[[str, int, int], None]
 
@@ -297,20 +294,10 @@ def shown(text: str, limit: int = 0) -> str:
 
 
 @dataclass
-class _Note:
-    kind: str
-    title: str
-    remedy: str
-    note: str = ""
-    severity: Literal["error", "warning"] = "error"
-    of_mask: bool = False
-
-
-@dataclass
 class _Seen:
     """What one pair turned out to be; counts are of 256 ids, of which 255 is no label."""
 
-    notes: list[_Note] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     size: tuple[int, int] | None = None
     digest: bytes = b""
     mask_digest: bytes = b""
@@ -337,7 +324,7 @@ class Looked:
     sound: np.ndarray  # (N,) bool: readable, of one size, nothing unknown
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     digests: list[tuple[bytes, bytes]] = field(default_factory=list)
-    notes: list[tuple[int, _Note]] = field(default_factory=list)
+    notes: list[tuple[int, Note]] = field(default_factory=list)
     unknown: dict[str, _Tally] = field(default_factory=dict)
     strange: list[tuple[int, list[str], int]] = field(default_factory=list)  # pair, values that mean no class, pixels
     unlisted: int = 0  # pixels of further such values
@@ -384,22 +371,22 @@ def _look(pairs: Pairs, index: int, raw: bool) -> _Seen:
     try:
         image = pairs.read_image(index)
     except InputError as error:
-        seen.notes.append(_refused(str(error), path, "image"))
+        seen.notes.append(refused(str(error), path, "image"))
     else:
         seen.size = image.shape[:2]
         seen.digest = _digest(image)
-        _judge_image(seen, path, image, pairs.channels)
+        seen.notes += on_image(path, image, pairs.channels)
     try:
         ids, seen.unknown = _raw_mask(pairs, index) if raw else mask_of(pairs, index)
     except InputError as error:
-        seen.notes.append(_refused(str(error), pairs.masks[index], "mask"))
+        seen.notes.append(refused(str(error), pairs.masks[index], "mask"))
     else:
         mask_size = ids.shape
         seen.counts = np.bincount(ids.ravel(), minlength=256)
         seen.mask_digest = _digest(ids)
         if seen.counts[IGNORE] == ids.size and not seen.unknown:
             seen.notes.append(
-                _Note(
+                Note(
                     "unlabelled",
                     "Masks without any label",
                     "label them, or remove image and mask",
@@ -408,7 +395,10 @@ def _look(pairs: Pairs, index: int, raw: bool) -> _Seen:
                 )
             )
     if seen.size and mask_size and seen.size != mask_size:
-        seen.notes.append(_of_two_sizes(seen.size, mask_size, path))
+        seen.notes.append(on_sizes(seen.size, mask_size, path))
+    if seen.size and mask_size:
+        drawn = pairs.drawings or pairs.masks[index].suffix.lower() in (".json", ".mat")
+        seen.notes += on_turns(path, None if drawn else pairs.masks[index])
     return seen
 
 
@@ -449,97 +439,6 @@ def _raw_mask(pairs: Pairs, index: int) -> tuple[np.ndarray, dict[str, int]]:
     found, counts = np.unique(values[large], return_counts=True)
     unknown = {str(value): count for value, count in zip(found.tolist(), counts.tolist())}
     return np.where(large, IGNORE, values).astype(np.uint8), unknown
-
-
-def _refused(text: str, path: Path, what: str) -> _Note:
-    """The note on an image or mask that could not be read, from the error's text."""
-    reason, remedy = _parts(text.removeprefix(f"{path}: "))
-    if "file is empty" in reason:
-        kind, title, remedy = "empty", "Empty files (0 bytes)", "copy them again, or remove image and mask"
-    elif "truncated or damaged" in reason:
-        kind, title, remedy = "damaged", "Truncated or damaged files", "copy them again, or remove image and mask"
-        reason = re.sub(r".*?damaged \((.*)\)", r"\1", reason)
-    elif "exact labels" in reason:
-        kind, title = "lossy-mask", "Masks in a lossy format, whose labels are not exact any more"
-    elif what == "mask" and "transparent" in reason:
-        kind, title = "transparent-mask", "Masks with transparent pixels, whose label is not known"
-    else:
-        kind, title = f"unreadable-{what}", f"{what.capitalize()}s that cannot be used"
-    return _Note(kind, title, remedy or "see the file", reason, of_mask=what == "mask")
-
-
-def _parts(text: str) -> tuple[str, str]:
-    """What is wrong and the remedy, which the first colon outside of brackets divides."""
-    depth = 0
-    for i, character in enumerate(text):
-        depth += (character in "([{") - (character in ")]}")
-        if depth == 0 and text.startswith(": ", i):
-            return text[:i], text[i + 2 :]
-    return text, ""
-
-
-def _judge_image(seen: _Seen, path: Path, image: np.ndarray, channels: int) -> None:
-    """Add notes on an image that can be read, but may not be what it should."""
-    height, width = image.shape[:2]
-    if min(height, width) < MIN_SIDE:
-        seen.notes.append(
-            _Note(
-                "tiny",
-                f"Images of less than {MIN_SIDE} pixels on a side",
-                "use larger pictures; cut-outs of objects are better labelled in the whole picture",
-                f"{width} x {height}",
-                "warning",
-            )
-        )
-    low, high = int(image.min()), int(image.max())
-    if high == low:
-        seen.notes.append(
-            _Note("blank", "Images of one colour throughout", "see whether they are meant", f"value {low}", "warning")
-        )
-    elif high - low < NARROW and (channels not in (1, 3, 4) or _is_deep(path)):
-        seen.notes.append(
-            _Note(
-                "narrow",
-                "Deep or multi-band images that use a small part of their range",
-                "stretch the values to the full range (of 16 bits the upper 8 are used, so 12-bit data come out dark)",
-                f"{low} to {high} of 0 to 255 after conversion",
-                "warning",
-            )
-        )
-    if path.suffix.lower() in (".jpg", ".jpeg"):
-        with opened(path) as file:
-            orientation = file.getexif().get(_ORIENTATION, 1)
-        if orientation in range(2, 9):
-            seen.notes.append(
-                _Note(
-                    "turned",
-                    "Images that a note of the camera turns (EXIF orientation)",
-                    "see on the sheet that their masks are turned alike",
-                    f"orientation {orientation}",
-                    "warning",
-                )
-            )
-
-
-def _is_deep(path: Path) -> bool:
-    """Whether an image file stores more than 8 bits per value."""
-    if tiff := tiff_of(path):
-        return max(tiff.bits) > 8
-    with opened(path) as image:
-        tiles = getattr(image, "tile", None)
-        return image.mode.startswith("I") or ";16" in str(tiles[0][3] if tiles else "")
-
-
-def _of_two_sizes(size: tuple[int, int], mask_size: tuple[int, int], path: Path) -> _Note:
-    note = f"image {size[1]} x {size[0]}, mask {mask_size[1]} x {mask_size[0]}"
-    if size != mask_size[::-1]:
-        return _Note("sizes", "Image and mask differ in size", "export both at one size, masks without smoothing", note)
-    with opened(path) as image:
-        turned = image.getexif().get(_ORIENTATION, 1) in range(5, 9)
-    if turned:
-        note += ", the image is turned by its EXIF orientation"
-    remedy = "turn the masks by 90 degrees, or store the images upright without the EXIF note and label these"
-    return _Note("transposed", "Image and mask differ by a quarter turn", remedy, note)
 
 
 # What lacks a partner, and the classes -------------------------------------------------------------------------------

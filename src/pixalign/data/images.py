@@ -55,6 +55,7 @@ _FORMATS = (  # named, so that no file starts Ghostscript or another program
 _TEXT_LIMIT = 64 << 20  # bytes of a text or a color profile in a PNG file, unpacked: Pillow's own is 1 MB
 _NO_WHITE = "whose white is not known: store uint8, or uint16 up to 65535"
 _ORIENTATION = 0x0112
+_PNG_TURNS = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -147,6 +148,41 @@ def image_size(path: str | Path) -> tuple[int, int]:
         return tiff.size
     with opened(path) as image:
         return image.height, image.width
+
+
+def orientation(path: Path) -> int:
+    """Return how EXIF says that an image or mask file is to be turned, 1 to 8; 1 is not at all."""
+    if tiff := tiff_of(path):
+        return tiff.orientation
+    with opened(path) as image:
+        if image.format == "PNG" and not any(word in path.read_bytes() for word in _PNG_TURNS):
+            return 1  # without the look behind the pixels, which decodes them
+        return image.getexif().get(_ORIENTATION, 1)
+
+
+def page_count(path: Path) -> int:
+    """Return how many pages or frames an image file has; further pictures of a camera's JPEG file are none."""
+    if tiff := tiff_of(path):
+        return tiff.pages
+    with opened(path) as image:
+        return 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
+
+
+def unused_bands(path: Path) -> int:
+    """Return the number of bands of a TIFF file of which `read_image` leaves some out as grey or RGB; 0 if none."""
+    tiff = tiff_of(path)
+    if tiff is None or tiff.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
+        return 0
+    colours = 1 if tiff.bands < 3 else 3
+    used = colours + tiff.transparent
+    if tiff.bands == colours + 1 and tiff.transparent:
+        if tiff.by_pillow:
+            with opened(path) as image:
+                used = colours + (_without_data(image, tiff) is image)
+        else:
+            with opened_bands(path) as file:
+                used = colours + is_transparency(_as_bytes(file.read(colours + 1), tiff.bits[0]))
+    return tiff.bands if used < tiff.bands else 0
 
 
 def to_pixels(image: Image.Image, channels: int = 3) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pixalign.data.annotations import Drawing
-from pixalign.data.images import read_image
+from pixalign.data.images import orientation, read_image
 from pixalign.data.masks import IGNORE, Labels
 from pixalign.errors import InputError
 
@@ -60,9 +60,11 @@ class Pairs:
         if unknown:
             raise InputError(f"{self.where(index)}: {unknown_values(unknown, self.labels)}")
         if image.shape[:2] != mask.shape:
+            turn = orientation(self.images[index])
+            exif = f", turned by its EXIF orientation ({turn})" if turn in range(5, 9) else ""
             raise InputError(
                 f"{self.where(index)}: the mask is {mask.shape[1]} x {mask.shape[0]} but its image "
-                f"{self.images[index].name} is {image.shape[1]} x {image.shape[0]}: both must have one size"
+                f"{self.images[index].name} is {image.shape[1]} x {image.shape[0]}{exif}: both must have one size"
             )
         return image, mask
 
