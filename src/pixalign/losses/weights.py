@@ -22,13 +22,13 @@ def adjust_logits(model: nn.Module, weight: Tensor, share: float) -> nn.Module:
     Args:
         model: a network whose last layer is ``model.classify``, a convolution with bias, with one output per class or,
             before a pixel shuffle, several in a row.
-        weight: (K,) class weights, above 0.
+        weight: (K,) class weights, above 0, on any device.
         share: 0 (nothing) to 1 (all of it).
     """
     adjusted = copy.deepcopy(model)
     with torch.no_grad():
         bias: Tensor = adjusted.classify.bias  # type: ignore[union-attr, assignment]
-        bias -= share * weight.log().repeat_interleave(len(bias) // len(weight))
+        bias -= (share * weight.log()).to(bias).repeat_interleave(len(bias) // len(weight))
     return adjusted
 
 
