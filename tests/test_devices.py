@@ -1,9 +1,9 @@
 """Networks and commands on a GPU make every tensor there, in any precision: checked without a GPU.
 
-Networks are checked on tensors without numbers: PyTorch's fake tensors say that they lie on a GPU and compute shapes, dtypes and devices alone; operations on tensors of
-two devices fail as they do on a GPU. A tensor that a network makes on the CPU is found even where no operation fails:
-it would be copied in each call, and a CUDA graph could not hold it. Commands are checked on tensors with numbers
-(`fake_gpu`), which fail where those of two devices meet.
+Networks are checked on tensors without numbers: PyTorch's fake tensors say that they lie on a GPU and compute shapes,
+dtypes and devices alone; operations on tensors of two devices fail as they do on a GPU. A tensor that a network makes
+on the CPU is found even where no operation fails: it would be copied in each call, and a CUDA graph could
+not hold it. Commands are checked on tensors with numbers (`fake_gpu`), which fail where those of two devices meet.
 """
 
 import json
@@ -206,7 +206,8 @@ def test_biases_are_fitted_on_the_gpu_as_on_the_cpu(gpu, model, data, tmp_path, 
     "arguments",
     [
         ("--loss.class_weights", "enet", "--loss.adjust", "0.5", "--data.class_uniform", "0.5", "--init", "MODEL"),
-        ("--teacher", "MODEL", "--loss.distill", "1", "--precision", "fp16", "--loss.name", "ohem", "--optim.clip", "1"),
+        ("--teacher", "MODEL", "--loss.distill", "1", "--precision", "fp16", "--loss.name", "ohem",
+         "--optim.clip", "1"),
         ("--model.name", "bialignnet", "--loss.edge", "1", "--loss.edge_guided", "1", "--loss.dice", "1",
          "--loss.lovasz", "1", "--optim.name", "sgd"),
     ],

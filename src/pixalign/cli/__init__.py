@@ -1,5 +1,8 @@
 """The command line: ``pixalign COMMAND ...``, one file per command, each with HELP, add_arguments(parser), run(args).
 
+A command may have ``rewritten(arguments)``, which brings them into the form that its parser reads, and
+``error_line(error)``, which says in its own words what the parser found wrong.
+
 A command's module imports torch, timm and the rest inside ``run``, so that help and typing errors come at once.
 """
 
@@ -7,10 +10,12 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 
 from pixalign import __version__
+from pixalign.cli.forms import at_home
 from pixalign.errors import InputError, Stopped
 
 COMMANDS = (
@@ -38,6 +43,7 @@ def build_parser(arguments: Sequence[str] = COMMANDS) -> ArgumentParser:
         description="Semantic segmentation by feature alignment: train, evaluate, predict.",
         version=__version__,
         exit_on_error=False,
+        allow_abbrev=False,
     )
     commands = parser.add_subcommands(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
@@ -51,15 +57,18 @@ def build_parser(arguments: Sequence[str] = COMMANDS) -> ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 done in part, 2 unusable input, 128 + signal stopped."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = at_home(sys.argv[1:] if arguments is None else arguments)
+    command: Any = import_module(f"pixalign.cli.{arguments[0]}") if arguments and arguments[0] in COMMANDS else None
     try:
+        if hasattr(command, "rewritten"):
+            arguments = [arguments[0], *command.rewritten(arguments[1:])]
         parsed = build_parser(arguments).parse_args(arguments)
-        command = parsed.command
-        return import_module(f"pixalign.cli.{command}").run(parsed[command]) or 0
+        return import_module(f"pixalign.cli.{parsed.command}").run(parsed[parsed.command]) or 0
     except InputError as error:
         return _fail(str(error), 2)
     except ArgumentError as error:
-        return _fail(f"{error} (`pixalign COMMAND --help` lists the arguments)", 2)
+        line = command.error_line(error) if hasattr(command, "error_line") else str(error)
+        return _fail(f"{line} (`pixalign COMMAND --help` lists the arguments)", 2)
     except Stopped as stopped:
         return _fail("interrupted", 128 + stopped.number)
     except KeyboardInterrupt:

@@ -1,20 +1,46 @@
 """Train a network on CamVid or on any folder of images/ and masks/; every key of the configuration is an argument."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
+from pixalign.cli.forms import usual_forms
 from pixalign.training.config import TrainConfig
+from pixalign.training.values import explained, keys_of
 
 HELP = "train a network"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--config", action=ActionConfigFile, help="YAML file of a configuration; later arguments win")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, by its own config.yaml")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in --out, by its own config.yaml; other arguments win"
+    )
     parser.add_class_arguments(TrainConfig)
+
+
+def rewritten(arguments: Sequence[str]) -> list[str]:
+    """The arguments in the forms that the parser reads; of a resumed run, behind its own configuration.
+
+    So whatever stands on the command line wins, a key that equals its default or a file of --config as well.
+    """
+    forms = usual_forms(arguments, {key: kind for key, kind, _ in keys_of(TrainConfig)})
+    if any(each.startswith(("--resume", "--config")) for each in forms) and not {"--help", "-h"} & set(forms):
+        parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
+        add_arguments(parser)
+        args = parser.parse_args([each for each in forms if not each.startswith("--print_config")])
+        written = Path(args.out).expanduser() / "config.yaml"
+        if args.resume and written.is_file():
+            return ["--config", str(written), "--out", args.out, *forms]
+    return forms
+
+
+def error_line(error: Exception) -> str:
+    """What the parser found wrong, in a line."""
+    return explained(error, TrainConfig)
 
 
 def run(args: Namespace) -> int:
@@ -27,15 +53,8 @@ def run(args: Namespace) -> int:
 
 
 def read_config(args: Namespace) -> TrainConfig:
-    """Return the configuration of parsed arguments; a resumed run's own one, if no --config is given."""
+    """Return the configuration of parsed arguments."""
     parser = ArgumentParser(exit_on_error=False)
     add_arguments(parser)
-    written = Path(args.out) / "config.yaml"
-    if args.resume and not args.config and written.is_file():
-        defaults = parser.get_defaults()
-        given = {key: value for key, value in args.items() if value != defaults.get(key)}
-        args = parser.parse_path(written)
-        for key, value in given.items():
-            args[key] = value
     parts = vars(parser.instantiate(args))
     return TrainConfig(**{field.name: parts[field.name] for field in fields(TrainConfig)})

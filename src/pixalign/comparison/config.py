@@ -1,5 +1,6 @@
 """What is compared: methods under one recipe, read from YAML and expanded into training configurations. No torch."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -11,6 +12,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from pixalign.errors import InputError
 from pixalign.training.config import TrainConfig
+from pixalign.training.values import Name, Seed, check_values, explained
 
 # What one comparison holds fixed. What else a method may change (network, loss, optimiser, augmentation) is what it is.
 PROTOCOL = {
@@ -41,11 +43,29 @@ class Comparison:
     """
 
     methods: dict[str, dict[str, Any]]
-    baseline: str
+    baseline: Name
     recipe: dict[str, Any] = field(default_factory=dict)
-    splits: list[str] = field(default_factory=lambda: ["val"])
-    seeds: list[int] = field(default_factory=lambda: [0])
-    out: str = "runs/compare"
+    splits: list[Name] = field(default_factory=lambda: ["val"])
+    seeds: list[Seed] = field(default_factory=lambda: [0])
+    out: Name = "runs/compare"
+
+    def __post_init__(self) -> None:
+        self.out = os.path.expanduser(self.out)
+
+    def check(self) -> None:
+        """Raise InputError naming the key, for a value out of range or two that do not go together."""
+        check_values(self)
+        for name in self.methods:
+            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name):
+                raise InputError(f"method {name!r} names a folder: use letters, digits, _ . + -, and no . - + in front")
+        if not self.methods:
+            raise InputError("methods is empty: name two methods or more")
+        if self.baseline not in self.methods:
+            listed = ", ".join(self.methods)
+            raise InputError(f"baseline {self.baseline!r} is none of the methods: choose one of {listed}")
+        for key, values in (("splits", self.splits), ("seeds", self.seeds)):
+            if not values or len(set(values)) != len(values):
+                raise InputError(f"{key} is {values}: give one or more, each once")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +111,10 @@ def expand(comparison: Comparison, source: str = "comparison") -> list[Run]:
     Raises:
         InputError: an unknown key, a value out of range, or methods that differ in data or budget; it names both.
     """
-    _check(comparison, source)
+    try:
+        comparison.check()
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
     runs = []
     for method, changes in comparison.methods.items():
         where = f"{source}: methods.{method}"
@@ -104,10 +127,6 @@ def expand(comparison: Comparison, source: str = "comparison") -> list[Run]:
         for seed in comparison.seeds:
             given = merged | {"seed": seed, "out": str(Path(comparison.out) / method / f"seed{seed}")}
             config = _parsed(TrainConfig, given, where)
-            try:
-                config.check()
-            except InputError as error:
-                raise InputError(f"{where}: {error}") from error
             runs.append(Run(method, seed, config))
     first = runs[0]
     for run in runs[1:]:
@@ -149,22 +168,6 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-def _check(comparison: Comparison, source: str) -> None:
-    for name in comparison.methods:
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name):
-            raise InputError(
-                f"{source}: method {name!r} names a folder: use letters, digits, _ . + -, and no . - + in front"
-            )
-    if not comparison.methods:
-        raise InputError(f"{source}: methods is empty: name two methods or more")
-    if comparison.baseline not in comparison.methods:
-        listed = ", ".join(comparison.methods)
-        raise InputError(f"{source}: baseline {comparison.baseline!r} is none of the methods: choose one of {listed}")
-    for key, values in (("splits", comparison.splits), ("seeds", comparison.seeds)):
-        if not values or len(set(values)) != len(values):
-            raise InputError(f"{source}: {key} is {values}: give one or more, each once")
-
-
 def _fixed(config: TrainConfig, key: str) -> Any:
     """The value of a key of `PROTOCOL`; encoders have different files of pretrained weights, so these count as true."""
     value = flat(asdict(config))[key]
@@ -191,8 +194,13 @@ def _parsed(kind: Any, content: Mapping[str, Any], where: str) -> Any:
     try:
         parts = vars(parser.instantiate(parser.parse_object(dict(content))))
     except ArgumentError as error:
-        raise InputError(f"{where}: {' '.join(str(error).split())}: mend that key") from error
-    return kind(**{name: parts[name] for name in names})
+        raise InputError(f"{where}: {explained(error, kind)}") from error
+    made = kind(**{name: parts[name] for name in names})
+    try:
+        made.check()
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    return made
 
 
 class _NoDuplicates(yaml.SafeLoader):

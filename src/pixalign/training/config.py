@@ -1,14 +1,28 @@
 """The configuration of a training run: dataclasses, read from YAML and dotted overrides. Imports no torch."""
 
+import os
 from dataclasses import asdict, dataclass, field
+from functools import reduce
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
 from pixalign.errors import InputError, replacing
-
-TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
+from pixalign.training.values import (
+    BelowOne,
+    Count,
+    Name,
+    Positive,
+    Probability,
+    Seed,
+    Share,
+    Side,
+    Weight,
+    Whole,
+    check_values,
+)
 
 
 @dataclass
@@ -23,11 +37,15 @@ class ModelConfig:
         options: further arguments of the network, such as {aligner: flow, channels: 64}.
     """
 
-    name: str = "sfnet"
-    encoder: str = "resnet18"
+    name: Name = "sfnet"
+    encoder: Name = "resnet18"
     pretrained: bool | str = False
-    in_channels: int = 3
+    in_channels: Count = 3
     options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.pretrained, str):
+            self.pretrained = os.path.expanduser(self.pretrained)
 
 
 @dataclass
@@ -58,24 +76,27 @@ class DataConfig:
         cache: keep the decoded images in memory; auto does so up to 2 GiB.
     """
 
-    name: str = "folder"
+    name: Name = "folder"
     root: str = ""
     mask_template: str = ""
-    train: str = "train"
-    val: list[str] = field(default_factory=lambda: ["val"])
-    crop: tuple[int, int] = (360, 480)
-    scale: tuple[float, float] = (0.5, 2.0)
-    flip: float = 0.5
-    colour: float = 0.5
-    dusk: float = 0.0
-    blur: float = 0.1
-    class_uniform: float = 0.0
+    train: Name = "train"
+    val: list[Name] = field(default_factory=lambda: ["val"])
+    crop: tuple[Side, Side] = (360, 480)
+    scale: tuple[Positive, Positive] = (0.5, 2.0)
+    flip: Share = 0.5
+    colour: Share = 0.5
+    dusk: Share = 0.0
+    blur: Share = 0.1
+    class_uniform: Share = 0.0
     mix: str = ""
     mix_root: str = ""
-    mix_ratio: float = 0.0
+    mix_ratio: Share = 0.0
     check: bool = True
-    workers: int = 2
+    workers: Whole = 2
     cache: Literal["auto", "yes", "no"] = "auto"
+
+    def __post_init__(self) -> None:
+        self.root, self.mix_root = os.path.expanduser(self.root), os.path.expanduser(self.mix_root)
 
 
 @dataclass
@@ -99,15 +120,15 @@ class LossConfig:
 
     name: Literal["cross_entropy", "ohem"] = "cross_entropy"
     class_weights: Literal["none", "median", "enet"] = "none"
-    adjust: float = 0.0
-    auxiliary: float = 0.4
-    dice: float = 0.0
-    lovasz: float = 0.0
-    edge: float = 0.0
-    edge_guided: float = 0.0
-    distill: float = 0.0
-    threshold: float = 0.7
-    min_kept: int = 100_000
+    adjust: Share = 0.0
+    auxiliary: Weight = 0.4
+    dice: Weight = 0.0
+    lovasz: Weight = 0.0
+    edge: Weight = 0.0
+    edge_guided: Weight = 0.0
+    distill: Weight = 0.0
+    threshold: Probability = 0.7
+    min_kept: Whole = 100_000
 
 
 @dataclass
@@ -127,18 +148,18 @@ class OptimConfig:
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
-    lr: float = 1e-3
-    lr_parts: dict[str, float] = field(default_factory=dict)
-    weight_decay: float = 0.01
-    momentum: float = 0.9
+    lr: Positive = 1e-3
+    lr_parts: dict[str, Weight] = field(default_factory=dict)
+    weight_decay: Weight = 0.01
+    momentum: BelowOne = 0.9
     schedule: Literal["poly", "cosine"] = "poly"
-    warmup: float = 0.02
-    clip: float = 0.0
+    warmup: BelowOne = 0.02
+    clip: Weight = 0.0
 
 
 @dataclass
 class TrainConfig:
-    """A training run.
+    """A training run. In paths, here and in the parts, ~ is the home folder.
 
     Args:
         model: which network.
@@ -174,69 +195,53 @@ class TrainConfig:
     init: str = ""
     teacher: str = ""
     freeze: str = ""
-    epochs: int = 100
-    batch_size: int = 8
-    accumulate: int = 1
+    epochs: Count = 100
+    batch_size: Count = 8
+    accumulate: Count = 1
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
     channels_last: bool = True
     compile: bool = False
-    ema: float = 0.999
-    seed: int = 0
-    evaluate_every: int = 5
-    pictures_every: int = 20
-    state_minutes: float = 10.0
-    trackers: list[str] = field(default_factory=list)
-    out: str = "runs/train"
+    ema: BelowOne = 0.999
+    seed: Seed = 0
+    evaluate_every: Count = 5
+    pictures_every: Whole = 20
+    state_minutes: Positive = 10.0
+    trackers: list[Literal["tensorboard", "wandb", "mlflow", "trackio"]] = field(default_factory=list)
+    out: Name = "runs/train"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
+    def __post_init__(self) -> None:
+        self.init, self.teacher, self.out = map(os.path.expanduser, (self.init, self.teacher, self.out))
+
     def check(self) -> None:
-        """Raise InputError for a value out of range, naming its key."""
+        """Raise InputError naming the key, for a value out of range or two that do not go together."""
+        check_values(self)
+        data = self.data
         for key, ok, remedy in (
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("accumulate", self.accumulate >= 1, "at least 1"),
-            ("ema", 0 <= self.ema < 1, "from 0 to below 1"),
-            ("evaluate_every", self.evaluate_every >= 1, "at least 1"),
-            ("pictures_every", self.pictures_every >= 0, "0 or more"),
-            ("data.workers", self.data.workers >= 0, "0 or more"),
-            ("data.val", bool(self.data.val), "at least one split"),
-            ("data.crop", min(self.data.crop) >= 32, "32 pixels or more"),
-            ("data.scale", 0 < self.data.scale[0] <= self.data.scale[1], "lowest and highest factor, above 0"),
-            ("data.flip", 0 <= self.data.flip <= 1, "from 0 to 1"),
-            ("data.colour", 0 <= self.data.colour <= 1, "from 0 to 1"),
-            ("data.dusk", 0 <= self.data.dusk <= 1, "from 0 to 1"),
-            ("data.blur", 0 <= self.data.blur <= 1, "from 0 to 1"),
-            ("data.class_uniform", 0 <= self.data.class_uniform <= 1, "from 0 to 1"),
-            ("data.mix_ratio", 0 <= self.data.mix_ratio <= 1, "from 0 to 1"),
-            ("data.mix", bool(self.data.mix) == (self.data.mix_ratio > 0), "set together with data.mix_ratio"),
-            ("model.in_channels", self.model.in_channels >= 1, "at least 1"),
-            ("loss.adjust", 0 <= self.loss.adjust <= 1, "from 0 to 1"),
-            ("loss.edge", self.loss.edge >= 0, "0 or more"),
-            ("loss.edge_guided", self.loss.edge_guided >= 0, "0 or more"),
-            ("loss.distill", self.loss.distill >= 0, "0 or more"),
+            ("data.val", len(set(data.val)) == len(data.val) > 0, "one split or more, each once"),
+            ("data.scale", data.scale[0] <= data.scale[1], "the lowest factor, then the highest"),
+            ("data.mix", bool(data.mix) == (data.mix_ratio > 0), "set together with data.mix_ratio"),
             ("teacher", bool(self.teacher) == (self.loss.distill > 0), "set together with loss.distill"),
-            ("optim.lr", self.optim.lr > 0, "above 0"),
-            ("optim.lr_parts", all(v >= 0 for v in self.optim.lr_parts.values()), "0 or more for each part"),
-            ("optim.warmup", 0 <= self.optim.warmup < 1, "from 0 to below 1"),
-            ("optim.clip", self.optim.clip >= 0, "0 or more"),
-            ("state_minutes", self.state_minutes > 0, "above 0"),
-            ("trackers", set(self.trackers) <= set(TRACKERS), f"among {', '.join(TRACKERS)}"),
         ):
             if not ok:
-                value: Any = self
-                for part in key.split("."):
-                    value = getattr(value, part)
-                raise InputError(f"{key} is {value}: it must be {remedy}")
+                raise InputError(f"{key} is {reduce(getattr, key.split('.'), self)!r}: it must be {remedy}")
 
 
 def write_config(config: TrainConfig, path: str | Path) -> None:
     """Write the configuration as YAML that reproduces the run."""
     with replacing(path) as temporary:
-        temporary.write_text(yaml.safe_dump(_plain(asdict(config)), sort_keys=False))
+        text = yaml.safe_dump(_plain(asdict(config)), sort_keys=False, allow_unicode=True)
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists, for YAML."""
+    """What YAML has: a tuple as a list, a path as text, a number of a type of its own as a number."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, str | os.PathLike):
+        return str(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return int(value) if isinstance(value, Integral) else float(value)
+    return value
