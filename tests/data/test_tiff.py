@@ -79,6 +79,21 @@ def test_pixels_are_turned_alike_with_and_without_rasterio(tmp_path, orientation
     assert (read_values(wide) == upright(IDS, orientation)).all()
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_bits_in_reverse_order_are_read_as_stored(tmp_path, bits, photometric):
+    if bits > 4:
+        pytest.importorskip("rasterio")
+    values = RNG.integers(0, 2**bits, (8, 16)).astype(np.uint16)
+    path = write_tiff(tmp_path / "a.tif", [values], bits, photometric, tags=[(266, 2)])
+    content = bytearray(path.read_bytes())
+    pixels = slice(8, 8 + 16 * bits)
+    turned = np.packbits(np.unpackbits(np.frombuffer(content[pixels], np.uint8)).reshape(-1, 8)[:, ::-1])
+    content[pixels] = turned.tobytes()
+    path.write_bytes(content)
+    assert (read_values(path) == values).all()
+
+
 def test_transparency_is_told_from_data():
     soft = np.array([0] * 50 + [255] * 40 + [*range(1, 21)], np.uint8)
     assert is_transparency(soft)

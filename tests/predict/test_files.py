@@ -14,6 +14,7 @@ from pixalign import InputError, Mode, Predictor, Result
 from pixalign.data.images import find_images
 from pixalign.predict import predict_files
 from pixalign.predict.files import plan
+from tiffs import write_bands
 
 RNG = np.random.default_rng(0)
 
@@ -203,6 +204,21 @@ def test_images_that_would_be_written_to_one_place_are_named_before_anything_run
     with pytest.raises(InputError, match=r"b.jpg and .*b.png|b.png and .*b.jpg"):
         plan(find_images([photos]), out)
     assert not out.exists()
+
+
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+def test_pages_and_bands_that_are_not_predicted_are_counted(predictor, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    pages = [Image.new("RGB", (40, 32), colour) for colour in ("red", "blue")]
+    pages[0].save(photos / "a.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(photos / "b.png")
+    bands = np.random.default_rng(0).integers(0, 256, (4, 32, 40), dtype=np.uint8)
+    write_bands(photos / "c.tif", bands)
+    assert run(predictor, photos, tmp_path / "out").left_out == {
+        "of several pages or frames, of which the first was taken": 1,
+        "of 4 bands, of which the model takes 3": 1,
+    }
 
 
 def test_less_usual_kinds_beside_an_image_of_their_name_keep_their_suffix(photos, tmp_path):

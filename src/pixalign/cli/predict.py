@@ -64,6 +64,8 @@ def run(args: Any) -> int:
     if args.format == "cityscapes":
         written = write_submission([path for path in maps if path.is_file()], handed_in, predictor.config["classes"])
         print(f"for the benchmark's server: {len(written)} files in {handed_in}, to be zipped")
+    for text, count in summary.left_out.items():
+        print(f"pixalign: {count} image{'s' * (count != 1)} {text}", file=sys.stderr)
     if left := other_images(args.images):
         print(f"pixalign: {noted_kinds(left)}", file=sys.stderr)
     for line in summary.failed:

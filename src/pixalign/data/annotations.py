@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags
 
-from pixalign.data.images import MAX_PIXELS, opened
+from pixalign.data.images import MAX_PIXELS, image_size, orientation
 from pixalign.errors import InputError, first_line
 
 BACKGROUND = "background"
@@ -146,12 +145,8 @@ def upright_size(path: Path) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=1 << 16)
 def _upright_size(path: Path, changed: int) -> tuple[int, int]:
-    with opened(path) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation) in range(5, 9)
-        if image.format == "TIFF" and turned:  # which Pillow turns as it decodes
-            image.load()
-            turned = False
-        return (image.width, image.height) if turned else (image.height, image.width)
+    height, width = image_size(path)
+    return (width, height) if orientation(path) in range(5, 9) else (height, width)
 
 
 def _no_number(constant: str) -> float:

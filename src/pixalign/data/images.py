@@ -185,6 +185,14 @@ def unused_bands(path: Path) -> int:
     return tiff.bands if used < tiff.bands else 0
 
 
+def left_out(path: Path, channels: int) -> list[str]:
+    """Return what `read_image` leaves out of a file, worded for several files."""
+    texts = ["of several pages or frames, of which the first was taken"] if page_count(path) > 1 else []
+    if channels in (1, 3) and (bands := unused_bands(path)):
+        texts.append(f"of {bands} bands, of which the model takes {channels}")
+    return texts
+
+
 def to_pixels(image: Image.Image, channels: int = 3) -> np.ndarray:
     """Turn a Pillow image into (H, W, channels) uint8, upright by its EXIF orientation.
 

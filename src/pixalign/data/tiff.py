@@ -37,6 +37,7 @@ class Tiff:
         planar: whether the bands are stored one after another.
         compression: the tag's number.
         little: whether the least significant byte comes first.
+        reversed: whether the least significant bit comes first.
         orientation: 1 to 8, as in EXIF.
         pages: pages that are neither reduced copies nor transparency masks.
         reduced: whether the first page is a reduced copy (a thumbnail).
@@ -50,6 +51,7 @@ class Tiff:
     planar: bool
     compression: int
     little: bool
+    reversed: bool
     orientation: int
     pages: int
     reduced: bool
@@ -73,6 +75,8 @@ class Tiff:
         """
         bits, kind, shape = self.bits[0], self.kinds[0], (self.photometric, self.bands)
         if len({*self.bits}) > 1 or len({*self.kinds}) > 1 or self.compression in _NOT_OF_PILLOW:
+            return False
+        if self.reversed and bits > 4:
             return False
         if self.photometric in (CMYK, YCBCR):
             return self.compression != _PLAIN or self.photometric == CMYK
@@ -175,6 +179,7 @@ def _read_tags(file: BinaryIO, start: bytes) -> Tiff:
         planar=first.get(284, 1) == 2,
         compression=first.get(259, _PLAIN),
         little=start[:2] == b"II",
+        reversed=first.get(266) == 2,
         orientation=first.get(274, 1),
         pages=pages,
         reduced=first[254] not in (0, 2),

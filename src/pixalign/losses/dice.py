@@ -1,6 +1,5 @@
 """Soft Dice loss over several classes, after V-Net (Milletari et al., 3DV 2016, arXiv 1606.04797)."""
 
-import torch
 from torch import Tensor
 
 from pixalign.losses.cross_entropy import IGNORE, labelled_ids, log_probabilities, no_loss

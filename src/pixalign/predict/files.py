@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixalign.data.images import FURTHER_SUFFIXES, MAX_PIXELS, read_image
+from pixalign.data.images import FURTHER_SUFFIXES, MAX_PIXELS, left_out, read_image
 from pixalign.errors import InputError, replacing
 from pixalign.memory import reused_memory
 from pixalign.optimization import Optimized, optimize
@@ -33,12 +33,14 @@ class Summary:
         predicted: images predicted now.
         skipped: images whose results were there already.
         failed: what cannot be read, and why, one line each.
+        left_out: what of the images predicted now was not read (`pixalign.data.images.left_out`) -> images.
         areas: share of the pixels predicted now (0 to 1) by class, largest first; empty if there are none.
     """
 
     predicted: int = 0
     skipped: int = 0
     failed: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
     areas: dict[str, float] = field(default_factory=dict)
 
 
@@ -150,6 +152,7 @@ def predict_files(
                     print(f"{image}: larger than 16 megapixels: predicted in tiles of {AUTOMATIC_TILE} (see --tile)")
                     noted = True
                 result = predictor(picture, probabilities)
+                summary.left_out.update(left_out(image, predictor.channels))
             except InputError as error:
                 line = str(error).removeprefix("image: ").removeprefix(f"{image}: ")
                 summary.failed.append(f"{image}: {line}")
