@@ -168,3 +168,11 @@ def test_the_size_of_a_file_is_that_of_the_image_as_it_is_read(tmp_path, suffix,
     exif[0x0112] = orientation
     Image.new("RGB", (9, 6)).save(path, exif=exif)
     assert upright_size(path) == read_image(path).shape[:2]
+
+
+def test_the_size_of_an_image_of_many_bands_is_read(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    kind = {"driver": "GTiff", "width": 9, "height": 6, "count": 5, "dtype": "uint8"}
+    with rasterio.open(tmp_path / "a.tif", "w", **kind) as file:
+        file.write(np.zeros((5, 6, 9), np.uint8))
+    assert upright_size(tmp_path / "a.tif") == (6, 9)

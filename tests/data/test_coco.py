@@ -336,7 +336,14 @@ def test_one_file_for_all_images_is_found_under_its_exporters_name(tmp_path, fil
     assert (val[0][1] == 1).all()
 
 
-@pytest.mark.parametrize("names", [("a.json", "b.json"), ("annotations/instances_a.json", "annotations/train.json")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a.json", "b.json"),
+        ("annotations.json", "_annotations.coco.json"),
+        ("annotations/instances_a.json", "annotations/train.json"),
+    ],
+)
 def test_several_files_of_one_split_are_named(tmp_path, names):
     for name in names:
         write(tmp_path / name, [], folder=tmp_path / "images")

@@ -53,7 +53,7 @@ def coco_files(root: Path) -> dict[str, Path]:
     candidates = _json_files(root)
     by_name = [file for file in candidates if _named(root, file)]
     whole = [file for file in (root / "annotations.json", root / "_annotations.coco.json") if file in by_name]
-    chosen = [file for file in by_name if file not in whole] or whole[:1]
+    chosen = [file for file in by_name if file not in whole] or whole
     for file in chosen or [file for file in candidates if set(_LISTS) <= json_keys(file)]:
         split = _split_of(root, file)
         if split in files or ("" in files) or (split == "" and files):
