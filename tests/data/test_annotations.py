@@ -170,6 +170,7 @@ def test_the_size_of_a_file_is_that_of_the_image_as_it_is_read(tmp_path, suffix,
     assert upright_size(path) == read_image(path).shape[:2]
 
 
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 def test_the_size_of_an_image_of_many_bands_is_read(tmp_path):
     rasterio = pytest.importorskip("rasterio")
     kind = {"driver": "GTiff", "width": 9, "height": 6, "count": 5, "dtype": "uint8"}
