@@ -135,6 +135,8 @@ def _print(console: "Console", report: "Report") -> None:
     table.add_column("width x height")
     for split in report.splits:
         table.add_row(split.name, f"{split.pairs:,}", percent(split.labelled()), sizes_text(split))
+    if report.layout:
+        console.print(shown(report.layout), soft_wrap=True, markup=False)
     console.print(table)
     if report.labels.classes:
         shares = Table(title="share of the labelled pixels")

@@ -21,8 +21,9 @@ import numpy as np
 from pixalign.data import open_data
 from pixalign.data.catalogue import CATALOGUE
 from pixalign.data.check_notes import Note, on_image, on_sizes, on_turns, refused
-from pixalign.data.folder import find, folder, known_labels, labels_in
+from pixalign.data.folder import describe, find, folder, known_labels, labels_in
 from pixalign.data.folder import splits as splits_in
+from pixalign.data.formats.lacking import unread
 from pixalign.data.formats.layout import SPLITS, Found
 from pixalign.data.images import noted_kinds, other_images
 from pixalign.data.labelme import read_labelme
@@ -124,6 +125,7 @@ class Report:
         labels: the classes; where they cannot be told, the values that the masks hold.
         splits, problems: errors come first.
         looked: the pairs, for pictures.
+        layout: what a folder was recognized as, in a line; otherwise empty.
     """
 
     source: str
@@ -131,6 +133,7 @@ class Report:
     splits: list[SplitStats]
     problems: list[Problem]
     looked: list["Looked"] = field(default_factory=list, repr=False)
+    layout: str = ""
 
     def of(self, severity: str) -> list[Problem]:
         """The problems of a severity."""
@@ -159,6 +162,7 @@ class Report:
         return {
             "format": 1,
             "source": self.source,
+            "layout": self.layout,
             "verdict": self.verdict(),
             "errors": len(self.of("error")),
             "warnings": len(self.of("warning")),
@@ -263,7 +267,8 @@ def check_folder(
         split: Pairs(f"{root.resolve().name}/{split}", part.images, part.masks, known, channels, part.drawings)
         for split, part in found.items()
     }
-    return _report(root, opened_splits, problems, progress, raw=labels is None, tell=not wrong)
+    report = _report(root, opened_splits, problems, progress, raw=labels is None, tell=not wrong)
+    return replace(report, layout=describe(root, mask_template) + unread(root, found.values()))
 
 
 def check_splits(
@@ -465,12 +470,14 @@ def _lone(root: Path, found: Mapping[str, Found], template: str) -> list[Problem
                 near = _nearest(path.stem, names) if i < 20 else None
                 note = f"{_below(root, names[near])} looks like its partner" if near else ""
                 problem.examples.append(Example(_below(root, path), note, split))
-        if part.lone_images and part.lone_masks:
+        if part.lone_images:
             try:
                 folder(root, split, template)
             except InputError as error:
                 if "--data.mask_template" in str(error):
                     images.remedy = str(error)[str(error).index("masks are named") :]
+                if "upper and lower case" in str(error):
+                    images.remedy = str(error).rpartition("; ")[2]
     return [problem for problem in (images, masks) if problem.examples]
 
 

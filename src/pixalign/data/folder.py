@@ -188,21 +188,22 @@ def describe(root: str | Path, mask_template: str = "") -> str:
     """Return what a folder was recognized as, in a line: "Roboflow semantic masks: 3 splits, 4 classes from ...".
 
     Raises:
-        InputError: no layout is recognized, or the classes' file is wrong.
+        InputError: no layout is recognized.
     """
     root = Path(root)
     layout = _layout(root, mask_template)
-    name = f"masks by the template {mask_template}" if mask_template else layout.name if layout else ""
-    if not name:
+    if not layout and not mask_template:
         raise unknown(root)
+    name = f"masks by the template {mask_template}" if mask_template or not layout else layout.name
     count = len(splits(root, mask_template))
     division = f"{count} split{'s' * (count > 1)}" if count else "not divided"
-    labels = known_labels(root, mask_template)
-    file = _classes_file(root)
-    source = file.name if file else layout.classes_from if layout and labels else ""
-    classes = (
-        f"{len(labels.classes)} classes" + f" from {source}" * bool(source) if labels else "classes from the masks"
-    )
+    classes = "classes from the masks"
+    with suppress(InputError):  # of a wrong file, which is reported when the classes are needed
+        if labels := known_labels(root, mask_template):
+            file = _classes_file(root)
+            source = file.name if file else layout.classes_from if layout else ""
+            many = len(labels.classes)
+            classes = f"{many} class{'es' * (many > 1)}" + f" from {source}" * bool(source)
     return f"{name}: {division}, {classes}"
 
 

@@ -12,6 +12,7 @@ from rich.progress import Progress
 from pixalign.data import Pairs, open_data
 from pixalign.data.check import check_splits
 from pixalign.data.check_page import write_report
+from pixalign.data.folder import describe
 from pixalign.data.samples import Data, Samples, cached
 from pixalign.data.transforms import TrainingTransform
 from pixalign.errors import InputError
@@ -28,6 +29,8 @@ def open_all(config: TrainConfig, log: Log, check: bool) -> tuple[Data, list[Dat
         open_data(data.name, data.root, split, data.mask_template, config.model.in_channels)
         for split in (data.train, *data.val)
     ]
+    if data.name == "folder":
+        log(f"data: {describe(data.root, data.mask_template)}")
     mix = open_data(data.mix, data.mix_root, "train") if data.mix else None
     if mix is not None and list(mix.classes) != list(opened[0].classes):
         raise InputError(f"data.mix {data.mix!r}: its classes {mix.classes} are not those of {opened[0].name}")

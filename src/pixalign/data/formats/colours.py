@@ -47,7 +47,14 @@ def read_labelmap(file: Path) -> Labels:
         raise InputError(f"{file}: {missing[0]!r} has no color, though others have: {_FORM}")
     else:
         colours = [colour for colour in given if colour]
-    return by_colour(file, dict(zip(names, colours)))
+    named = {
+        name: colour
+        for name, colour in zip(names, colours)
+        if colour != VOC_BORDER or name.casefold() not in _UNLABELLED
+    }
+    if (0, 0, 0) not in named.values() and BACKGROUND not in named:
+        named = {BACKGROUND: (0, 0, 0), **named}
+    return _by_colour(file, named, {VOC_BORDER: IGNORE})
 
 
 def read_class_dict(file: Path) -> Labels:
@@ -60,22 +67,7 @@ def read_class_dict(file: Path) -> Labels:
     if [cell.strip().lower() for cell in rows[0] if rows] != ["name", "r", "g", "b"]:
         raise InputError(f"{file}: its first line is not name,r,g,b: write it so, and a class per line")
     names = unique([row[0].strip() for row in rows[1:]], file)
-    return by_colour(file, {name: _triple(file, ",".join(row[1:])) for name, row in zip(names, rows[1:])})
-
-
-def by_colour(file: Path, colours: dict[str, tuple[int, int, int]]) -> Labels:
-    """Return classes that masks show in colors; black and VOC's border as `read_labelmap` has them."""
-    ignored = {name for name, colour in colours.items() if colour == VOC_BORDER and name.lower() in _UNLABELLED}
-    named = {name: colour for name, colour in colours.items() if name not in ignored}
-    if (0, 0, 0) not in named.values() and BACKGROUND not in named:
-        named = {BACKGROUND: (0, 0, 0), **named}
-    owner: dict[tuple[int, int, int], str] = {}
-    for name, colour in named.items():
-        if owner.setdefault(colour, name) != name:
-            raise InputError(f"{file}: {owner[colour]} and {name} both have the color {[*colour]}: give each its own")
-    index = {colour: i for i, colour in enumerate(named.values())}
-    remedy = f"add it to {file.name}, or list classes, colors and what to ignore in classes.yaml"
-    return Labels([*named], [[*colour] for colour in index], {}, {VOC_BORDER: IGNORE, **index}, remedy)
+    return _by_colour(file, {name: _triple(file, ",".join(row[1:])) for name, row in zip(names, rows[1:])}, {})
 
 
 def voc_colours(count: int) -> list[tuple[int, int, int]]:
@@ -88,6 +80,17 @@ def voc_colours(count: int) -> list[tuple[int, int, int]]:
                 channels[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
         colours.append((channels[0], channels[1], channels[2]))
     return colours
+
+
+def _by_colour(file: Path, colours: dict[str, tuple[int, int, int]], others: dict[tuple[int, int, int], int]) -> Labels:
+    """Classes that masks show in colors, and what ``others`` mean unless a class has them."""
+    owner: dict[tuple[int, int, int], str] = {}
+    for name, colour in colours.items():
+        if owner.setdefault(colour, name) != name:
+            raise InputError(f"{file}: {owner[colour]} and {name} both have the color {[*colour]}: give each its own")
+    index = {colour: i for i, colour in enumerate(colours.values())}
+    remedy = f"add it to {file.name}, or list classes, colors and what to ignore in classes.yaml"
+    return Labels([*colours], [[*colour] for colour in index], {}, {**others, **index}, remedy)
 
 
 def _triple(file: Path, text: str) -> tuple[int, int, int]:

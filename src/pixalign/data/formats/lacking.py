@@ -1,17 +1,20 @@
 """What to say of images without mask, of files that a list misses, and of folders of no layout that is known."""
 
 from collections import Counter
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 
 from pixalign.data.formats.files import below, entries, nfc
 from pixalign.data.formats.layout import Found
+from pixalign.data.formats.plain import LABELME, MASK_FOLDERS
 from pixalign.data.formats.recognize import recognize
 from pixalign.data.images import IMAGE_SUFFIXES, walk
 from pixalign.data.masks import MASK_SUFFIXES
 from pixalign.errors import InputError
 
 _FOLDERS, _SUFFIXES = 6, 3  # the most that a message names
+_ANNOTATIONS = (".json", ".txt", ".xml")
 
 
 def lacking(root: Path, found: Found, name: str, split: str, template: str) -> InputError:
@@ -35,6 +38,8 @@ def lacking(root: Path, found: Found, name: str, split: str, template: str) -> I
     if template:
         otherwise = _other_case(root, found) or ": add it or correct it"
         return InputError(f"{first}: no mask where data.mask_template {template!r} has it {share}{otherwise}")
+    if name == LABELME:
+        return InputError(f"{first}: no Labelme file (.json) beside it {share}: draw it or remove the image")
     if found.folders is None:
         return InputError(f"{first}: no mask or annotation of it {share}: add it or remove the image ({name})")
     images, masks = found.folders
@@ -48,7 +53,7 @@ def lacking(root: Path, found: Found, name: str, split: str, template: str) -> I
         holds = f"{root.name}/ holds {seen(root)}"
         return InputError(f"{masks}: no such folder, though {images} is there ({holds}): put the masks into it")
     if not masks.is_dir() or masks == images:
-        return InputError(f"{first}: no Labelme file (.json) beside it {share}: draw it or remove the image")
+        return InputError(f"{first}: no mask of it {share}: add it or remove the image ({name})")
     otherwise = _other_case(root, found) or ": add the masks or remove the images"
     return InputError(f"{first}: no mask of the same stem in {masks} {share}{otherwise}")
 
@@ -59,6 +64,27 @@ def unknown(root: Path) -> InputError:
         f"{root}: found neither images/ and masks/ nor another layout that is known; it holds {seen(root)}: "
         f"{_nearest(root)}"
     )
+
+
+def unread(root: Path, parts: Iterable[Found]) -> str:
+    """Return the end of a line about a layout: pictures, and annotations beside them, that no split has; "" for none.
+
+    Args:
+        root: the folder of the data.
+        parts: what its splits hold.
+    """
+    used = {path for part in parts for path in (*part.images, *part.masks, *part.lone_images, *part.lone_masks)}
+    left: dict[str, list[Path]] = {}
+    for path in walk(root):
+        inside = path.relative_to(root).parts[:-1]
+        named = {part.casefold() for part in inside}
+        annotates = path.suffix.lower() in _ANNOTATIONS and named & {*MASK_FOLDERS} and "imagesets" not in named
+        if path not in used and (annotates or path.suffix.lower() in IMAGE_SUFFIXES):
+            left.setdefault("/".join(inside[:2]), []).append(path)
+    listed = [f"{name or '.'}/ ({_counted(files)})" for name, files in [*left.items()][:_FOLDERS]]
+    if len(left) > _FOLDERS:
+        listed.append(f"and {len(left) - _FOLDERS} more folders")
+    return f"; not read: {', '.join(listed)}" if left else ""
 
 
 def seen(root: Path) -> str:
@@ -128,8 +154,9 @@ def _proposal(root: Path, found: Found, images: Path, masks: Path, split: str) -
             if not found_stem or mask == first or (masks == images and first.suffix.lower() == after):
                 continue
             targets = {i: nfc(str(masks / folder_of[i] / f"{before}{nfc(i.stem)}{after}")) for i in wanting}
-            named = {*targets.values()} if masks == images else set()
-            if all(targets[image] in lone for image in wanting if nfc(str(image)) not in named):
+            beside = {*targets.values()} if masks == images else set()
+            has_mask = [targets[image] in lone for image in wanting if nfc(str(image)) not in beside]
+            if all(has_mask) or (beside and 2 * sum(has_mask) >= len(has_mask)):
                 base = [part.replace(split, "{split}", 1) if split else part for part in masks.relative_to(root).parts]
                 inside = ["{folder}"] if any(name != "." for name in folder_of.values()) else []
                 return mask, "/".join([*base, *inside, f"{before}{{stem}}{after}"])

@@ -72,6 +72,7 @@ def _pairs(root: Path, file: Path) -> Found:
 
     lines = [line for line in read_lines(file) if line]
     found = Found([], [], [], [], folders=(root, root))
+    mask_of: dict[Path, Path] = {}
     owner: dict[Path, Path] = {}
     for line in lines:
         ways = [(there(image), there(mask), image) for image, mask in _columns(line)]
@@ -79,17 +80,16 @@ def _pairs(root: Path, file: Path) -> Found:
         image = image or there(line.replace("\\", "/"))
         if image is None:
             raise InputError(f"{file}: lists {name or line!r}, which is no file in {root}: add it or remove the line")
-        if image in found.images:
-            continue
         if mask is None:
             found.lone_images.append(image)
             continue
         if owner.setdefault(mask, image) != image:
             raise InputError(f"{file}: {owner[mask]} and {image} have one mask, {mask}: correct the list")
-        found.images.append(image)
-        found.masks.append(mask)
+        if mask_of.setdefault(image, mask) != mask:
+            raise InputError(f"{file}: {image} has two masks, {mask_of[image]} and {mask}: correct the list")
     if not lines:
         raise InputError(f"{file}: lists no image: write an image and its mask per line")
+    found.images, found.masks = [*mask_of], [*mask_of.values()]
     return found
 
 

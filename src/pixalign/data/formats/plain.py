@@ -23,6 +23,7 @@ MASK_FOLDERS = (
     *("ground_truth", "groundtruth", "targets", "target", "segmentations", "segmentation", "seg", "segmentationclass"),
 )
 MARKS = ("_mask", "_masks", "_label", "_labels", "_seg", "_segmentation", "_gt", "_annotation", "_target", "_l")
+LABELME = "images with Labelme files beside them"
 
 _BESIDE_A_SPLIT = (*MASK_FOLDERS, "annot", "annots")  # trainannot/ beside train/, as CamVid has them
 
@@ -40,10 +41,10 @@ def find(root: Path) -> Layout | None:
     """Return the layout of folders of images and masks, or of images with Labelme files or masks beside them."""
     places = {split: place for split in SPLITS if (place := _place(root, split))}
     places = places or {split: place for split in [""] if (place := _place(root, split))}
-    if any(_holds_masks(place.masks) for place in places.values()):
+    if any(_has_masks(place) for place in places.values()):
         return _layout(root, places, _title(root, places))
     if any(has_labelme(place.images) for place in places.values()):
-        return _layout(root, places, "images with Labelme files beside them")
+        return _layout(root, places, LABELME)
     return _side_by_side(root, places or {"": Place(root, root)})
 
 
@@ -157,6 +158,10 @@ def _holds_masks(folder: Path) -> bool:
     return folder.is_dir() and holds(folder, PICTURES | {".json"} if named else PICTURES)
 
 
+def _has_masks(place: Place) -> bool:
+    return place.masks != place.images and _holds_masks(place.masks)
+
+
 def _split_folder(root: Path, images: Path) -> str:
     """The part of a path that names the split: a folder, or what stands before or after the kind in its name."""
     parts = images.relative_to(root).parts
@@ -175,7 +180,7 @@ def _template(root: Path, masks: Path, split: str) -> str:
 
 def _title(root: Path, places: dict[str, Place]) -> str:
     """The folders as the layout's name: "images/SPLIT/ and masks/SPLIT/"."""
-    place = next(place for place in places.values() if _holds_masks(place.masks))
+    place = next(place for place in places.values() if _has_masks(place))
     names = [below(root, path) for path in (place.images, place.masks)]
     if place.split:
         names = [name.replace(place.split, "SPLIT", 1) for name in names]

@@ -57,7 +57,7 @@ def _classes(file: Path) -> dict[int, str]:
     rows = [row for row in csv.reader(read_lines(file), skipinitialspace=True) if row]
     classes: dict[int, str] = {}
     for row in rows[1:]:
-        value, name = row[0].strip(), ",".join(row[1:]).strip()
+        value, name = row[0].strip(), ", ".join(row[1:]).strip()
         if not value.isdecimal() or not 0 <= int(value) <= 255 or int(value) in classes:
             raise InputError(f"{file}: the line {','.join(row)!r} is no value of its own and a class: export it again")
         classes[int(value)] = name
