@@ -70,4 +70,4 @@ def class_weights(scheme: str, pixels: ArrayLike, image_pixels: ArrayLike) -> Te
         weights[present] = np.median(frequency) / frequency
     elif scheme == "enet" and present.any():
         weights[present] = 1 / np.log(1.02 + counts[present] / counts.sum())
-    return torch.from_numpy(weights).float()
+    return torch.from_numpy(weights.astype(np.float32))
