@@ -86,8 +86,8 @@ def total_loss(
         update: where gradients of several batches are accumulated for one update, the labels (N, H, W) of all of them,
             this one's among them, any integer dtype.
 
-    With processes or accumulation a batch is a part of a larger one, and the losses are scaled such that their mean over
-    all parts is the loss of the larger batch:
+    With processes or accumulation a batch is a part of a larger one, and the losses are scaled such that their mean
+    over all parts is the loss of the larger batch:
 
     - exactly for cross_entropy and edge, means over labelled pixels, and for distill, a mean over as many pixels in
       each part;
