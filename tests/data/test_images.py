@@ -225,6 +225,13 @@ def test_an_extra_band_beside_grey_is_left_out(tmp_path):
     assert (read_image(path) == BANDS[0, ..., None]).all()
 
 
+def test_grey_with_a_declared_alpha_and_a_further_band_is_grey_over_white(tmp_path):
+    alpha = np.where(np.arange(60) < 20, 0, 255).astype(np.uint16)[None].repeat(40, 0) * np.uint16(257)
+    grey = BANDS[0].astype(np.uint16) * np.uint16(256)
+    path = write_bands(tmp_path / "a.tif", np.stack([grey, alpha, grey]), alpha="yes")
+    assert (read_image(path, channels=1)[..., 0] == np.where(alpha == 0, 255, BANDS[0])).all()
+
+
 @pytest.mark.parametrize("interleave", ["pixel", "band"])
 def test_transparency_of_tiff_files_is_laid_over_white(tmp_path, interleave):
     alpha = np.where(np.arange(60) < 20, 0, 255).astype(np.uint8)[None].repeat(40, 0)

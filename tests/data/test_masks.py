@@ -217,22 +217,57 @@ def test_16_bit_masks_in_tiff_files_are_the_stored_values_with_either_byte_order
 NUMBERS = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(NUMBERS),
     values=st.lists(st.integers(0, 65535), min_size=1, max_size=40),
     photometric=st.sampled_from(["miniswhite", "minisblack"]),
     compress=st.sampled_from(["none", "lzw", "deflate", "packbits", "zstd", "lzma"]),
     endianness=st.sampled_from(["little", "big"]),
+    interleave=st.sampled_from(["pixel", "band"]),
     bits=st.sampled_from([0, 1, 2, 4, 12]),
 )
-def test_what_a_tiff_mask_stores_is_what_is_read(tmp_path, kind, values, photometric, compress, endianness, bits):
+def test_what_a_tiff_mask_stores_is_what_is_read(
+    tmp_path, kind, values, photometric, compress, endianness, interleave, bits
+):
     bits = bits if (kind, bits) in (("uint8", 1), ("uint8", 2), ("uint8", 4), ("uint16", 12)) else 0
     highest = 2**bits - 1 if bits else min(np.iinfo(kind).max if kind[0] in "iu" else 65535, 65535)
     stored = np.minimum(np.array([values]), highest).astype(kind)
-    options = {"photometric": photometric, "compress": compress, "endianness": endianness}
+    options = {"photometric": photometric, "compress": compress, "endianness": endianness, "interleave": interleave}
     write_bands(tmp_path / "a.tif", stored[None], **options, **({"nbits": bits} if bits else {}))
     assert (read_values(tmp_path / "a.tif") == stored).all()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    colours=st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=1, max_size=20),
+    compress=st.sampled_from(["none", "lzw", "deflate", "packbits", "zstd", "lzma"]),
+    endianness=st.sampled_from(["little", "big"]),
+    interleave=st.sampled_from(["pixel", "band"]),
+    further=st.integers(0, 2),
+)
+def test_the_colours_that_a_tiff_mask_stores_are_what_is_read(
+    tmp_path, colours, compress, endianness, interleave, further
+):
+    bands = np.concatenate(
+        [np.array([colours], np.uint8).transpose(2, 0, 1), np.zeros((further, 1, len(colours)), np.uint8)]
+    )
+    options = {"photometric": "rgb", "compress": compress, "endianness": endianness, "interleave": interleave}
+    write_bands(tmp_path / "a.tif", bands, **options)
+    assert read_values(tmp_path / "a.tif").tolist() == [[pack(colour) for colour in colours]]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "I;16"])
+@pytest.mark.parametrize("compression", ["raw", "group4", "packbits", "tiff_lzw", "tiff_adobe_deflate"])
+def test_what_pillow_stores_in_a_tiff_mask_is_what_is_read(tmp_path, mode, compression):
+    if compression == "group4" and mode != "1":
+        pytest.skip("of two values alone")
+    values = IDS > 1 if mode == "1" else IDS.astype(np.uint16 if mode == "I;16" else np.uint8)
+    image = Image.fromarray(values)
+    if mode == "P":
+        image.putpalette([9, 9, 9, 7, 7, 7, 5, 5, 5, 3, 3, 3])
+    image.save(tmp_path / "a.tif", compression=compression)
+    assert (read_values(tmp_path / "a.tif") == values).all()
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])

@@ -173,15 +173,14 @@ def unused_bands(path: Path) -> int:
     tiff = tiff_of(path)
     if tiff is None or tiff.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
         return 0
-    colours = 1 if tiff.bands < 3 else 3
-    used = colours + tiff.transparent
-    if tiff.bands == colours + 1 and tiff.transparent:
+    used = tiff.colours + tiff.transparent
+    if tiff.bands == used and tiff.transparent and tiff.extra[0] != 1:
         if tiff.by_pillow:
             with opened(path) as image:
-                used = colours + (_without_data(image, tiff) is image)
+                used -= _without_data(image, tiff) is not image
         else:
             with opened_bands(path) as file:
-                used = colours + is_transparency(_as_bytes(file.read(colours + 1), tiff.bits[0]))
+                used -= not is_transparency(_as_bytes(file.read(used), tiff.bits[0]))
     return tiff.bands if used < tiff.bands else 0
 
 
@@ -371,10 +370,11 @@ def _check_bands(tiff: Tiff) -> None:
 
 def _picture(bands: np.ndarray, tiff: Tiff) -> Image.Image:
     """Bands (C, H, W) uint8 of grey or RGB as a Pillow image, with the transparency that they have."""
-    mode, colours = ("L", 1) if bands.shape[0] < 3 else ("RGB", 3)
+    colours = tiff.colours
+    mode = "L" if colours == 1 else "RGB"
     if tiff.photometric == WHITE_IS_ZERO:
         bands = np.concatenate([255 - bands[:colours], bands[colours:]])
-    if tiff.transparent and is_transparency(bands[colours]):
+    if tiff.transparent and (tiff.extra[0] == 1 or is_transparency(bands[colours])):
         mode += "a" if tiff.extra[0] == 1 else "A"  # small: the colours are multiplied by it
     pixels = bands[: len(mode)].transpose(1, 2, 0)
     return Image.frombytes(mode, (bands.shape[2], bands.shape[1]), pixels.tobytes()).convert(mode.upper())

@@ -62,6 +62,11 @@ class Tiff:
         return len(self.bits)
 
     @property
+    def colours(self) -> int:
+        """How many of the first bands are shown, 1 of grey or 3: three bands of no stated kind are red, green, blue."""
+        return 3 if self.photometric == RGB or (self.bands == 3 and not self.transparent) else 1
+
+    @property
     def transparent(self) -> bool:
         """Whether the first band beyond grey or colour is declared as transparency."""
         return bool(self.extra) and self.extra[0] in _TRANSPARENCY
@@ -82,8 +87,11 @@ class Tiff:
             return self.compression != _PLAIN or self.photometric == CMYK
         if kind != UNSIGNED:
             sizes = {SIGNED: (8, 16, 32), FLOAT: (32,)}.get(kind, ())
-            return shape == (BLACK_IS_ZERO, 1) and bits in sizes and (self.little or self.compression == _PLAIN)
+            plain = self.little or self.compression == _PLAIN
+            return shape == (BLACK_IS_ZERO, 1) and bits in sizes and plain and not self.planar
         if self.bands == 1:
+            if self.planar:  # of which Pillow takes the first letter of a mode for the mode of the band
+                return shape in ((BLACK_IS_ZERO, 1), (PALETTE, 1)) and bits == 8
             if self.photometric == BLACK_IS_ZERO:
                 return bits in (1, 2, 4, 8, 16) or (bits == 32 and self.little)
             return self.photometric in (-1, WHITE_IS_ZERO, PALETTE) and bits in (1, 2, 4, 8)
