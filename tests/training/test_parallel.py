@@ -95,6 +95,25 @@ def test_two_processes_have_the_loss_curve_of_one_with_the_doubled_batch(data, t
 
 
 @pytest.mark.slow
+def test_two_processes_that_accumulate_two_batches_train_as_one_with_the_fourfold_batch(data, tmp_path):
+    for i in range(0, 8, 3):  # few labels
+        mask = np.full((96, 96), 255, np.uint8)
+        mask[40:60:4, 40:60:4] = i % 3
+        Image.fromarray(mask).save(data / "masks" / "train" / f"img{i}.png")
+    frozen = "encoder,pool,laterals,aligners,smooth,fuse,auxiliary"  # norms would differ
+    optim = OptimConfig("sgd", lr=0.05, clip=0.05)
+    one = replace(configuration(data, tmp_path / "one", batch_size=4), freeze=frozen, optim=optim)
+    train(one)
+    alone = [json.loads(line) for line in (tmp_path / "one" / "metrics.jsonl").read_text().splitlines()]
+    two = replace(configuration(data, tmp_path / "two", batch_size=1), freeze=frozen, optim=optim, accumulate=2)
+    both = launch(two, tmp_path)
+    assert [line["loss"] for line in both] == pytest.approx([line["loss"] for line in alone], rel=1e-5)
+    first, second = (pixalign.load(tmp_path / run / "last").state_dict() for run in ("one", "two"))
+    for key, tensor in first.items():
+        torch.testing.assert_close(second[key], tensor, rtol=1e-4, atol=1e-6, msg=key)
+
+
+@pytest.mark.slow
 def test_a_process_whose_crops_hold_no_label_does_not_stop_the_other(data, tmp_path):
     for i in range(0, 8, 2):
         Image.fromarray(np.full((96, 96), 255, np.uint8)).save(data / "masks" / "train" / f"img{i}.png")
