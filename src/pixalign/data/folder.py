@@ -8,15 +8,26 @@ Where the files are
   they are there (an image per line: its stem, or its path below ``root`` or ``images/``, with or without suffix), else
   deterministically: a fifth is for validation, by a hash of the name, and there is no test split;
 - ``root/images/train/...``, ``root/masks/train/...`` and the same with ``val`` (and ``test``);
-- ``root/train/images/...``, ``root/train/masks/...`` and the same with ``val`` (and ``test``).
+- ``root/train/images/...``, ``root/train/masks/...`` and the same with ``val`` (and ``test``);
+- ``root/train/...``, ``root/train_masks/...`` or ``root/train_images/...``, ``root/train_masks/...``, and so on;
+- ``x.jpg`` and ``x_mask.png`` (or another of `pixalign.data.formats.plain.MARKS`) in one folder, if every image there
+  has its mask; else the error proposes a ``mask_template``.
 
-``valid`` may stand for ``val`` in names of folders and files. Hidden files and folders (.name) are left out; links to
-folders are followed. Images are JPEG, PNG, WebP, TIFF, BMP or GIF (`pixalign.data.images.read_image`).
+Other usual names are known in any case: ``img``, ``imgs``, ``img_dir`` and so on for images, ``labels``,
+``annotations``, ``ann_dir``, ``gt`` and so on for masks (`pixalign.data.formats.plain`), ``valid``, ``validation``,
+``training`` and ``testing`` for splits. Two that could both be meant, such as ``masks`` and ``labels`` with pictures,
+are an error. What tools write is recognized as theirs (`pixalign.data.formats.recognize`): CVAT, PASCAL VOC, Roboflow,
+PaddleSeg, Supervisely, COCO, FiftyOne, Label Studio, YOLO. `describe` says what a folder was taken for, as ``pixalign
+data check`` and training do.
 
-Which mask belongs to which image: the one of the same path below ``masks/``, apart from the suffix. Other names are
-told by ``mask_template``, a path below ``root`` with the fields ``{stem}`` (the image's file name without suffix),
-``{name}`` (with suffix), ``{folder}`` (its folder below ``images/``, may be empty) and ``{split}`` (the split's
-folder)::
+Hidden files and folders (.name) and a Mac's ``__MACOSX`` are left out; links to folders are followed. Images are JPEG,
+PNG, WebP, TIFF, BMP or GIF (`pixalign.data.images.read_image`).
+
+Which mask belongs to which image: the one of the same path below ``masks/``, apart from the suffix and the form of
+Unicode (archives made on a Mac hold names decomposed). Upper and lower case count; a mask of two images and an image of
+two masks are errors. Other names are told by ``mask_template``, a path below ``root`` with the fields ``{stem}`` (the
+image's file name without suffix), ``{name}`` (with suffix), ``{folder}`` (its folder below ``images/``, may be empty)
+and ``{split}`` (the split's folder). Images and splits stay those of the layout::
 
     --data.mask_template 'masks/{folder}/{stem}_mask.png'
 
@@ -59,8 +70,10 @@ classes.yaml
 - With annotations, the names choose the labels and their order; pixels without annotation have no label if there
   is no class ``background``.
 
-Without classes.yaml the classes are the ids found in the masks of all splits, which must be 0, 1, 2, ... without a gap,
-named class_0 and so on, in the colours of the masks' palette; or the labels of the annotations, after ``background``.
+Without classes.yaml the classes are those of the tool's own list (labelmap.txt, _classes.csv and so on; class_dict.csv
+and labelmap.txt also beside ``images/``), else the ids found in the masks of all splits, which must be 0, 1, 2, ...
+without a gap, named class_0 and so on, in the colours of the masks' palette; or the labels of the annotations, after
+``background``.
 """
 
 import functools
@@ -76,9 +89,9 @@ import numpy as np
 
 from pixalign.data.annotations import IGNORE
 from pixalign.data.formats import plain
-from pixalign.data.formats.files import images_in, key_of, nfc, read_lines
+from pixalign.data.formats.files import entries, images_in, key_of, nfc, read_lines
 from pixalign.data.formats.lacking import lacking, unknown
-from pixalign.data.formats.layout import SPLIT_NAMES, SPLITS, Found, Layout, drawn
+from pixalign.data.formats.layout import SPLITS, Found, Layout, drawn, split_of
 from pixalign.data.formats.recognize import recognize
 from pixalign.data.formats.template import by_template
 from pixalign.data.images import opened
@@ -292,8 +305,9 @@ def _part(root: Path, found: Found, split: str) -> Found:
 
 
 def _list_file(root: Path, split: str) -> Path | None:
-    """The list of a split, or None; InputError if there are two."""
-    files = [root / f"{name}.txt" for name in SPLIT_NAMES[split] if (root / f"{name}.txt").is_file()]
+    """The list of a split (train.txt, train_list.txt, in any case), or None; InputError if there are two."""
+    texts = [path for path in entries(root)[1] if path.suffix.lower() == ".txt"]
+    files = [path for path in texts if split_of(path.stem.casefold().removesuffix("_list")) == split]
     if len(files) > 1:
         raise InputError(f"{files[0]}: {files[1].name} is a list of the same split: keep one of them")
     return files[0] if files else None

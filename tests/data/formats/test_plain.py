@@ -53,6 +53,7 @@ def test_usual_names_in_any_case_are_recognized(tmp_path, images, masks, case):
         ("{split}/{i}.jpg", "{split}annot/{i}.png"),
         ("{split}/{i}.jpg", "{split}_labels/{i}.png"),
         ("{split}/{i}.jpg", "masks/{split}/{i}.png"),
+        ("{split}/{i}.jpg", "{split}/masks/{i}.png"),
     ],
 )
 @pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "Validation", "Testing")])
@@ -86,6 +87,48 @@ def test_an_unknown_mark_is_proposed_as_a_template(tmp_path):
     with pytest.raises(InputError, match=r"try --data.mask_template 'images/\{stem\}_classes.png'"):
         open_data("folder", tmp_path, "train")
     assert len(open_data("folder", tmp_path, "train", "images/{stem}_classes.png")) == 4
+
+
+def test_masks_of_the_same_name_beside_their_images_need_a_template(tmp_path):
+    pairs_in(tmp_path, "images/{i}.jpg", "images/{i}.png", count=5)
+    with pytest.raises(InputError, match=r"try --data.mask_template 'images/\{stem\}.png'"):
+        open_data("folder", tmp_path, "train")
+    assert len(open_data("folder", tmp_path, "train", "images/{stem}.png")) == 4
+
+
+def test_masks_in_one_folder_for_all_are_proposed_as_a_template(tmp_path):
+    pairs_in(tmp_path, "images/{i}.jpg", "annotations/trimaps/{i}.png")
+    with pytest.raises(InputError, match=r"try --data.mask_template 'annotations/trimaps/\{stem\}.png'"):
+        open_data("folder", tmp_path, "train")
+
+
+def test_masks_of_another_split_are_never_proposed(tmp_path):
+    pairs_in(tmp_path, "images/train/{i}.jpg", "masks/train/{i}.png")
+    pairs_in(tmp_path, "images/val/{i}.jpg", "elsewhere/{i}.png")
+    with pytest.raises(InputError, match=r"masks/val: no such folder, though .*images/val is there") as caught:
+        open_data("folder", tmp_path, "val")
+    assert "template" not in str(caught.value)
+
+
+def test_masks_that_are_divided_as_the_images_are_not_are_told(tmp_path):
+    pairs_in(tmp_path, "images/{i}.jpg", "masks/train/{i}.png")
+    with pytest.raises(InputError, match=r"masks/train/0.png has the name of images/0.jpg \(3 such pairs\)"):
+        open_data("folder", tmp_path, "train")
+
+
+def test_masks_go_before_annotations_whatever_the_case(tmp_path):
+    pairs_in(tmp_path, "Images/{i}.jpg", "Masks/{i}.png")
+    (tmp_path / "annotations.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    assert_pairs(tmp_path, "train", "Masks/{}.png")
+
+
+@pytest.mark.parametrize("name", ["Train.txt", "train_list.txt", "training.TXT"])
+def test_lists_of_any_usual_name_divide(tmp_path, name):
+    pairs_in(tmp_path, "images/{i}.jpg", "masks/{i}.png", count=5)
+    (tmp_path / name).write_text("0\n1\n2\n")
+    (tmp_path / name.lower().replace("training", "validation").replace("train", "val")).write_text("3\n")
+    assert [path.stem for path in open_data("folder", tmp_path, "train").images] == ["0", "1", "2"]
+    assert [path.stem for path in open_data("folder", tmp_path, "val").images] == ["3"]
 
 
 @pytest.mark.parametrize(
@@ -158,6 +201,8 @@ def test_a_check_names_the_files_that_no_split_has(tmp_path):
     write_pair(tmp_path / "images/stray.jpg", tmp_path / "preview/train/a.png", 0)
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels/0.txt").write_text("0 0.1 0.1 0.2 0.2 0.3 0.1")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/val.txt").write_text("0")
     layout = check_data("folder", tmp_path).layout
     assert layout.startswith("images/SPLIT/ and masks/SPLIT/: 2 splits, classes from the masks; not read: ")
-    assert layout.endswith("images/ (1 .jpg), labels/ (1 .txt), preview/train/ (1 .png)")
+    assert layout.endswith("images/ (1 .jpg), labels/ (1 .txt), lists/ (1 .txt), preview/train/ (1 .png)")

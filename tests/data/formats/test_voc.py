@@ -96,6 +96,28 @@ def test_an_export_without_images_says_how_to_export_them(tmp_path):
         open_data("folder", tmp_path, "train")
 
 
+def test_images_of_another_usual_name_are_divided_by_the_lists(tmp_path):
+    voc(tmp_path, "abc", lists={"train": "ab", "val": "c"})
+    (tmp_path / "JPEGImages").rename(tmp_path / "images")
+    assert [path.stem for path in open_data("folder", tmp_path, "val").images] == ["c"]
+
+
+def test_a_template_keeps_the_lists_and_the_classes_of_the_same_masks(tmp_path):
+    voc(tmp_path, "abc", lists={"train": "ab", "val": "c"})
+    val = open_data("folder", tmp_path, "val", "SegmentationClass/{stem}.png")
+    assert [path.stem for path in val.images] == ["c"]
+    assert val.classes == ["background", "disc", "box"]
+    others = open_data("folder", tmp_path, "val", "SegmentationObject/{stem}.png")
+    assert others.classes == ["class_0", "class_1", "class_2"]
+
+
+def test_folders_that_differ_in_case_alone_are_an_error(tmp_path):
+    voc(tmp_path, "abc")
+    (tmp_path / "segmentationclass").mkdir()
+    with pytest.raises(InputError, match=r"SegmentationClass/ and segmentationclass/: keep one"):
+        open_data("folder", tmp_path, "train")
+
+
 def test_palettes_are_read_by_the_colors_of_the_labelmap(tmp_path):
     labelmap = HEAD + "background:0,0,0::\ndisc:0,128,0::\nbox:128,0,0::\n"  # VOC's colors of 2 and 1, not in its order
     ids = voc(tmp_path, "abc", palette, labelmap, {"train": "ab", "val": "c"})

@@ -5,12 +5,17 @@ from functools import partial
 from pathlib import Path
 
 from pixalign.data.coco import coco_classes, coco_files, coco_images
-from pixalign.data.formats.layout import SPLITS, Found, Layout, drawn
+from pixalign.data.formats.files import entries
+from pixalign.data.formats.layout import SPLITS, Found, Layout, drawn, split_of
 from pixalign.data.masks import Labels
 
 
 def find(root: Path) -> Layout | None:
-    """Return the layout of a folder with COCO files."""
+    """Return the layout of a folder with COCO files, unless it has a folder of masks."""
+    folders = entries(root)[0]
+    inside = [path for folder in folders if split_of(folder.name) for path in entries(folder)[0]]
+    if any(path.name.casefold() == "masks" for path in (*folders, *inside)):
+        return None
     files = coco_files(root)
     splits = {split: partial(_pairs, root, files[split], split) for split in ("", *SPLITS) if split in files}
     names = ", ".join(dict.fromkeys(file.name for file in files.values()))

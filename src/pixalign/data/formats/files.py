@@ -57,9 +57,11 @@ def holds(folder: Path, suffixes: Collection[str]) -> bool:
     return False
 
 
-def images_in(folder: Path) -> list[Path]:
-    """Return the images in a folder and below it; InputError if there are none."""
+def images_in(folder: Path, masks: Path | None = None) -> list[Path]:
+    """Return the images in a folder and below it, apart from its folder of masks; InputError if there are none."""
     images = [path for path in walk(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+    if masks and masks != folder and masks.is_relative_to(folder):
+        images = [path for path in images if not path.is_relative_to(masks)]
     if not images:
         raise InputError(f"{folder}: no image in it ({', '.join(sorted(IMAGE_SUFFIXES))}): is data.root right?")
     return images

@@ -6,7 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 from pixalign.data.formats.files import below, entries, nfc
-from pixalign.data.formats.layout import Found
+from pixalign.data.formats.layout import Found, split_of
 from pixalign.data.formats.plain import LABELME, MASK_FOLDERS
 from pixalign.data.formats.recognize import recognize
 from pixalign.data.images import IMAGE_SUFFIXES, walk
@@ -36,25 +36,26 @@ def lacking(root: Path, found: Found, name: str, split: str, template: str) -> I
     first, count = found.lone_images[0], len(found.lone_images)
     share = f"({count} of {count + len(found.images)} images lack one)"
     if template:
-        otherwise = _other_case(root, found) or ": add it or correct it"
+        otherwise = _namesake(root, found) or ": add it or correct it"
         return InputError(f"{first}: no mask where data.mask_template {template!r} has it {share}{otherwise}")
     if name == LABELME:
         return InputError(f"{first}: no Labelme file (.json) beside it {share}: draw it or remove the image")
     if found.folders is None:
         return InputError(f"{first}: no mask or annotation of it {share}: add it or remove the image ({name})")
     images, masks = found.folders
-    if proposal := _proposal(root, found, images, masks if masks.is_dir() else images, split):
+    nearest = masks if masks.is_dir() else masks.parent if masks.parent != root and masks.parent.is_dir() else images
+    if proposal := _proposal(root, found, images, nearest, split):
         example, better = proposal
         return InputError(
-            f"{first}: no mask of the same stem in {masks} {share}: masks are named {example.name}: "
+            f"{first}: no mask of the same stem in {masks} {share}: masks are named {below(root, example)}: "
             f"try --data.mask_template '{better}'"
         )
     if not masks.is_dir() and not found.images:
-        holds = f"{root.name}/ holds {seen(root)}"
+        holds = f"{root.resolve().name}/ holds {seen(root)}"
         return InputError(f"{masks}: no such folder, though {images} is there ({holds}): put the masks into it")
     if not masks.is_dir() or masks == images:
         return InputError(f"{first}: no mask of it {share}: add it or remove the image ({name})")
-    otherwise = _other_case(root, found) or ": add the masks or remove the images"
+    otherwise = _namesake(root, found) or ": add the masks or remove the images"
     return InputError(f"{first}: no mask of the same stem in {masks} {share}{otherwise}")
 
 
@@ -67,7 +68,7 @@ def unknown(root: Path) -> InputError:
 
 
 def unread(root: Path, parts: Iterable[Found]) -> str:
-    """Return the end of a line about a layout: pictures, and annotations beside them, that no split has; "" for none.
+    """Return the end of a line about a layout: pictures, annotations and lists that no split has; "" for none.
 
     Args:
         root: the folder of the data.
@@ -78,7 +79,8 @@ def unread(root: Path, parts: Iterable[Found]) -> str:
     for path in walk(root):
         inside = path.relative_to(root).parts[:-1]
         named = {part.casefold() for part in inside}
-        annotates = path.suffix.lower() in _ANNOTATIONS and named & {*MASK_FOLDERS} and "imagesets" not in named
+        annotates = path.suffix.lower() in _ANNOTATIONS and "imagesets" not in named
+        annotates = annotates and bool(named & {*MASK_FOLDERS} or (inside and split_of(path.stem)))
         if path not in used and (annotates or path.suffix.lower() in IMAGE_SUFFIXES):
             left.setdefault("/".join(inside[:2]), []).append(path)
     listed = [f"{name or '.'}/ ({_counted(files)})" for name, files in [*left.items()][:_FOLDERS]]
@@ -120,17 +122,16 @@ def _nearest(root: Path) -> str:
     return "call the folders images/ and masks/, the masks by the names of their images; or see docs/own-data.md"
 
 
-def _other_case(root: Path, found: Found) -> str:
-    """The end of an error: lone masks whose names differ from those of lone images by the case of letters alone."""
-    if not found.folders:
-        return ""
+def _namesake(root: Path, found: Found) -> str:
+    """The end of an error: lone masks of lone images' names in another folder, or in other case of the letters."""
     lone = {_folded(path): path for path in found.lone_masks}
     alike = [(path, lone[_folded(path)]) for path in found.lone_images if _folded(path) in lone]
     if not alike:
         return ""
-    image, mask = alike[0]
-    names = f"{below(root, image)} and {below(root, mask)}"
-    return f"; {names} differ in upper and lower case alone ({len(alike)} such pairs): give both one name"
+    image, mask = (below(root, path) for path in alike[0])
+    if nfc(alike[0][0].stem) == nfc(alike[0][1].stem):
+        return f"; {mask} has the name of {image} ({len(alike)} such pairs): put both into folders of one name"
+    return f"; {image} and {mask} differ in upper and lower case alone ({len(alike)} such pairs): give both one name"
 
 
 def _folded(path: Path) -> str:
@@ -138,26 +139,41 @@ def _folded(path: Path) -> str:
 
 
 def _proposal(root: Path, found: Found, images: Path, masks: Path, split: str) -> tuple[Path, str] | None:
-    """A lone mask and the template by which every lone image has its mask, if there is one."""
-    lone = {nfc(str(path)): path for path in found.lone_masks if path.is_relative_to(masks)}
-    wanting = found.lone_images
-    if masks == images:  # whose masks may lie beside them, and pass for images
-        lone = {nfc(str(path)): path for path in wanting if path.suffix.lower() in MASK_SUFFIXES}
-    by_folder: dict[str, list[Path]] = {}
-    for mask in lone.values():
-        by_folder.setdefault(mask.parent.relative_to(masks).as_posix(), []).append(mask)
-    folder_of = {image: image.parent.relative_to(images).as_posix() for image in wanting}
-    for first in wanting[:2]:
+    """A mask and the template by which the lone images have their masks, if there is one.
+
+    The masks are looked for below ``masks``: in the images' folders of the same name, or in one folder for all; beside
+    the images (``masks`` is ``images``) half of those that the template leaves as images must have one.
+    """
+    beside = masks == images
+    others = found.lone_images if beside else walk(masks)
+    lone = {
+        nfc(str(path)): path
+        for path in others
+        if path.suffix.lower() in MASK_SUFFIXES and not _is_of_another(path.relative_to(root), split)
+    }
+    wanting = {image: image.parent.relative_to(images).as_posix() for image in found.lone_images}
+    nested = any(inside != "." for inside in wanting.values())
+    for first in found.lone_images[:2]:
         stem = nfc(first.stem)
-        for mask in by_folder.get(folder_of[first], []):
-            before, found_stem, after = nfc(mask.name).partition(stem)
-            if not found_stem or mask == first or (masks == images and first.suffix.lower() == after):
+        for mask in lone.values():
+            name = nfc(mask.name)
+            if mask == first or stem not in name:
                 continue
-            targets = {i: nfc(str(masks / folder_of[i] / f"{before}{nfc(i.stem)}{after}")) for i in wanting}
-            beside = {*targets.values()} if masks == images else set()
-            has_mask = [targets[image] in lone for image in wanting if nfc(str(image)) not in beside]
+            before, _, after = name.partition(stem)
+            mirrored = mask.parent == masks / wanting[first]
+            targets = {
+                image: nfc(str((masks / inside if mirrored else mask.parent) / f"{before}{nfc(image.stem)}{after}"))
+                for image, inside in wanting.items()
+            }
+            masked = {*targets.values()} if beside else set()
+            has_mask = [target in lone for image, target in targets.items() if nfc(str(image)) not in masked]
             if all(has_mask) or (beside and 2 * sum(has_mask) >= len(has_mask)):
-                base = [part.replace(split, "{split}", 1) if split else part for part in masks.relative_to(root).parts]
-                inside = ["{folder}"] if any(name != "." for name in folder_of.values()) else []
-                return mask, "/".join([*base, *inside, f"{before}{{stem}}{after}"])
+                parts = (masks if mirrored else mask.parent).relative_to(root).parts
+                base = [part.replace(split, "{split}", 1) if split else part for part in parts]
+                return mask, "/".join([*base, *["{folder}"] * (nested and mirrored), f"{before}{{stem}}{after}"])
     return None
+
+
+def _is_of_another(path: Path, split: str) -> bool:
+    """Whether a path goes through the folder of a split, and not of this one."""
+    return any(split_of(part) and part != split for part in path.parts[:-1])

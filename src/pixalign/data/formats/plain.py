@@ -43,9 +43,9 @@ def find(root: Path) -> Layout | None:
     places = places or {split: place for split in [""] if (place := _place(root, split))}
     if any(_has_masks(place) for place in places.values()):
         return _layout(root, places, _title(root, places))
-    if any(has_labelme(place.images) for place in places.values()):
-        return _layout(root, places, LABELME)
-    return _side_by_side(root, places or {"": Place(root, root)})
+    if beside := _side_by_side(root, places or {"": Place(root, root)}):
+        return beside
+    return _layout(root, places, LABELME) if any(has_labelme(place.images) for place in places.values()) else None
 
 
 def without_masks(root: Path) -> Layout | None:
@@ -117,9 +117,8 @@ def _images(root: Path, split: str) -> Path | None:
         candidates += _joined(root, split, IMAGE_FOLDERS)
     holding = _distinct([path for path in candidates if holds(path, IMAGE_SUFFIXES)])
     if not holding and split:
-        bare = [path for path in entries(root)[0] if split_of(path.name) == split]
-        holding = [path for path in bare if any(file.suffix.lower() in IMAGE_SUFFIXES for file in entries(path)[1])]
-    elif not holding and has_labelme(root):
+        holding = [path for path in entries(root)[0] if split_of(path.name) == split and _has_images(path)]
+    elif not holding and (has_labelme(root) or (_has_images(root) and any(_of_kind(root, "", MASK_FOLDERS)))):
         holding = [root]
     if len(holding) > 1:
         raise InputError(
@@ -127,6 +126,11 @@ def _images(root: Path, split: str) -> Path | None:
             f"{f' of the split {split}' if split else ''}: move the ones that are not meant out of the folder"
         )
     return next(iter([*holding, *candidates]), None)
+
+
+def _has_images(folder: Path) -> bool:
+    """Whether an image lies in this very folder."""
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in entries(folder)[1])
 
 
 def _of_kind(root: Path, split: str, names: Collection[str]) -> Iterator[Path]:
@@ -196,7 +200,7 @@ def _layout(root: Path, places: dict[str, Place], name: str) -> Layout:
 
 def _by_name(place: Place) -> Found:
     """Pairs of one name; a mask file goes before a Labelme file, and that before a JPEG mask."""
-    images = images_in(place.images)
+    images = images_in(place.images, place.masks)
     beside = {path: key_of(path, place.images) for path in walk(place.images) if path.suffix.lower() == ".json"}
     candidates = walk(place.masks) if place.masks.is_dir() and place.masks != place.images else []
     kinds = [

@@ -45,8 +45,9 @@ def by_template(root: Path, images: Sequence[Path], base: Path, split: str, temp
         return same[0] if same else path
 
     targets = {image: mask_of(image) for image in images}
-    named = Counter(targets.values())
-    images = [image for image in images if image not in named]  # a mask beside its image is no image
+    masks = {*targets.values()}
+    images = [image for image in images if image not in masks]  # a mask beside its image is no image
+    named = Counter(targets[image] for image in images)
     for image in images:
         if named[targets[image]] > 1 and os.path.exists(targets[image]):
             raise InputError(

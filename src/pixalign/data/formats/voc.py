@@ -1,7 +1,8 @@
 """PASCAL VOC's folders, also as CVAT ("Segmentation mask 1.1") and Labelme's converter write them.
 
-- ``JPEGImages/`` and ``SegmentationClass/`` (PNG of colors, of ids, or with a palette); ``SegmentationObject`` and the
-  rest is not read. With lists, the pairs are those that they name, since VOC itself labels a part of its images.
+- ``JPEGImages/`` (with lists also ``images/`` and the like) and ``SegmentationClass/``: PNG of colors, of ids, or with
+  a palette. ``SegmentationObject`` and the rest is not read. With lists, the pairs are those that they name, since VOC
+  itself labels a part of its images.
 - ``ImageSets/Segmentation/train.txt``, ``val.txt`` and ``test.txt``, else ``trainval.txt``, else the only other list
   (CVAT's ``default.txt``), which is not divided.
 - Classes: ``labelmap.txt`` by color (see `pixalign.data.formats.colours`), ``class_names.txt`` by id, or, of images
@@ -17,6 +18,7 @@ from pixalign.data.annotations import IGNORE
 from pixalign.data.formats.colours import VOC_BORDER, read_labelmap, voc_colours
 from pixalign.data.formats.files import PICTURES, entries, holds, images_in, key_of, nfc, pair, read_lines, unique
 from pixalign.data.formats.layout import SPLITS, Found, Layout, split_of
+from pixalign.data.formats.plain import IMAGE_FOLDERS
 from pixalign.data.images import walk
 from pixalign.data.masks import LOSSY_SUFFIXES, MASK_SUFFIXES, Labels
 from pixalign.errors import InputError
@@ -27,22 +29,27 @@ CLASSES = (
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
 
+_KINDS = ("jpegimages", "segmentationclass")
 _OWN_NAME = re.compile(r"(2007|2008|2009|201[0-2])_\d{6}")
 
 
 def find(root: Path) -> Layout | None:
-    """Return the layout of a folder that has SegmentationClass/ and either JPEGImages/ or CVAT's labelmap.txt."""
-    folders = {path.name.casefold(): path for path in entries(root)[0]}
+    """Return the layout of a folder that has SegmentationClass/ and JPEGImages/, VOC's lists or CVAT's labelmap.txt."""
+    folders: dict[str, Path] = {}
+    for path in entries(root)[0]:
+        if folders.setdefault(path.name.casefold(), path) != path and path.name.casefold().startswith(_KINDS):
+            raise InputError(f"{root}: {folders[path.name.casefold()].name}/ and {path.name}/: keep one of them")
     masks = next(
         (folders[name] for name in ("segmentationclass", "segmentationclasspng")
          if name in folders and holds(folders[name], PICTURES)), None
     )  # fmt: skip
-    images = folders.get("jpegimages")
-    if masks is None or not (images or (root / "labelmap.txt").is_file()):
+    labelled = [path for name, path in folders.items() if name in IMAGE_FOLDERS and holds(path, PICTURES)]
+    images = folders.get("jpegimages") or (labelled[0] if len(labelled) == 1 else None)
+    lists = _lists(root)
+    if masks is None or not ("jpegimages" in folders or lists or (not labelled and (root / "labelmap.txt").is_file())):
         return None
     images = images or root / "JPEGImages"
     labels, file = _labels(root, masks)
-    lists = _lists(root)
     splits = {split: partial(_pairs, images, masks, list_file) for split, list_file in lists.items()}
     name = "CVAT or PASCAL VOC masks" if file == "labelmap.txt" else "PASCAL VOC masks"
     return Layout(name, splits or {"": partial(_pairs, images, masks, None)}, images, labels, file)
