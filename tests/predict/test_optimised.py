@@ -10,7 +10,7 @@ from PIL import Image
 
 from pixalign import Predictor, optimize
 from pixalign.data.images import find_images
-from pixalign.optimization import Optimized
+from pixalign.optimization import OptimizationError, Optimized
 from pixalign.predict import files, predict_files
 from pixalign.predict.files import RECORD, plan
 from pixalign.predict.inference import _best
@@ -58,13 +58,26 @@ def test_a_folder_is_predicted_by_the_optimised_network_with_the_ids_of_the_netw
         assert (found == predictor(photos / name).ids).mean() > 0.999
 
 
-def test_a_network_that_cannot_be_optimised_is_used_as_it_is(model, photos, tmp_path, used, monkeypatch):
+def test_a_network_that_cannot_be_optimised_is_used_as_it_is_with_a_line_that_says_so(
+    model, photos, tmp_path, used, monkeypatch, capsys
+):
     def refuse(network, precision):
-        raise RuntimeError("only images of 512 x 512")
+        raise OptimizationError("SFNetLite: rewritten, its outputs are off by 3")
 
     monkeypatch.setattr(files, "optimize", refuse)
-    assert run(Predictor(model, "cpu"), photos, tmp_path / "out").predicted == 3
+    line = "the network is used as it is, which is slower: SFNetLite: rewritten, its outputs are off by 3"
+    with pytest.warns(UserWarning, match=line):
+        assert run(Predictor(model, "cpu"), photos, tmp_path / "out").predicted == 3
     assert used == [model] * 3
+    targets = plan(find_images([photos]), tmp_path / "again")
+    predict_files(Predictor(model, "cpu"), targets, tmp_path / "again", verbose=True)
+    assert line in capsys.readouterr().out.splitlines()
+
+
+def test_an_error_of_the_rewriting_itself_is_not_swallowed(model, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "optimize", lambda network, precision: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        run(Predictor(model, "cpu"), photos, tmp_path / "out")
 
 
 def test_an_optimised_network_is_taken_as_given_and_recorded(model, photos, tmp_path, used):

@@ -7,6 +7,9 @@ What is rewritten (benchmarks/rewrites.md has the gain of each alone):
 - aligners and decoders compute the same sums from fewer and smaller maps (`pixalign.optimization.aligners`,
   `pixalign.optimization.networks`), on a CPU as weighted sums of rows (`pixalign.optimization.rows`);
 - maps are channels last; bfloat16 and compilation on request.
+
+A module is rewritten only where its layers are what the rewrite assumes (`pixalign.optimization.checks`), and the
+rewritten network must answer as the network does (`pixalign.optimization.probe`).
 """
 
 import copy
@@ -18,10 +21,13 @@ from torch import Tensor, nn
 
 from pixalign.errors import InputError
 from pixalign.optimization import aligners, networks
+from pixalign.optimization.checks import untouched
 from pixalign.optimization.convolution import Convolution, fold
+from pixalign.optimization.probe import SIZES, OptimizationError, answers, compare, failed, probe_image, undisturbed
+
+__all__ = ["PRECISIONS", "OptimizationError", "Optimized", "computes_bfloat16", "optimize"]
 
 PRECISIONS = ("fp32", "bf16", "auto")
-_PROBE_SIZE = (64, 96)
 
 
 def optimize(model: nn.Module, precision: str = "fp32", compile: bool = False) -> nn.Module:
@@ -41,22 +47,29 @@ def optimize(model: nn.Module, precision: str = "fp32", compile: bool = False) -
 
     Raises:
         InputError: an unknown precision, or a model that has been optimised already.
+        OptimizationError: a network that cannot be copied, that does not take an image of 64 x 96, or whose rewritten
+            outputs differ by more than rounding.
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision is {precision!r}: choose one of {', '.join(PRECISIONS)}")
     if isinstance(model, Optimized):
         raise InputError(f"{type(model).__name__} has been optimised already: give the model that it was made from")
     device = next(model.parameters()).device
-    optimized: Any = copy.deepcopy(model).eval().requires_grad_(False)
-    channels = optimized.config["arguments"]["in_channels"]
-    norms = fold(optimized, torch.zeros(1, channels, *_PROBE_SIZE, device=device))
-    rewritten = _quicken(optimized)
     low = precision == "bf16" or (precision == "auto" and computes_bfloat16(device))
-    if low:
-        for module in optimized.modules():
-            if isinstance(module, Convolution):
-                module.to(torch.bfloat16)
-    optimized.to(memory_format=torch.channels_last)
+    with undisturbed(device):
+        try:
+            optimized: Any = copy.deepcopy(model).eval().requires_grad_(False)
+            image, expected = _ask(optimized)
+        except Exception as error:  # a network of a program's own may raise anything
+            raise failed(model, error) from error
+        norms = fold(optimized, image.clone())
+        rewritten = _quicken(optimized)
+        compare(type(model).__name__, answers(optimized, image), expected)
+        if low:
+            for module in optimized.modules():
+                if isinstance(module, Convolution):
+                    module.to(torch.bfloat16)
+        optimized.to(memory_format=torch.channels_last)
     optimized.__class__ = type(f"Optimized{type(model).__name__}", (Optimized, type(optimized)), {})
     optimized.precision, optimized.encodes = "bf16" if low else "fp32", hasattr(model, "encode")
     optimized.rewrites = [f"{norms} norms folded", *rewritten, "channels last", *(["bf16"] if low else [])]
@@ -111,16 +124,32 @@ class Optimized:
         return torch.autocast(x.device.type, dtype=dtype, enabled=enabled)
 
 
+def _ask(model: nn.Module) -> tuple[Tensor, dict[str, list[Tensor]]]:
+    """A small image that the network takes, and its answers."""
+    for size in SIZES[:-1]:
+        try:
+            image = probe_image(model, size)
+            return image, answers(model, image)
+        except (AssertionError, RuntimeError, ValueError):  # of a size that it does not take
+            continue
+    image = probe_image(model, SIZES[-1])
+    return image, answers(model, image)
+
+
 def _quicken(model: nn.Module) -> list[str]:
-    """Give the modules of ``model`` that have a quick form its class; return the names of these classes."""
+    """Give the modules of ``model`` that have a quick form, and fit it, its class; return the names of these classes.
+
+    What a module is made of goes first, for some forms ask for those of their parts.
+    """
     known = {**aligners.QUICK, **networks.QUICK}
     found: list[str] = []
-    for module in list(model.modules()):
-        quick = known.get(type(module))
-        if quick is not None:
-            if type(module).__name__ not in found:
-                found.append(type(module).__name__)
-            module.__class__ = quick
-            if hasattr(quick, "prepare"):
-                module.prepare()  # type: ignore[operator]
-    return found
+    for module in reversed(list(model.modules())):
+        quick, name = known.get(type(module)), type(module).__name__
+        if quick is None or not untouched(module) or not getattr(quick, "fits", lambda module: True)(module):
+            continue
+        if name not in found:
+            found.append(name)
+        module.__class__ = quick
+        if hasattr(quick, "prepare"):
+            module.prepare()  # type: ignore[operator]
+    return found[::-1]

@@ -1,8 +1,9 @@
 """The alignment operators at inference: the same results from fewer and smaller maps.
 
 Each class is that of `pixalign.aligners`, whose name it has, with another ``forward``; where `quick` says no (another
-device, a gradient, a graph being captured), or `summed` (few channels), it is the operator's own. `prepare` takes
-weights apart once, where there are any to take apart.
+device, a gradient, a graph being captured), or `summed` (few channels), it is the operator's own. `fits` says whether
+an operator's layers are those that the class assumes (`pixalign.optimization.checks`), `prepare` takes weights apart
+once, where there are any to take apart.
 
 - A flow that is linear in the maps (SFNet, SFNet-Lite, BiAlignNet) is the 3x3 convolution of 1x1 convolutions: both are
   multiplied into one 1x1 convolution to nine taps per channel of the flow, computed on each map at its own size.
@@ -17,13 +18,29 @@ from torch import Tensor, nn
 
 from pixalign.aligners.bilinear import Bilinear
 from pixalign.aligners.dual_flow import SLOPE, DualFlow, Offsets
-from pixalign.aligners.dynamic_dual import DynamicDual, SpatialSampling, _neighbourhood, position_embedding
+from pixalign.aligners.dynamic_dual import (
+    ChannelSampling,
+    DynamicDual,
+    SpatialSampling,
+    _neighbourhood,
+    position_embedding,
+)
 from pixalign.aligners.dysample import DySample
 from pixalign.aligners.flow import Flow
 from pixalign.aligners.gated_dual_flow import GatedDualFlow
-from pixalign.aligners.gated_flow import GatedFlow
+from pixalign.aligners.gated_flow import GatedFlow, GatedFlowAlignment
 from pixalign.aligners.implicit import Implicit
-from pixalign.optimization.convolution import Act, convolve, pointwise, quick, scale_and_shift, summed
+from pixalign.optimization.checks import convolves, leaky
+from pixalign.optimization.convolution import (
+    Act,
+    Convolution,
+    convolve,
+    is_norm,
+    pointwise,
+    quick,
+    scale_and_shift,
+    summed,
+)
 from pixalign.optimization.rows import (
     Reads,
     Warp,
@@ -39,6 +56,28 @@ from pixalign.optimization.rows import (
 from pixalign.sampling import resize
 
 LEAKY: Act = ("leaky_relu", (SLOPE,))
+
+
+def has_linear_flow(module: Any) -> bool:
+    """Whether the flow is linear in the maps, as `flow_taps` takes it."""
+    down_high, down_low, make_flow = module.down_high, module.down_low, module.make_flow
+    if not (convolves(down_high, 1, False) and convolves(down_low, 1, False) and convolves(make_flow, 3, False)):
+        return False
+    return len(down_high.weight) == len(down_low.weight) == make_flow.weight.shape[1] / 2
+
+
+def has_gated_flow(module: Any, moved: str) -> bool:
+    """Whether a module is a gated flow of the map called ``moved``, its gate linear before the sigmoid."""
+    if type(module) is not GatedFlowAlignment or module.moved != moved or not convolves(module.make_gate, 1, True):
+        return False
+    return has_linear_flow(module) and len(module.make_gate.weight) == 2 and len(module.make_flow.weight) == 2
+
+
+def has_offsets(module: Any) -> bool:
+    """Whether a module is an offset branch of AlignSeg, as `MergedOffsets` takes it."""
+    if type(module) is not Offsets or not is_norm(module.norm) or not leaky(module.act, SLOPE):
+        return False
+    return convolves(module.reduce, 1, False) and convolves(module.make_flow, 3, False)
 
 
 def flow_taps(module: Any) -> tuple[Tensor, Tensor]:
@@ -94,6 +133,9 @@ class QuickBilinear(Bilinear):
 
 
 class QuickFlow(Flow):
+    def fits(self) -> bool:
+        return has_linear_flow(self) and len(self.make_flow.weight) == 2
+
     def prepare(self) -> None:
         self.taps_high, self.taps_low = (nn.Buffer(x, persistent=False) for x in flow_taps(self))
 
@@ -106,6 +148,9 @@ class QuickFlow(Flow):
 
 
 class QuickGatedFlow(GatedFlow):
+    def fits(self) -> bool:
+        return has_gated_flow(self.alignment, "high")
+
     def prepare(self) -> None:
         taps_high, taps_low = flow_taps(self.alignment)
         gate = self.alignment.make_gate
@@ -126,6 +171,9 @@ class QuickGatedFlow(GatedFlow):
 
 
 class QuickGatedDualFlow(GatedDualFlow):
+    def fits(self) -> bool:
+        return has_linear_flow(self) and len(self.make_flow.weight) == 4
+
     def prepare(self) -> None:
         self.taps_high, self.taps_low = (nn.Buffer(x, persistent=False) for x in flow_taps(self))
 
@@ -177,11 +225,16 @@ class QuickDySample(DySample):
 class QuickImplicit(Implicit):
     """The norm after the sum is folded into both summands."""
 
+    def fits(self) -> bool:
+        if type(self.mix) is not nn.Sequential or not is_norm(self.mix[0]):
+            return False
+        return convolves(self.on_features, 1, False) and convolves(self.on_position, 1, False)
+
     def prepare(self) -> None:
         norm: Any = self.mix[0]
         scale, shift = scale_and_shift(norm)
-        self.on_features.weight.mul_(scale.view(-1, 1, 1, 1))
-        self.on_position.weight.mul_(scale.view(-1, 1, 1, 1))
+        for layer in (self.on_features, self.on_position):
+            layer.weight = nn.Parameter(layer.weight * scale.view(-1, 1, 1, 1), requires_grad=False)
         self.on_position.bias = nn.Parameter(shift, requires_grad=False)
         self.mix = self.mix[1:]
 
@@ -222,6 +275,9 @@ class MergedOffsets(nn.Module):
 
 
 class QuickDualFlow(DualFlow):
+    def fits(self) -> bool:
+        return has_offsets(self.offsets_high) and has_offsets(self.offsets_low)
+
     def prepare(self) -> None:
         self.merged = MergedOffsets([self.offsets_high, self.offsets_low])
 
@@ -245,6 +301,13 @@ class QuickDualFlow(DualFlow):
 
 class QuickSpatialSampling(SpatialSampling):
     """Two passes over strips: the keys; then affinity and values of all positions, in one sum of rows."""
+
+    def fits(self) -> bool:
+        layers = (self.key_low, self.value, self.key_high, self.query, self.project)
+        if not all(convolves(layer, 1) for layer in layers) or type(self.key_low) is not Convolution:
+            return False
+        channels = {side for layer in layers for side in layer.weight.shape[:2]}
+        return len(channels) == 1 and self.key_high.bias is None and self.value.bias is not None
 
     def prepare(self) -> None:
         self.on_high = nn.Buffer(torch.cat((self.key_high.weight, self.value.weight)), persistent=False)
@@ -306,6 +369,11 @@ class _PlaceCode:
 
 
 class QuickDynamicDual(DynamicDual):
+    def fits(self) -> bool:
+        spatial, channel = type(self.spatial), type(self.channel)
+        own = spatial in (SpatialSampling, QuickSpatialSampling, type(None))
+        return own and channel in (ChannelSampling, type(None))
+
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         if not quick(low):
             return super().forward(low, high)

@@ -132,6 +132,17 @@ def can_replace(module: nn.Module) -> bool:
     return type(module) is nn.Conv2d and not isinstance(module.padding, str) and module.padding_mode == "zeros"
 
 
+def is_plain(module: nn.Module) -> bool:
+    """Whether calling a module runs its class's ``forward`` and nothing more: no hooks, no forward of the instance."""
+    hooks = (module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks, module._backward_hooks)
+    return not any(hooks) and "forward" not in vars(module)
+
+
+def is_norm(module: Any) -> bool:
+    """Whether a module is a batch norm with fixed statistics: `scale_and_shift` says what it does."""
+    return type(module) is nn.BatchNorm2d and module.running_mean is not None and not module.training
+
+
 def fold_norm(source: nn.Conv2d, norm: Any) -> tuple[Tensor, Tensor]:
     """Weight and bias of a convolution with its batch norm folded in."""
     statistics = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
@@ -160,10 +171,10 @@ def fold(model: nn.Module, image: Tensor) -> int:
     """
     calls = _observe(model, image)
     norms = 0
-    convolutions: list[Any] = [m for m in calls.of if type(m) in (nn.Conv2d, Conv2dSame)]
+    convolutions: list[Any] = [m for m in calls.of if type(m) in (nn.Conv2d, Conv2dSame) and is_plain(m)]
     for convolution in convolutions:
         norm = calls.reader(convolution, (nn.BatchNorm2d,))
-        if norm is not None and (norm.running_mean is None or type(norm) not in (nn.BatchNorm2d, BatchNormAct2d)):
+        if norm is not None and not _can_fold(norm):
             norm = None
         follows = norm.act if isinstance(norm, BatchNormAct2d) else calls.reader(norm or convolution, (*_ACTIVATIONS,))
         if can_replace(convolution):
@@ -179,6 +190,12 @@ def fold(model: nn.Module, image: Tensor) -> int:
     return norms
 
 
+def _can_fold(norm: Any) -> bool:
+    if type(norm) is BatchNormAct2d:
+        return norm.running_mean is not None and not norm.training and all(map(is_plain, norm.modules()))
+    return is_norm(norm) and is_plain(norm)
+
+
 _ACTIVATIONS: dict[type, Any] = {
     nn.ReLU: lambda m: ("relu", ()),
     nn.LeakyReLU: lambda m: ("leaky_relu", (m.negative_slope,)),
@@ -188,7 +205,7 @@ _ACTIVATIONS: dict[type, Any] = {
 
 def _activation(module: nn.Module | None) -> Act | None:
     describe = _ACTIVATIONS.get(type(module))
-    return describe(module) if describe else None
+    return describe(module) if describe and module is not None and is_plain(module) else None
 
 
 def _has_fused(dtype: torch.dtype) -> bool:

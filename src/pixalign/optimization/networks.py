@@ -1,6 +1,7 @@
 """The networks at inference: the same logits with fewer and smaller maps.
 
-Each class is that of `pixalign.models` with another decoder; where `quick` says no, it is the network's own.
+Each class is that of `pixalign.models` with another decoder; where `quick` says no, it is the network's own. `fits` and
+`prepare` are as in `pixalign.optimization.aligners`.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixalign.blocks import PyramidPooling
+from pixalign.aligners.dual_flow import SLOPE
+from pixalign.blocks import PyramidPooling, RelativeEncoding
 from pixalign.models.aligned_fpn import AlignedFPN
 from pixalign.models.alignseg import AlignedContext, AlignSeg, RefinementBlock
 from pixalign.models.bialignnet import CELL, BiAlignNet
@@ -19,13 +21,26 @@ from pixalign.models.sfnet_lite import SFNetLite
 from pixalign.optimization.aligners import (
     LEAKY,
     MergedOffsets,
+    QuickDualFlow,
     each_image,
     empty_map,
     flow_taps,
     grid_of,
+    has_gated_flow,
+    has_offsets,
     linear_flow,
 )
-from pixalign.optimization.convolution import Act, Convolution, convolve, pointwise, quick, scale_and_shift, summed
+from pixalign.optimization.checks import are_nothing, convolves, followed_by_nothing, leaky, pixelwise
+from pixalign.optimization.convolution import (
+    Act,
+    Convolution,
+    convolve,
+    is_norm,
+    pointwise,
+    quick,
+    scale_and_shift,
+    summed,
+)
 from pixalign.optimization.rows import Warp, add_convolved_resize, as_map, as_rows, strips, total
 from pixalign.sampling import nearest_grid_cells, pool_to_bins, resize, warp
 
@@ -63,6 +78,9 @@ def fused_levels(fuse: nn.Sequential, maps: list[Tensor], convention: str) -> Te
 class QuickPyramidPooling(PyramidPooling):
     """A 1x1 commutes with a resize: the bottleneck's part of each pooled map is computed on its few bins."""
 
+    def fits(self) -> bool:
+        return followed_by_nothing(self.bottleneck, 1, RELU)
+
     def forward(self, x: Tensor) -> Tensor:
         if not quick(x):
             return super().forward(x)
@@ -77,6 +95,9 @@ class QuickPyramidPooling(PyramidPooling):
 
 
 class QuickAlignedFPN(AlignedFPN):
+    def fits(self) -> bool:
+        return followed_by_nothing(self.fuse, 3, RELU)
+
     def _decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         if not quick(features[0]):
             return super()._decode(features)
@@ -93,6 +114,9 @@ class QuickAlignedFPN(AlignedFPN):
 
 
 class QuickSFNetLite(SFNetLite):
+    def fits(self) -> bool:
+        return followed_by_nothing(self.fuse, 3, RELU)
+
     def _decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         if not quick(features[0]):
             return super()._decode(features)
@@ -110,6 +134,10 @@ class QuickBiAlignNet(BiAlignNet):
     Logits of sides that eight divides are not resized to their own size.
     """
 
+    def fits(self) -> bool:
+        gated = has_gated_flow(self.align_context, "high") and has_gated_flow(self.align_spatial, "low")
+        return gated and convolves(self.classify, 1, True)
+
     def prepare(self) -> None:
         on_high, on_low = zip(*(flow_taps(a) for a in (self.align_context, self.align_spatial)))
         gate_high, gate_low = self.align_context.make_gate, self.align_spatial.make_gate
@@ -124,7 +152,8 @@ class QuickBiAlignNet(BiAlignNet):
     def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
         if heads or not quick(image) or any(side % CELL for side in grid_of(image)):
             return super().forward(image, heads)
-        return self.decode(self.encode(image))  # of the image's size already
+        logits = self.decode(self.encode(image))  # of the image's size already, unless the spatial path is another
+        return logits if grid_of(logits) == grid_of(image) else resize(logits, grid_of(image), self.convention)
 
     def _decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         *_, c5, spatial = features
@@ -168,6 +197,14 @@ class QuickBiAlignNet(BiAlignNet):
 class QuickRefinementBlock(RefinementBlock):
     """The sum with the residual and its norm are done by the residual's last convolution, in place."""
 
+    def fits(self) -> bool:
+        if type(self.residual) is not nn.Sequential or not is_norm(self.norm) or not leaky(self.act, SLOPE):
+            return False
+        layers = [m for m in self.residual if type(m) is Convolution]
+        if len(layers) != 2 or not are_nothing(m for m in self.residual if m not in layers):
+            return False
+        return convolves(layers[1], 3, False) and convolves(self.unify, 1)
+
     def prepare(self) -> None:
         first, last = (m for m in self.residual if isinstance(m, Convolution))
         scale, shift = scale_and_shift(self.norm)
@@ -186,6 +223,9 @@ class QuickRefinementBlock(RefinementBlock):
 
 
 class QuickAlignedContext(AlignedContext):
+    def fits(self) -> bool:
+        return has_offsets(self.offsets)
+
     def prepare(self) -> None:
         self.merged = MergedOffsets([self.offsets])
 
@@ -198,6 +238,10 @@ class QuickAlignedContext(AlignedContext):
 
 class QuickAlignSeg(AlignSeg):
     """What AlignFA merges goes through the first 1x1 of the refinement strip by strip; maps are freed once read."""
+
+    def fits(self) -> bool:
+        quick_aligners = all(type(m) is QuickDualFlow for m in self.aligners)
+        return quick_aligners and all(type(m) is QuickRefinementBlock for m in self.refine)
 
     def _decode(self, features: list[Tensor], heads: bool = False) -> tuple[Tensor, list[Tensor]]:
         if heads or not quick(features[0]):
@@ -261,12 +305,21 @@ class QuickIFA(IFA):
     cells alone. A pixel to refine adds up one row of each level, and one for its position in each level's cells.
     """
 
+    def fits(self) -> bool:
+        norm, act, *rest = self.mlp
+        layers = [m for m in rest if type(m) is Convolution]
+        if not is_norm(norm) or type(act) is not nn.ReLU or not are_nothing(m for m in rest if m not in layers):
+            return False
+        plain = all(convolves(m, 1, act=RELU) for m in layers) and convolves(self.classify, 1)
+        own = type(self.mlp) is nn.Sequential and all(type(m) is RelativeEncoding for m in self.encodings)
+        return plain and own and convolves(self.first, 1, True) and all(map(pixelwise, self.laterals))
+
     def prepare(self) -> None:
         norm: Any = self.mlp[0]
         scale, shift = scale_and_shift(norm)
         assert self.first.bias is not None
-        self.first.weight.copy_(self.first.weight * scale.view(-1, 1, 1, 1))
-        self.first.bias.copy_(self.first.bias * scale + shift)
+        self.first.weight = nn.Parameter(self.first.weight * scale.view(-1, 1, 1, 1), requires_grad=False)
+        self.first.bias = nn.Parameter(self.first.bias * scale + shift, requires_grad=False)
         self.mlp[0] = nn.Identity()
         weights = self.first.weight.flatten(1).unflatten(1, (len(self.laterals), -1))  # (2C, levels, E + C)
         split = weights.shape[-1] - self.first.out_channels // 2

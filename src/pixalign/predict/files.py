@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -15,7 +16,7 @@ import numpy as np
 from pixalign.data.images import FURTHER_SUFFIXES, MAX_PIXELS, left_out, read_image
 from pixalign.errors import InputError, replacing
 from pixalign.memory import reused_memory
-from pixalign.optimization import Optimized, optimize
+from pixalign.optimization import OptimizationError, Optimized, optimize
 from pixalign.predict.inference import AUTOMATIC_TILE, LARGE
 from pixalign.predict.predictor import Predictor
 from pixalign.predict.progress import show_progress
@@ -98,7 +99,8 @@ def predict_files(
     """Predict ``targets`` (see `plan`) into ``out``; what is done and newer than its image is skipped.
 
     ``out/pixalign.json`` records the model and the options. Where they have changed, everything is predicted again. On
-    a CPU the network is first rewritten by `pixalign.optimize`, which changes its logits by rounding alone. The next
+    a CPU the network is first rewritten by `pixalign.optimize`, which changes its logits by rounding alone; one that
+    cannot be is used as it is, with a warning. The next
     image is decoded, and the last result drawn and written, while the network runs; an image above 16 megapixels is
     saved before the next one is decoded.
 
@@ -124,7 +126,7 @@ def predict_files(
     ]
     summary.skipped = len(targets) - len(waiting)
     if waiting:
-        predictor = _quickened(predictor)
+        predictor = _quickened(predictor, verbose)
 
     def read(index: int) -> np.ndarray:
         return read_image(waiting[index][0], max_pixels, predictor.channels)
@@ -172,8 +174,8 @@ def predict_files(
     return summary
 
 
-def _quickened(predictor: Predictor) -> Predictor:
-    """The predictor with its network optimised where it runs on a CPU; as it is where that cannot be done."""
+def _quickened(predictor: Predictor, verbose: bool) -> Predictor:
+    """The predictor with its network optimised where it runs on a CPU; as it is, with a warning, where that fails."""
     if isinstance(predictor.model, Runtime | Optimized):
         return predictor
     if predictor.device.type != "cpu" or predictor.precision not in ("fp32", "bf16"):
@@ -181,7 +183,9 @@ def _quickened(predictor: Predictor) -> Predictor:
     quick = copy.copy(predictor)
     try:
         quick.model = optimize(predictor.model, predictor.precision)
-    except Exception:  # a network of a program's own, which may raise anything on the image it is examined with
+    except OptimizationError as error:
+        line = f"the network is used as it is, which is slower: {error}"
+        print(line) if verbose else warnings.warn(line, stacklevel=3)
         return predictor
     return quick
 
