@@ -57,3 +57,18 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}): nothing was changed") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all.
+
+    Raises:
+        InputError: the file system refuses the write.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(encodable(text), encoding="utf-8")
+
+
+def encodable(text: str) -> str:
+    """Text that UTF-8 can hold: file names under an ASCII locale become what their bytes say, or U+FFFD."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

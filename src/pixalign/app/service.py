@@ -280,7 +280,9 @@ class Service:
         """Export a network by a process of its own, which gives all its memory back."""
         command = [sys.executable, "-m", "pixalign", "export", source, "--out", str(path)]
         backend = EXPORTED[path.suffix]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
+        ) as process:
             end = time.monotonic() + _EXPORT_SECONDS
             while True:
                 try:

@@ -31,7 +31,7 @@ def memory_of(source: str, backend: str, threads: int, batch: int, size: tuple[i
     asked = {"source": source, "backend": backend, "threads": threads, "batch": batch, "size": size}
     command = [sys.executable, "-m", "pixalign.benchmarking.memory", json.dumps(asked)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", env=environment)
     try:
         return int(done.stdout.strip().splitlines()[-1]) if done.returncode == 0 else None
     except (ValueError, IndexError):
@@ -53,14 +53,14 @@ def _measure(asked: dict[str, Any]) -> int:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):  # glibc
         libc.malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     before = _kilobytes("VmRSS")
     runtime.run(images)
     return 1024 * max(0, _kilobytes("VmHWM") - before)
 
 
 def _kilobytes(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1])
 
 

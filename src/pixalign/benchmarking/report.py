@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pixalign.errors import replacing
+from pixalign.errors import replacing, write_text
 
 HEADINGS = (
     "model", "back-end", "ms", "p95", "images/s", "speed", "MiB", "M params", "GFLOPs", "of peak",
@@ -95,8 +95,7 @@ def write_report(result: Mapping[str, Any], folder: str | Path) -> None:
     folder = Path(folder)
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     for name, content in (("benchmark.json", text), ("table.md", _markdown(result))):
-        with replacing(folder / name) as path:
-            path.write_text(content, encoding="utf-8")
+        write_text(folder / name, content)
     with replacing(folder / "benchmark.png") as path:
         _draw(result, path)
 

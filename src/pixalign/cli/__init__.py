@@ -8,8 +8,10 @@ A command's module imports torch, timm and the rest inside ``run``, so that help
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
@@ -59,6 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 done in part, 2 unusable input, 128 + signal stopped."""
     arguments = at_home(sys.argv[1:] if arguments is None else arguments)
     command: Any = import_module(f"pixalign.cli.{arguments[0]}") if arguments and arguments[0] in COMMANDS else None
+    with _output_that_never_fails():
+        return _run(arguments, command)
+
+
+def _run(arguments: Sequence[str], command: Any) -> int:
+    """Run the command with this module; return the exit status."""
     try:
         if hasattr(command, "rewritten"):
             arguments = [arguments[0], *command.rewritten(arguments[1:])]
@@ -76,6 +84,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `pixalign encoders | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+@contextmanager
+def _output_that_never_fails() -> Iterator[None]:
+    """Show what the console's encoding lacks as question marks; the streams are as they were afterwards."""
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, TextIOWrapper)]
+    errors = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="replace")
+    try:
+        yield
+    finally:
+        for stream, before in zip(streams, errors):
+            stream.reconfigure(errors=before)
 
 
 def _fail(message: str, status: int) -> int:

@@ -62,8 +62,9 @@ def run(args: Namespace) -> int:
         table.add_row(name, bias, *("-" if score is None else f"{100 * score:.1f}" for score in scores))
     table.add_section()
     table.add_row("mean over classes", "", *(f"{100 * (r['miou'] or 0):.1f}" for r in results))
-    console.print(table)
     config: dict[str, Any] = adjusted.config  # type: ignore[assignment]
     config["data"] = config.get("data", {}) | {"biases_fitted_on": fitted.name}
-    console.print(f"saved: {save(adjusted, args.out, results[1:])}", highlight=False, soft_wrap=True)
+    saved = save(adjusted, args.out, results[1:])
+    console.print(table)
+    console.print(f"saved: {saved}", highlight=False, soft_wrap=True)
     return 0

@@ -55,8 +55,9 @@ def run(args: Any) -> int:
         result = benchmark(args.models, sizes, backends, args.threads, args.rounds, args.batch, progress)
     finally:
         progress("")
-    Console(highlight=False).print(result_table(result))
     if args.out:
         write_report(result, args.out)
+    Console(highlight=False).print(result_table(result))
+    if args.out:
         print(f"written: {args.out}/benchmark.json, table.md, benchmark.png")
     return int(all(row["error"] for row in result["rows"]))

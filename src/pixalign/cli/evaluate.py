@@ -57,9 +57,10 @@ def run(args: Namespace) -> int:
             per_image=per_image,
             advance=lambda count: bar.advance(task, count),
         )
-    console.print(result_table(result))
     if args.out:
         write_result(result, args.out)
+    console.print(result_table(result))
+    if args.out:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("report", total=shown_images(pairs))
             report = write_report(

@@ -4,18 +4,43 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+import yaml
+from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
 
 from pixalign.cli.forms import usual_forms
+from pixalign.errors import InputError
 from pixalign.training.config import TrainConfig
 from pixalign.training.values import explained, keys_of
 
 HELP = "train a network"
 
 
+class ConfigFile(ActionConfigFile):
+    """A YAML file in UTF-8, whatever the locale: jsonargparse reads it as the locale has it."""
+
+    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
+        try:
+            node = yaml.compose(Path(values).expanduser().read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        except OSError as error:
+            raise InputError(
+                f"{values}: cannot be read ({error.strerror}): give a YAML file of a configuration"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{values}: is not in UTF-8 ({error.reason}): save it in that encoding") from error
+        except yaml.YAMLError as error:
+            raise InputError(f"{values}: is not YAML ({' '.join(str(error).split())}): correct it") from error
+        if not isinstance(node, yaml.MappingNode):
+            raise InputError(f"{values}: holds no keys: give a YAML file of a configuration")
+        try:
+            super().__call__(parser, cfg, yaml.serialize(node), option_string)  # in ASCII
+        except (TypeError, ValueError, ArgumentError) as error:
+            raise InputError(f"{values}: {error_line(error)}") from error
+
+
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML file of a configuration; later arguments win")
+    parser.add_argument("--config", action=ConfigFile, help="YAML file of a configuration; later arguments win")
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run in --out, by its own config.yaml; other arguments win"
     )

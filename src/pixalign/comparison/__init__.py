@@ -18,7 +18,7 @@ from pixalign.comparison.results import LEVEL, Measured, gains, read_measured, s
 from pixalign.comparison.runs import check_alike, check_data, state_of, train_missing
 from pixalign.comparison.table import result_table, write_tables
 from pixalign.data import open_data
-from pixalign.errors import InputError, replacing
+from pixalign.errors import InputError, write_text
 from pixalign.predict import pick_device
 
 __all__ = ["Comparison", "compare", "result_table"]
@@ -85,8 +85,7 @@ def compare(
     results["command"] = shlex.join(["pixalign", "compare", "--config", source]) + (" --root DIR" if root else "")
     results["versions"] = _versions([run for run in runs if state_of(run) == "done"])
     folder = Path(comparison.out)
-    with replacing(folder / "results.json") as path:
-        path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(folder / "results.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     write_tables(results, folder)
     draw_plot(results, folder / "plot.png")
     write_page(results, folder)

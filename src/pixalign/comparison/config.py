@@ -1,6 +1,5 @@
 """What is compared: methods under one recipe, read from YAML and expanded into training configurations. No torch."""
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -11,7 +10,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from pixalign.errors import InputError
-from pixalign.training.config import TrainConfig
+from pixalign.training.config import TrainConfig, path_text
 from pixalign.training.values import Name, Seed, check_values, explained
 
 # What one comparison holds fixed. What else a method may change (network, loss, optimiser, augmentation) is what it is.
@@ -47,10 +46,10 @@ class Comparison:
     recipe: dict[str, Any] = field(default_factory=dict)
     splits: list[Name] = field(default_factory=lambda: ["val"])
     seeds: list[Seed] = field(default_factory=lambda: [0])
-    out: Name = "runs/compare"
+    out: str = "runs/compare"
 
     def __post_init__(self) -> None:
-        self.out = os.path.expanduser(self.out)
+        self.out = path_text(self.out)
 
     def check(self) -> None:
         """Raise InputError naming the key, for a value out of range or two that do not go together."""
@@ -63,6 +62,8 @@ class Comparison:
         if self.baseline not in self.methods:
             listed = ", ".join(self.methods)
             raise InputError(f"baseline {self.baseline!r} is none of the methods: choose one of {listed}")
+        if not self.out.strip():
+            raise InputError(f"out is {self.out!r}: it must be the name of a folder")
         for key, values in (("splits", self.splits), ("seeds", self.seeds)):
             if not values or len(set(values)) != len(values):
                 raise InputError(f"{key} is {values}: give one or more, each once")

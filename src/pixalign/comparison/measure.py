@@ -15,7 +15,7 @@ from torch import nn
 from pixalign.benchmarking.measure import by_turns, processor_name
 from pixalign.comparison.config import Run
 from pixalign.data.samples import Data
-from pixalign.errors import InputError, replacing
+from pixalign.errors import InputError, write_text
 from pixalign.evaluation import evaluate, write_result
 from pixalign.models import create_model
 from pixalign.models.cost import cost
@@ -120,8 +120,7 @@ def measure_costs(
             for name, taken in times.items()
         },
     }
-    with replacing(file) as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_text(file, json.dumps(result, indent=1) + "\n")
     return result
 
 

@@ -10,7 +10,7 @@ import yaml
 from pixalign.comparison.config import flat
 from pixalign.comparison.results import pareto_front, told_apart
 from pixalign.comparison.table import HEADINGS, interval, notes, order, points, rows, title
-from pixalign.errors import replacing
+from pixalign.errors import write_text
 from pixalign.page import data_uri, document
 
 _MEASURES = {"miou": "mIoU", "boundary_f_3": "boundary F at 3 px"}
@@ -40,8 +40,7 @@ h3.block { display: block; margin: 1.2rem 0 .5rem; }
 
 def write_page(results: Mapping[str, Any], folder: Path) -> Path:
     """Write index.html, with plot.png of ``folder`` inside if it is there; return its path."""
-    with replacing(folder / "index.html") as path:
-        path.write_text(_page(results, folder / "plot.png"), encoding="utf-8")
+    write_text(folder / "index.html", _page(results, folder / "plot.png"))
     return folder / "index.html"
 
 

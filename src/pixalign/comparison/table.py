@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pixalign.comparison.results import RADII, told_apart
-from pixalign.errors import replacing
+from pixalign.errors import replacing, write_text
 
 Cell = tuple[str, bool]  # text, and whether it is bold
 
@@ -126,8 +126,7 @@ def write_tables(results: Mapping[str, Any], folder: Path) -> None:
         for row in rows(results, split):
             lines.append("| " + " | ".join(f"**{text}**" if bold else text for text, bold in row) + " |")
     lines += ["", *(f"- {note}" for note in notes(results))]
-    with replacing(folder / "table.md") as path:
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(folder / "table.md", "\n".join(lines) + "\n")
     with replacing(folder / "table.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         gains = [f"{m}_gain{end}" for m in _MEASURES for end in ("", "_low", "_high")]

@@ -150,7 +150,11 @@ def _listed(file: Path, every: dict[str, Path]) -> list[str]:
     """The stems in a list of a split, in its order; none if there is no such file."""
     if not file.is_file():
         return []
-    stems = [Path(line.split()[0]).stem for line in file.read_text().splitlines() if line.strip()]
+    stems = [
+        Path(line.split()[0]).stem
+        for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        if line.strip()
+    ]
     if missing := [stem for stem in stems if stem not in every]:
         raise InputError(
             f"{file}: {missing[0]} is not in {IMAGES}/ ({len(missing)} of {len(stems)} are not): add the images, or "

@@ -27,7 +27,7 @@ from pixalign.data.check import (
 from pixalign.data.images import read_image, write_image
 from pixalign.data.masks import IGNORE, Labels, grey_of, read_values
 from pixalign.data.pairs import Pairs
-from pixalign.errors import InputError, replacing
+from pixalign.errors import InputError, write_text
 from pixalign.page import css_colour, data_uri, document, swatch
 
 
@@ -52,8 +52,7 @@ def write_report(report: Report, out: str | Path) -> Path:
         ("report.json", json.dumps(report.to_json(), indent=1) + "\n"),
         ("index.html", _page(report, samples)),
     ):
-        with replacing(out / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(out / name, text)
     return out / "index.html"
 
 

@@ -62,7 +62,11 @@ def _open(root: Path, split: str, background: bool) -> Pairs:
     file = next((path for path in lists if path.is_file()), None)
     if file is None:
         raise InputError(f"{lists[0]}: no such file: it must list the names of the split, one per line")
-    images = [root / "JPEGImages" / f"{line.split()[0]}.jpg" for line in file.read_text().splitlines() if line.strip()]
+    images = [
+        root / "JPEGImages" / f"{line.split()[0]}.jpg"
+        for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        if line.strip()
+    ]
     if missing := [path for path in images if not path.is_file()]:
         raise InputError(
             f"{missing[0]}: no such file, though {file} lists it ({len(missing)} of {len(images)} are missing)"
@@ -93,7 +97,7 @@ def _names(file: Path) -> dict[int, str]:
     if not file.is_file():
         raise InputError(f"{file}: no such file: it names the 459 labels in trainval/, as in `2: aeroplane`")
     names = {}
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
+    for number, line in enumerate(file.read_text(encoding="utf-8", errors="surrogateescape").splitlines(), start=1):
         value, _, name = line.partition(":")
         if not line.strip():
             continue

@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from pixalign.data.samples import Data
-from pixalign.errors import InputError, replacing
+from pixalign.errors import InputError, replacing, write_text
 from pixalign.memory import reused_memory
 from pixalign.metrics.boundary import BoundaryFScore
 from pixalign.metrics.boundary_iou import BandIoU
@@ -131,8 +131,7 @@ def result_table(result: dict[str, Any]) -> Any:
 def write_result(result: dict[str, Any], folder: str | Path) -> None:
     """Write a result of `evaluate` as metrics.json and classes.csv into ``folder``."""
     folder = Path(folder)
-    with replacing(folder / "metrics.json") as path:
-        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / "metrics.json", json.dumps(result, indent=1) + "\n")
     with replacing(folder / "classes.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["class", "iou", "accuracy"])

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from pixalign.data.samples import Data
-from pixalign.errors import InputError, replacing
+from pixalign.errors import InputError, write_text
 from pixalign.evaluation import resize_ids
 from pixalign.evaluation.report_page import Shown, page
 from pixalign.metrics.confusion import IGNORE, confusion_matrix
@@ -73,8 +73,7 @@ def write_report(
             advance(1)
         groups.append(group)
     text = page(result, pairs.colours, model, about, scores[~np.isnan(scores)].tolist(), groups[0], groups[1])
-    with replacing(Path(folder) / "index.html") as path:
-        path.write_text(text, encoding="utf-8")
+    write_text(Path(folder) / "index.html", text)
     return Path(folder) / "index.html"
 
 

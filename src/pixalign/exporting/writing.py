@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pixalign import __version__
-from pixalign.errors import InputError
+from pixalign.errors import InputError, encodable
 from pixalign.exporting.graph import (
     OPSETS,
     Graph,
@@ -193,7 +193,7 @@ def _described(target: Path, manifest: dict[str, Any], measured: dict[str, Any])
     """Write FILE.json; return the report."""
     size = sum(file.stat().st_size for file in target.parent.iterdir())
     text = json.dumps({**manifest, **measured}, indent=1, ensure_ascii=False)
-    manifest_file(target).write_text(text + "\n", encoding="utf-8")
+    manifest_file(target).write_text(encodable(text) + "\n", encoding="utf-8")
     return {"bytes": size, "manifest": manifest, **measured}
 
 

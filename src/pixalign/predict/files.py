@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pixalign.data.images import FURTHER_SUFFIXES, MAX_PIXELS, left_out, read_image
-from pixalign.errors import InputError, replacing
+from pixalign.errors import InputError, write_text
 from pixalign.memory import reused_memory
 from pixalign.optimization import OptimizationError, Optimized, optimize
 from pixalign.predict.inference import AUTOMATIC_TILE, LARGE
@@ -213,7 +213,7 @@ def _claim(out: Path, identity: dict[str, object], verbose: bool) -> int:
     """Record ``identity`` in ``out`` unless it is there; return from what file time (ns) on results are its own."""
     record = out / RECORD
     try:
-        known = json.loads(record.read_text())
+        known = json.loads(record.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = None
     except (OSError, ValueError):
@@ -221,8 +221,7 @@ def _claim(out: Path, identity: dict[str, object], verbose: bool) -> int:
     if known != identity:
         if known is not None and verbose:
             print(f"{out}: the model or its options have changed since the last run: all images are predicted again")
-        with replacing(record) as temporary:
-            temporary.write_text(json.dumps(identity, indent=1) + "\n")
+        write_text(record, json.dumps(identity, indent=1) + "\n")
     return record.stat().st_mtime_ns
 
 

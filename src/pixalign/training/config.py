@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
-from pixalign.errors import InputError, replacing
+from pixalign.errors import InputError, encodable, write_text
 from pixalign.training.values import (
     BelowOne,
     Count,
@@ -45,7 +45,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if isinstance(self.pretrained, str):
-            self.pretrained = os.path.expanduser(self.pretrained)
+            self.pretrained = path_text(self.pretrained)
 
 
 @dataclass
@@ -96,7 +96,7 @@ class DataConfig:
     cache: Literal["auto", "yes", "no"] = "auto"
 
     def __post_init__(self) -> None:
-        self.root, self.mix_root = os.path.expanduser(self.root), os.path.expanduser(self.mix_root)
+        self.root, self.mix_root = path_text(self.root), path_text(self.mix_root)
 
 
 @dataclass
@@ -207,17 +207,18 @@ class TrainConfig:
     pictures_every: Whole = 20
     state_minutes: Positive = 10.0
     trackers: list[Literal["tensorboard", "wandb", "mlflow", "trackio"]] = field(default_factory=list)
-    out: Name = "runs/train"
+    out: str = "runs/train"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def __post_init__(self) -> None:
-        self.init, self.teacher, self.out = map(os.path.expanduser, (self.init, self.teacher, self.out))
+        self.init, self.teacher, self.out = map(path_text, (self.init, self.teacher, self.out))
 
     def check(self) -> None:
         """Raise InputError naming the key, for a value out of range or two that do not go together."""
         check_values(self)
         data = self.data
         for key, ok, remedy in (
+            ("out", self.out.strip(), "the name of a folder"),
             ("data.val", len(set(data.val)) == len(data.val) > 0, "one split or more, each once"),
             ("data.scale", data.scale[0] <= data.scale[1], "the lowest factor, then the highest"),
             ("data.mix", bool(data.mix) == (data.mix_ratio > 0), "set together with data.mix_ratio"),
@@ -227,11 +228,14 @@ class TrainConfig:
                 raise InputError(f"{key} is {reduce(getattr, key.split('.'), self)!r}: it must be {remedy}")
 
 
+def path_text(path: str | os.PathLike[str]) -> str:
+    """A path as the system takes it: ~ is the home folder, and names from YAML are in the file system's encoding."""
+    return os.fsdecode(os.path.expanduser(path).encode("utf-8", "surrogateescape"))
+
+
 def write_config(config: TrainConfig, path: str | Path) -> None:
     """Write the configuration as YAML that reproduces the run."""
-    with replacing(path) as temporary:
-        text = yaml.safe_dump(_plain(asdict(config)), sort_keys=False, allow_unicode=True)
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
+    write_text(path, yaml.safe_dump(_plain(asdict(config)), sort_keys=False, allow_unicode=True))
 
 
 def _plain(value: Any) -> Any:
@@ -241,7 +245,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     if isinstance(value, str | os.PathLike):
-        return str(value)
+        return encodable(str(value))
     if isinstance(value, Real) and not isinstance(value, bool):
         return int(value) if isinstance(value, Integral) else float(value)
     return value

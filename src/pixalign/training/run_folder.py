@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from pixalign.data.samples import Data
-from pixalign.errors import InputError, replacing
+from pixalign.errors import InputError, encodable, replacing, write_text
 
 
 class Log:
@@ -38,7 +38,7 @@ def append(file: Path, line: str) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as opened:
-            opened.write(line + "\n")
+            opened.write(encodable(line) + "\n")
     except OSError as error:
         raise InputError(
             f"{file}: cannot be written ({error.strerror or error}): free space or choose another --out"
@@ -60,8 +60,7 @@ def cut_back(file: Path, step: int) -> None:
     """Drop the lines of a .jsonl file that are later than ``step``: what they tell of will be done again."""
     if file.exists():
         kept = [json.dumps(line) + "\n" for line in read_lines(file) if line["step"] <= step]
-        with replacing(file) as temporary:
-            temporary.write_text("".join(kept), encoding="utf-8")
+        write_text(file, "".join(kept))
 
 
 def clear_leftovers(out: Path) -> None:
@@ -74,7 +73,7 @@ def clear_leftovers(out: Path) -> None:
 def write_run(out: Path, command: str, data: Mapping[str, Data], processes: int, device: str) -> None:
     """Write run.json: which data, versions and machine made the weights, an entry for each start of the run."""
     file = out / "run.json"
-    starts = json.loads(file.read_text())["starts"] if file.exists() else []
+    starts = json.loads(file.read_text(encoding="utf-8"))["starts"] if file.exists() else []
     versions = {name: importlib.metadata.version(name) for name in ("torch", "timm", "torchvision", "accelerate")}
     from pixalign import __version__
 
@@ -91,8 +90,7 @@ def write_run(out: Path, command: str, data: Mapping[str, Data], processes: int,
         key: {"name": d.name, "pairs": len(d), "classes": d.classes, "fingerprint": d.fingerprint()}
         for key, d in data.items()
     }
-    with replacing(file) as temporary:
-        temporary.write_text(json.dumps({"data": described, "starts": starts}, indent=1, ensure_ascii=False) + "\n")
+    write_text(file, json.dumps({"data": described, "starts": starts}, indent=1, ensure_ascii=False) + "\n")
 
 
 def draw_curves(lines: Sequence[dict[str, Any]], path: Path) -> None:

@@ -58,7 +58,7 @@ def save_state(
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
         save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, new / _FILES[0])
-        (new / _FILES[1]).write_text(json.dumps(numbers, indent=1) + "\n")
+        (new / _FILES[1]).write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
         for name in _FILES:  # on the disk before the rename is: a power cut may not leave a whole name on half a file
             _flush(new / name)
         if whole.exists():
@@ -89,7 +89,7 @@ def load_state(
     """
     try:
         tensors = load_file(folder / _FILES[0])
-        numbers = json.loads((folder / _FILES[1]).read_text())
+        numbers = json.loads((folder / _FILES[1]).read_text(encoding="utf-8"))
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise InputError(f"{folder}: not a whole training state ({error}): remove it and resume again") from error
     if numbers.pop("format", 1) != _FORMAT:

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pixalign import __version__
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError, encodable, first_line
 from pixalign.models import create_model
 from pixalign.weights.card import model_card
 
@@ -168,8 +168,11 @@ def _write(model: nn.Module, folder: Path, name: str, metrics: Sequence[dict[str
     if metrics is not None:
         config["metrics"] = list(metrics)
     save_file(_tensors(model, half), folder / WEIGHTS, metadata={"format": "pt"})
-    (folder / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / CARD).write_text(model_card(config, name), encoding="utf-8")
+    for file, text in (
+        (CONFIG, json.dumps(config, indent=1, ensure_ascii=False) + "\n"),
+        (CARD, model_card(config, name)),
+    ):
+        (folder / file).write_text(encodable(text), encoding="utf-8")
     (folder / WEIGHTS).chmod((folder / CARD).stat().st_mode)  # safetensors makes it readable by its owner alone
 
 
