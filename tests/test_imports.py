@@ -69,6 +69,39 @@ def test_import_and_help_load_neither_torch_nor_timm(code):
     assert done.returncode == 0, done.stderr
 
 
+WINDOWS = """
+import importlib, os, pkgutil, signal, sys
+for name in ("torch", "timm", "torchvision", "accelerate", "matplotlib.figure", "PIL.Image", "psutil", "rich.progress",
+             "jsonargparse", "huggingface_hub", "scipy.ndimage", "gradio", "onnx", "onnxscript", "onnxruntime",
+             "openvino", "rasterio", "pandas"):
+    try: importlib.import_module(name)
+    except ImportError: pass
+for name in ("fcntl", "resource", "termios", "tty", "pty", "pwd", "grp", "posix", "syslog", "readline"):
+    sys.modules[name] = None
+for module, names in (
+    (os, "nice killpg setsid fork getuid geteuid getpgid sched_getaffinity sysconf uname statvfs getloadavg".split()),
+    (signal, "SIGUSR1 SIGUSR2 SIGHUP SIGKILL SIGALRM SIGQUIT SIGCHLD setitimer pthread_sigmask".split()),
+):
+    for name in names:
+        delattr(module, name)
+import pixalign
+from pixalign.errors import InputError
+count = 0
+for found in pkgutil.walk_packages(pixalign.__path__, "pixalign.", onerror=lambda name: None):
+    if found.name.endswith("__main__"):
+        continue
+    try: importlib.import_module(found.name)
+    except InputError as error: assert "pip install" in str(error), error
+    count += 1
+assert count > 100, count
+"""
+
+
+def test_every_module_can_be_imported_where_there_is_no_posix():
+    done = subprocess.run([sys.executable, "-c", WINDOWS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_imports_run_downward():
     row_of = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
     wrong = []

@@ -3,7 +3,6 @@
 Each training is a process of its own (``python -m pixalign train``), so that one that fails takes no other with it.
 """
 
-import fcntl
 import json
 import os
 import signal
@@ -12,7 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -21,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from pixalign.comparison.config import Run, differences, read_training
+from pixalign.comparison.processes import end, interrupt, locked, start
 from pixalign.data import open_data
 from pixalign.errors import InputError
 from pixalign.training.config import write_config
@@ -169,31 +169,20 @@ def _start(run: Run, slot: int, jobs: int, gpus: Sequence[str]) -> _Training | N
     elif jobs > 1:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
     output = (folder / OUTPUT).open("ab")
-    # A session of its own: Ctrl-C reaches this process alone, which passes it on once. The lock goes along, so that it
-    # is held for as long as the training lives, even if this process is killed.
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        env=environment,
-        start_new_session=True,
-        pass_fds=(lock.fileno(),),
-    )
+    process = start(command, output, environment, lock)
     return _Training(run, process, output, lock, resumed, _epochs_done(run), time.monotonic())
 
 
 def _stop(active: Sequence[_Training]) -> None:
     """Tell trainings to save and end, and wait for it; end them at once on another Ctrl-C."""
     for training in active:
-        training.process.send_signal(signal.SIGINT)
+        interrupt(training.process)
     try:
         for training in active:
             training.process.wait()
     except BaseException:
         for training in active:
-            with suppress(ProcessLookupError):
-                os.killpg(training.process.pid, signal.SIGKILL)
+            end(training.process)
         raise
 
 
@@ -202,15 +191,9 @@ def _locked(folder: Path) -> IO[bytes] | None:
     clears of hidden files."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder.parent / f".{folder.name}.lock").open("ab")
+        return locked(folder.parent / f".{folder.name}.lock")
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}): choose another --out") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        return None
-    return lock
 
 
 def _visible_gpus() -> list[str]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")  # Ctrl-C; Slurm, Kubernetes and docker; Slurm before the time limit
+# Ctrl-C; Slurm, Kubernetes and docker; Slurm before the time limit; Ctrl-Break, by which Windows passes on Ctrl-C
+_NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGBREAK")
 _ONCE_MORE = 1.0  # seconds: a terminal sends Ctrl-C to every process, and a launcher passes it on
 
 
