@@ -1,5 +1,6 @@
 """ImageNet weights from packages: known files alone, names mapped right, a picture recognized."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import matplotlib
@@ -9,6 +10,7 @@ import timm
 import torch
 from PIL import Image
 
+import pixalign
 from pixalign.encoders import packaged
 from pixalign.encoders.packaged import PACKAGES, packaged_weights, weights_at_hand
 from pixalign.errors import InputError
@@ -60,6 +62,15 @@ def test_other_models_and_packages_that_are_not_installed_have_none(monkeypatch)
     assert packaged_weights("resnet18") is None
     monkeypatch.setattr(packaged.importlib.util, "find_spec", lambda name: None)
     assert packaged_weights("tf_efficientnet_lite0") is None
+
+
+def test_a_network_tells_where_its_encoders_weights_are_from(tmp_path):
+    model = pixalign.create_model("sfnet", encoder="tf_efficientnet_lite0", num_classes=2, pretrained=True, channels=16)
+    expected = {"package": f"{LITE0.name} {version(LITE0.name)}", "sha256": LITE0.sha256, "license": "Apache-2.0"}
+    assert model.config["encoder_weights"] == expected
+    pixalign.save(model, tmp_path / "model")
+    assert pixalign.load(tmp_path / "model").config["encoder_weights"] == expected
+    assert "encoder_weights" not in pixalign.create_model("sfnet", encoder="test_resnet", channels=16).config
 
 
 def test_what_is_at_hand_is_listed_with_its_package():

@@ -74,6 +74,23 @@ def weights_at_hand() -> dict[str, str]:
     return found
 
 
+def weights_source(name: str, pretrained: bool | str | Path) -> dict[str, str]:
+    """Return where the encoder's weights are from, as plain data for a model's config.
+
+    Args:
+        name: a timm model.
+        pretrained: as `pixalign.encoders.TimmEncoder` takes it; not False.
+    """
+    if isinstance(pretrained, str | Path):
+        return {"file": Path(pretrained).name}
+    package = PACKAGES.get(name.split(".")[0])
+    if package and package.path():
+        return package.source()
+    config = timm.get_pretrained_cfg(name)
+    found = {"hub": config.hf_hub_id, "license": config.license} if config else {}
+    return {key: str(value) for key, value in found.items() if value}
+
+
 def packaged_weights(name: str) -> dict[str, Tensor] | None:
     """Return ImageNet weights of a timm model from an installed package, under timm's names.
 

@@ -11,6 +11,7 @@ from typing import Any
 import timm
 from torch import nn
 
+from pixalign.encoders.packaged import weights_source
 from pixalign.errors import InputError
 from pixalign.models.aligned_fpn import AlignedFPN
 from pixalign.models.alignseg import AlignSeg
@@ -52,7 +53,8 @@ def create_model(
         name: one of `list_models`, or smp/ARCHITECTURE or hf/segformer-b0 to b5 (`pixalign.models.smp_adapter`).
         encoder: a timm model name (`pixalign.list_encoders`).
         num_classes: number of classes K, from 1 to 255 (255 is the ignored label).
-        pretrained: True loads timm's encoder weights, a path a .safetensors file of them.
+        pretrained: True loads ImageNet weights of the encoder, from a package (`pixalign encoders --pretrained`) or
+            timm's hub; a path a .safetensors file of them. ``model.config["encoder_weights"]`` says which.
         in_channels: channels of the image.
         options: arguments of the network's constructor, such as ``aligner``, ``channels`` or ``encoder_options``.
 
@@ -99,4 +101,6 @@ def create_model(
         "mean": list(model.encoder.mean),
         "std": list(model.encoder.std),
     }
+    if pretrained:
+        model.config["encoder_weights"] = weights_source(encoder, pretrained)
     return model
