@@ -32,8 +32,8 @@ class ModelConfig:
     Args:
         name: network, one of `pixalign models`.
         encoder: timm model, one of `pixalign encoders`.
-        pretrained: true for ImageNet weights of the encoder (from an installed package, else timm's hub), or the path of
-            a .safetensors file of them.
+        pretrained: true for ImageNet weights of the encoder (from an installed package, else timm's hub), or the path
+            of a .safetensors file of them.
         in_channels: channels of the images: 3 for colour, 1 for grey, more for multi-band TIFF.
         options: further arguments of the network, such as {aligner: flow, channels: 64}.
     """
