@@ -53,6 +53,7 @@ def test_class_weights_can_be_taken_back_from_its_logits(model):
     [
         ("smp/Nope", {}, "model 'smp/Nope' is unknown: choose one of"),
         ("smp/Unet", {"encoder": "nope"}, "model 'smp/Unet' with encoder 'nope' cannot be built"),
+        ("smp/DPT", {}, "model 'smp/DPT' with encoder 'resnet18' cannot be run .*: choose another"),
         ("smp/Unet", {"pretrained": "x.safetensors"}, "networks of other packages take true or false"),
         ("hf/segformer-b9", {}, "choose b0 to b5"),
         ("hf/segformer-b0", {"encoder": "resnet50"}, "has its own encoder, mit_b0"),

@@ -4,13 +4,15 @@ same training, evaluation and export (extra ``peers``).
 ``create_model("smp/DeepLabV3Plus", encoder=...)`` takes any architecture of segmentation_models.pytorch with a timm
 encoder, ``create_model("hf/segformer-b0")`` SegFormer (arXiv 2105.15203) with its own. Their layers are theirs; the
 image is padded to a multiple of 32 where they refuse other sizes (our choice: replicated borders), and the logits are
-cut back or resized to the image.
+cut back or resized to the image. Layers whose maps a decoder does not read take no gradient.
 """
 
 from functools import partial
 from importlib import import_module
 from typing import Any
 
+import timm
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,6 +21,7 @@ from pixalign.errors import InputError, first_line
 from pixalign.sampling import resize
 
 _MULTIPLE = 32
+_PROBE_SIZE = (128, 128)
 _SEGFORMERS = {  # variant: (hidden sizes, depths, width of the decoder), arXiv 2105.15203, table 6
     "b0": ([32, 64, 160, 256], [2, 2, 2, 2], 256),
     "b1": ([64, 128, 320, 512], [2, 2, 2, 2], 256),
@@ -41,7 +44,8 @@ class SmpModel(nn.Module):
         options: further arguments of the architecture.
 
     Raises:
-        InputError: the package is not installed, or it does not know the architecture, encoder or option.
+        InputError: the package is not installed, it does not know the architecture, encoder or option, or the
+            architecture cannot be run as an encoder and a decoder of its maps.
     """
 
     def __init__(
@@ -75,6 +79,29 @@ class SmpModel(nn.Module):
             ) from error
         self.encoder, self.decoder, self.segmentation_head = network.encoder, network.decoder, network.segmentation_head
         self.encoder.mean, self.encoder.std = normalisation(encoder, in_channels)
+        own = getattr(timm.get_pretrained_cfg(encoder, allow_unregistered=True), "input_size", _PROBE_SIZE)
+        for size in (_PROBE_SIZE, own[-2:]):  # some take their own size alone
+            try:
+                self._freeze_what_is_not_read((in_channels, *size))
+                break
+            except Exception as error:
+                failure = error
+        else:
+            raise InputError(
+                f"model 'smp/{architecture}' with encoder {encoder!r} cannot be run ({first_line(failure)}): "
+                "choose another"
+            ) from failure
+
+    def _freeze_what_is_not_read(self, shape: tuple[int, ...]) -> None:
+        """Let the parameters that the logits do not depend on take no gradient: several processes would wait for it."""
+        parameters = list(self.parameters())
+        with torch.enable_grad():
+            logits = self.eval()(parameters[0].new_zeros(1, *shape))
+        self.train()
+        if torch.is_inference_mode_enabled():
+            return
+        for x, gradient in zip(parameters, torch.autograd.grad(logits.sum(), parameters, allow_unused=True)):
+            x.requires_grad_(gradient is not None)
 
     @property
     def classify(self) -> nn.Conv2d:
