@@ -1,5 +1,6 @@
 """Evaluation: a network over a split, exact counts at the labels' own size."""
 
+import copy
 import csv
 import json
 from collections.abc import Callable, Iterator
@@ -42,7 +43,8 @@ def evaluate(
     written to ``per_image`` as it comes.
 
     Args:
-        model: a network in eval mode with ``config`` (mean, std, classes), on any device, or an exported one.
+        model: a network with ``config`` (mean, std, classes), on any device, or an exported one; it is left as it is,
+            also in training mode.
         pairs: the split.
         mode: whole images or tiles, scales, flip, output size (`pixalign.predict.Mode`).
         precision: fp32, bf16 or fp16 (autocast).
@@ -62,6 +64,7 @@ def evaluate(
     Raises:
         InputError: a file that cannot be read, a label outside the classes, or an image beyond the memory.
     """
+    model = in_evaluation_mode(model)
     confusion = Confusion(len(pairs.classes))
     borders, bands = BoundaryFScore(len(pairs.classes)), BandIoU(len(pairs.classes))
     radii = [f"{radius:g}" for radius in borders.radii] if boundary else []
@@ -100,6 +103,13 @@ def evaluate(
         result["boundary"] = {**borders.summary(pairs.classes), **bands.summary(pairs.classes)}
     about = {"data": pairs.name, "images": len(pairs), "fingerprint": pairs.fingerprint(), "mode": str(mode)}
     return {**about, **result}
+
+
+def in_evaluation_mode(model: nn.Module | Runtime) -> nn.Module | Runtime:
+    """Return ``model`` where it is in evaluation mode or exported, else a copy that is."""
+    if isinstance(model, nn.Module) and any(module.training for module in model.modules()):
+        return copy.deepcopy(model).eval()
+    return model
 
 
 def result_table(result: dict[str, Any]) -> Any:

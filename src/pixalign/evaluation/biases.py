@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pixalign.data.samples import Data
 from pixalign.errors import InputError
+from pixalign.evaluation import in_evaluation_mode
 from pixalign.losses.weights import adjust_logits
 from pixalign.predict.inference import predict_logits
 
@@ -36,7 +37,7 @@ def fit_biases(
     Probabilities change with the logits: a class with a positive bias is more likely everywhere.
 
     Args:
-        model: a network with ``config`` in evaluation mode, whose last layer is ``classify``.
+        model: a network with ``config``, whose last layer is ``classify``; it is left as it is.
         pairs: labelled images of the model's classes.
         precision: fp32, bf16 or fp16 (autocast).
         advance: called with 1 after each image.
@@ -46,7 +47,7 @@ def fit_biases(
     """
     if getattr(getattr(model, "classify", None), "bias", None) is None:
         raise InputError(f"{type(model).__name__}: has no last layer 'classify' with a bias, which is what is adjusted")
-    logits, labels = _sample(model, pairs, precision, advance)
+    logits, labels = _sample(in_evaluation_mode(model), pairs, precision, advance)
     biases = best_biases(logits, labels)
     return adjust_logits(model, (-biases).exp(), 1.0), biases.tolist()
 
@@ -105,7 +106,7 @@ def _mean_iou(place: Tensor, other: Tensor, labels: Tensor, truth: Tensor, k: in
     return (hits / (predicted + truth - hits).clamp(min=1))[:, present].double().mean(1)
 
 
-def _sample(model: nn.Module, pairs: Data, precision: str, advance: Callable[[int], None]) -> tuple[Tensor, Tensor]:
+def _sample(model: Any, pairs: Data, precision: str, advance: Callable[[int], None]) -> tuple[Tensor, Tensor]:
     """Logits (K, P) float32 and labels (P,) of labelled pixels, as many of each image."""
     classes = len(pairs.classes)
     chosen = np.unique(np.linspace(0, len(pairs) - 1, min(len(pairs), _IMAGES)).round().astype(int)).tolist()
