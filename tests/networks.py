@@ -1,34 +1,52 @@
 """Small networks with seeded random weights and norm statistics, whose flows move features by more than a pixel."""
 
+import inspect
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pixalign import create_model
+from pixalign import create_model, list_models
 from pixalign.aligners import ALIGNERS
 from pixalign.aligners.dynamic_dual import PACE
+from pixalign.models import MODELS
 
-# id: (name, options) of every network, the frame once with each aligner
-NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "sfnet": ("sfnet", {}),
-    "sfnet_lite": ("sfnet_lite", {}),
-    "alignseg": ("alignseg", {}),
-    "bialignnet": ("bialignnet", {}),
-    "ddsm": ("ddsm", {}),
-    "ifa": ("ifa", {}),
-    **{f"aligned_fpn-{aligner}": ("aligned_fpn", {"aligner": aligner}) for aligner in sorted(ALIGNERS)},
-}
+
+def _variants(name: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """A registered network; one that takes any aligner, once with each."""
+    constructor = MODELS[name]
+    fixed = getattr(constructor, "keywords", {})
+    if "aligner" in inspect.signature(constructor).parameters and "aligner" not in fixed:
+        return {f"{name}-{aligner}": (name, {"aligner": aligner}) for aligner in sorted(ALIGNERS)}
+    return {name: (name, {})}
+
+
+# id: (name, options) of every registered network and aligner
+NETWORKS = {key: variant for name in list_models() for key, variant in _variants(name).items()}
+
+# networks of other packages, where these are installed
+PEERS = [
+    *(["smp/unet", "smp/pspnet"] if find_spec("segmentation_models_pytorch") else []),
+    *(["hf/segformer-b0"] if find_spec("transformers") else []),
+]
 CLASSES = 5
 
 
-def network(key: str, encoder: str = "test_resnet", **options: Any) -> nn.Module:
-    """The network ``key`` of `NETWORKS`, `randomised`, in evaluation mode; 36 channels, as DDSM needs a square."""
-    name, own = NETWORKS[key]
-    model = create_model(name, encoder=encoder, num_classes=CLASSES, channels=36, **own, **options)
-    return randomised(model).eval()
+def network(key: str, encoder: str = "test_resnet", randomise: bool = True, **options: Any) -> nn.Module:
+    """The network ``key`` of `NETWORKS` or `PEERS`, `randomised` unless told otherwise, in evaluation mode.
+
+    Ours have 36 channels, as DDSM needs a square; SegFormer has an encoder of its own.
+    """
+    name, own = NETWORKS.get(key, (key, {}))
+    if key in NETWORKS:
+        own = {"channels": 36, **own}
+    if not key.startswith("hf/"):
+        own = {"encoder": encoder, **own}
+    model = create_model(name, **{"num_classes": CLASSES, **own, **options})
+    return (randomised(model) if randomise else model).eval()
 
 
 def randomised(module: nn.Module, seed: int = 0) -> nn.Module:

@@ -7,6 +7,7 @@ from PIL import Image
 
 import pixalign
 from networks import CLASSES, NETWORKS, network
+from no_float64 import NoFloat64
 from pixalign import InputError, create_model
 from pixalign.explaining import explain
 from pixalign.explaining import pictures as pictures_of
@@ -33,8 +34,9 @@ def street(height: int = 61, width: int = 83) -> np.ndarray:
 
 
 @pytest.mark.parametrize("key", NETWORKS)
-def test_every_network_and_aligner_makes_a_sheet(key):
-    explanation = explain(network(key), street(), device="cpu")
+def test_every_network_and_aligner_makes_a_sheet_also_where_there_is_no_float64(key):
+    with NoFloat64():
+        explanation = explain(network(key), street(), device="cpu")
     ((stem, sheet),) = explanation.sheets.items()
     assert stem.startswith("image_")
     assert sheet.width == 1600

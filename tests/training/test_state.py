@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from conftest import write_pair
+from no_float64 import NoFloat64
 from pixalign.errors import InputError
 from pixalign.training.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
 from pixalign.training.loop import train
@@ -103,17 +102,6 @@ def test_a_run_leaves_no_trace_in_the_process_and_none_of_it_in_the_run(folder_d
         assert repr(config) == kept
         weights.append(load_file(out / "last" / "model.safetensors"))
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
-
-
-class NoFloat64(TorchDispatchMode):
-    """A device that has no float64, as Apple's."""
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        made = function(*args, **(kwargs or {}))
-        for x in tree_leaves(made):
-            if isinstance(x, torch.Tensor) and x.dtype == torch.float64:
-                raise TypeError(f"{function}: float64 is not supported")
-        return made
 
 
 @pytest.mark.parametrize(
