@@ -69,7 +69,7 @@ def test_the_network_used_longest_ago_is_freed():
 
 
 def test_a_network_that_cannot_be_loaded_is_tried_again_by_the_next_request():
-    answers = iter([InputError("broken: mend it"), Predictor(network("aligned_fpn-bilinear"))])
+    answers = iter([InputError("broken: fix it"), Predictor(network("aligned_fpn-bilinear"))])
 
     def open_next(key: str) -> Predictor:
         answer = next(answers)

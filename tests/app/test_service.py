@@ -126,7 +126,7 @@ def test_with_the_hub_allowed_a_path_is_still_no_model(folder, monkeypatch):
 
 
 def test_an_unknown_back_end_is_told(service, folder):
-    with pytest.raises(InputError, match="'cuda' is not to be had for one/best: choose one of pytorch, optimised"):
+    with pytest.raises(InputError, match="'cuda' is not available for one/best: choose one of pytorch, optimised"):
         service.segment(folder / "photo.png", "one/best", "cuda")
 
 

@@ -95,6 +95,15 @@ def test_shares_are_those_of_a_direct_count(data, tmp_path):
     assert split["sizes"] == [{"height": 48, "width": 64, "images": 8}]
 
 
+def test_a_divided_folder_without_a_split_that_training_needs_is_an_error(data):
+    """Training refuses it, so the check may not say that all is ready."""
+    for kind in ("images", "masks"):
+        shutil.rmtree(data / kind / "val")
+    report = check_data("folder", data)
+    assert found(report, "no-split").severity == "error"
+    assert not report.ready
+
+
 def test_all_problems_are_reported_at_once(data):
     (data / "images/train/train0.png").write_bytes(b"")
     edit(data / "masks/train/train1.png", set_pixels(37, 11))

@@ -505,7 +505,7 @@ def test_a_folder_that_may_not_be_read_is_named(tree, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(InputError, match=r"sub/deep: may not be read \(Permission denied\)"):
+    with pytest.raises(InputError, match=r"sub/deep: cannot be read \(Permission denied\)"):
         walk(tree)
 
 

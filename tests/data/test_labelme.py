@@ -10,6 +10,7 @@ from PIL import Image
 
 from pixalign.data import open_data
 from pixalign.data.folder import find, splits
+from pixalign.data.labelme import read_labelme
 from pixalign.errors import InputError
 
 SIZE = (6, 9)
@@ -183,6 +184,14 @@ def test_a_size_is_taken_from_the_picture_that_a_file_elsewhere_names(tmp_path):
     lacking = {"imageHeight": None, "imageWidth": None, "imagePath": "..\\..\\images\\train\\a.png"}
     write(tmp_path / "masks/train/a.json", [LEFT], **lacking)
     assert (open_data("folder", tmp_path, "train")[0][1] == [1, 1, 0, 0, 0, 0, 0, 0, 0]).all()
+
+
+@pytest.mark.parametrize(("picture", "named"), [("a.PNG", None), ("other.png", "other.png")])
+def test_a_size_is_taken_from_the_picture_among_the_images(tmp_path, picture, named):
+    """A file in masks/ is of the picture of its name in images/, or of the one there that it names."""
+    photograph(tmp_path / "Images/train" / picture)
+    write(tmp_path / "masks/train/a.json", [LEFT], imageHeight=None, imageWidth=None, imagePath=named)
+    assert read_labelme(tmp_path / "masks/train/a.json").size == (6, 9)
 
 
 def test_spaces_at_the_ends_of_a_label_make_no_other_class(tmp_path):

@@ -194,7 +194,7 @@ def test_differences_are_measured_against_the_largest_logit():
         ("model.onnx", {"format": "openvino"}, r"the format openvino goes into FILE\.xml"),
         ("model.onnx", {"opset": 12}, "opset 12 is not supported: choose 18 to 23"),
         ("model.xml", {"opset": 20}, "opset is 20, and the format openvino has none"),
-        ("model.pt2", {"int8": True, "calibration": "x"}, "int8 is not to be had as pt2"),
+        ("model.pt2", {"int8": True, "calibration": "x"}, "int8 is not supported in pt2"),
         ("model.onnx", {"int8": True}, "int8 needs calibration images"),
         ("model.onnx", {"calibration": "x"}, "int8 was not asked for"),
         ("model.onnx", {"int8": True, "calibration": "nowhere"}, "nowhere: no such folder of calibration images"),

@@ -189,9 +189,9 @@ def test_a_back_end_that_is_not_installed_is_named_with_its_extra(name, module, 
     ("arguments", "message"),
     [
         ({"precision": "int4"}, "precision 'int4' is unknown"),
-        ({"precision": "bf16"}, "bf16 is not to be had with ONNX Runtime"),
+        ({"precision": "bf16"}, "bf16 is not supported by ONNX Runtime"),
         ({"threads": 0}, "threads is 0"),
-        ({"device": "tpu"}, "device tpu is not to be had"),
+        ({"device": "tpu"}, "device tpu is not supported"),
     ],
 )
 def test_what_onnx_runtime_cannot_do_is_refused(arguments, message, tmp_path):

@@ -241,7 +241,7 @@ class Service:
         name = model or self.names[0]
         offered = self.backends(name)
         if backend and backend not in offered:
-            raise InputError(f"back-end {backend!r} is not to be had for {name}: choose one of {', '.join(offered)}")
+            raise InputError(f"back-end {backend!r} is not available for {name}: choose one of {', '.join(offered)}")
         return name, backend or offered[0]
 
     def _source(self, name: str) -> str:

@@ -165,7 +165,7 @@ def _check(
 
 
 class _Variant:
-    """A network on a back-end, or why it is not to be had.
+    """A network on a back-end, or why it is not available.
 
     ``source`` and ``backend`` make it again in another process.
     """

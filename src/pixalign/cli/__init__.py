@@ -8,6 +8,7 @@ A command's module imports torch, timm and the rest inside ``run``, so that help
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -61,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 done in part, 2 unusable input, 128 + signal stopped."""
     arguments = at_home(sys.argv[1:] if arguments is None else arguments)
     command: Any = import_module(f"pixalign.cli.{arguments[0]}") if arguments and arguments[0] in COMMANDS else None
-    with _output_that_never_fails():
+    with _output_that_never_fails(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")  # of odd files, which we judge ourselves
         return _run(arguments, command)
 
 

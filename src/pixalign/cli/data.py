@@ -63,7 +63,7 @@ def _check(args: Any) -> int:
     _print(console, report)
     console.print(f"page: {page}", soft_wrap=True, markup=False)
     if not report.ready:
-        raise InputError(f"{report.summary()}: mend them; {page} shows them all")
+        raise InputError(f"{report.summary()}: fix them; {page} shows them all")
     return 0
 
 

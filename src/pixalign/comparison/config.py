@@ -96,7 +96,7 @@ def read_comparison(path: str | Path) -> Comparison:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}): give the YAML file of a comparison") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is not YAML ({' '.join(str(error).split())}): mend it") from error
+        raise InputError(f"{path}: is not YAML ({' '.join(str(error).split())}): fix it") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no keys: a comparison has methods, baseline, recipe, splits, seeds and out")
     return _parsed(Comparison, content, str(path))

@@ -56,7 +56,7 @@ def check_alike(runs: Sequence[Run]) -> None:
         for key, found, asked in differences(read_training(file), run.config):
             raise InputError(
                 f"{file}: {key} is {found!r} but the comparison asks for {asked!r}: "
-                "mend the comparison, remove this run folder, or choose another --out"
+                "fix the comparison, remove this run folder, or choose another --out"
             )
         for what, value in _facts(run).items():
             other, theirs = known.setdefault(what, (run, value))

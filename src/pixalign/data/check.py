@@ -257,7 +257,7 @@ def check_folder(
         if divided and split not in divided:
             words = "training needs it" if split == "train" else "training measures itself on it"
             problems.append(
-                Problem("no-split", "warning", f"There is no {split} split", f"add images and masks of it: {words}")
+                Problem("no-split", "error", f"There is no {split} split", f"add images and masks of it: {words}")
             )
     problems += _lone(root, found, mask_template) + _unread(root)
     labels, wrong = _labels_before(root, [mask for part in found.values() for mask in part.masks], mask_template)

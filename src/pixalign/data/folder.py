@@ -243,7 +243,7 @@ def _everything(root: Path, split: str, template: str) -> tuple[Found, str, str]
     if not root.is_dir():
         raise InputError(f"{root}: no such folder: data.root must hold images/ and masks/")
     if not os.access(root, os.R_OK | os.X_OK):
-        raise InputError(f"{root}: may not be read: change its permissions")
+        raise InputError(f"{root}: permission denied: change its permissions")
     layout = _layout(root, template)
     if template:
         return _by_template(root, split, template, layout)

@@ -127,7 +127,7 @@ def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Ima
     except IsADirectoryError as error:
         raise InputError(f"{path}: is a folder: name an image") from error
     except PermissionError as error:
-        raise InputError(f"{path}: may not be read: change its permissions") from error
+        raise InputError(f"{path}: permission denied: change its permissions") from error
     except UnidentifiedImageError as error:
         raise InputError(
             f"{path}: is not an image in JPEG, PNG, WebP, TIFF, BMP or GIF: convert or remove it"
@@ -298,11 +298,11 @@ def walk(folder: Path) -> list[Path]:
     ends.
 
     Raises:
-        InputError: a sub-folder that may not be read.
+        InputError: a sub-folder that cannot be read.
     """
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: may not be read ({error.strerror}): change its permissions") from error
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror}): change its permissions") from error
 
     files: list[Path] = []
     visited = {str(above) for above in Path(os.path.realpath(folder)).parents}

@@ -4,7 +4,8 @@ Polygons, rectangles (also turned ones), circles and masks are areas, drawn in t
 Points, lines and line strips have no area and are left out. Two labels are special, as in Labelme's own conversions:
 ``__ignore__`` is "no label", and ``_background_`` the class ``background``, which is also what no shape covers. The
 picture itself, which Labelme may store in the file, is not read from it; where the file lacks the picture's size, it is
-that of the picture of the same name beside it, or of the one that ``imagePath`` names.
+that of the picture of the same name beside it or, of a file in ``masks/``, in ``images/``, or of the one that
+``imagePath`` names.
 """
 
 import base64
@@ -20,6 +21,7 @@ from pixalign.data.annotations import Drawing, Shape, class_name, picture_size, 
 from pixalign.data.images import IMAGE_SUFFIXES
 from pixalign.errors import InputError
 
+_MASK_FOLDERS, _IMAGE_FOLDERS = ("masks", "mask"), ("images", "image", "imgs", "img")
 _NO_LABEL = "__ignore__"
 _WITHOUT_AREA = ("point", "points", "line", "linestrip")
 _WITH_AREA = ("polygon", "rectangle", "oriented_rectangle", "rotation", "circle", "mask")
@@ -41,12 +43,23 @@ def read_labelme(path: Path) -> Drawing:
 
 
 def _picture(path: Path, named: Any) -> Path | None:
-    """The picture of a Labelme file: the one of its name beside it, or else the one that it names."""
+    """The picture of a Labelme file: the one of its name where pictures may lie, or else the one that it names."""
     suffixes = [suffix for lower in sorted(IMAGE_SUFFIXES) for suffix in (lower, lower.upper())]
-    beside = [path.with_suffix(suffix) for suffix in suffixes]
+    places = _picture_folders(path)
+    pictures = [place / f"{path.stem}{suffix}" for place in places for suffix in suffixes]
     if isinstance(named, str) and named:
-        beside.append(path.parent / named.replace("\\", "/"))
-    return next((picture for picture in beside if picture.is_file()), None)
+        pictures += [place / named.replace("\\", "/") for place in places]
+    return next((picture for picture in pictures if picture.is_file()), None)
+
+
+def _picture_folders(path: Path) -> list[Path]:
+    """The folder of a Labelme file and, if that lies in ``masks/``, the same one in ``images/``."""
+    places = [path.parent]
+    for folder in path.parents:
+        if folder.name.casefold() in _MASK_FOLDERS:
+            beside = sorted(place for place in folder.parent.iterdir() if place.name.casefold() in _IMAGE_FOLDERS)
+            places += [place / path.parent.relative_to(folder) for place in beside]
+    return places
 
 
 def _shape(shape: Any, size: tuple[int, int], what: str) -> Shape | None:

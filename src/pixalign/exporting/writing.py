@@ -118,7 +118,7 @@ def _check_arguments(path: Path, format: str | None, int8: bool, calibration: st
     if opset != OPSET and format != "onnx":
         raise InputError(f"opset is {opset}, and the format {format} has none: leave it out")
     if int8 and format == "pt2":
-        raise InputError("int8 is not to be had as pt2: use onnx or openvino")
+        raise InputError("int8 is not supported in pt2: use onnx or openvino")
     if int8 and calibration is None:
         raise InputError("int8 needs calibration images: give a folder of a few dozen typical ones (--calibration DIR)")
     if calibration is not None and not int8:

@@ -52,7 +52,7 @@ def read_manifest(path: Path, embedded: str | None) -> dict[str, Any]:
     try:
         known = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{where}: its description is no JSON ({error}): export the model again") from error
+        raise InputError(f"{where}: its description is not valid JSON ({error}): export the model again") from error
     if not isinstance(known, dict):
         raise InputError(f"{where}: its description is {known!r}, not an object: export the model again")
     return _checked(where, known)

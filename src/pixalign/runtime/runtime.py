@@ -197,10 +197,10 @@ def _onnx(path: Path, device: str | None, precision: str, threads: int | None) -
     except ImportError as error:
         raise _missing(path, "ONNX Runtime") from error
     if precision != "fp32":
-        raise InputError(f"{path}: precision {precision} is not to be had with ONNX Runtime: use fp32")
+        raise InputError(f"{path}: precision {precision} is not supported by ONNX Runtime: use fp32")
     offered = onnxruntime.get_available_providers()
     if device not in (None, "cpu", "cuda"):
-        raise InputError(f"{path}: device {device} is not to be had with ONNX Runtime: use cpu or cuda")
+        raise InputError(f"{path}: device {device} is not supported by ONNX Runtime: use cpu or cuda")
     if device == "cuda" and "CUDAExecutionProvider" not in offered:
         raise InputError(f"{path}: this ONNX Runtime has no CUDA: pip install onnxruntime-gpu, or use cpu")
     providers = ["CPUExecutionProvider"]
@@ -236,7 +236,7 @@ def _openvino(path: Path, device: str | None, precision: str, threads: int | Non
     except ImportError as error:
         raise _missing(path, "OpenVINO") from error
     if device not in (None, "cpu"):
-        raise InputError(f"{path}: device {device} is not to be had with OpenVINO here: use cpu")
+        raise InputError(f"{path}: device {device} is not supported by OpenVINO here: use cpu")
     if not path.with_suffix(".bin").is_file():
         raise InputError(f"{path.with_suffix('.bin')}: no such file: {path.name} needs its weights beside it")
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision]}

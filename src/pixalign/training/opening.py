@@ -52,7 +52,7 @@ def _check(files: Mapping[str, Pairs], config: TrainConfig, log: Log) -> None:
         log(f"warning: {problem.heading}: {problem.remedy}")
     if not report.ready:
         page = write_report(report, Path(config.out) / "check")
-        raise InputError(f"{report.summary()}: mend them ({page} shows them), or set data.check to false")
+        raise InputError(f"{report.summary()}: fix them ({page} shows them), or set data.check to false")
 
 
 def _in_memory(data: Data, cache: str, console: Console) -> Data:

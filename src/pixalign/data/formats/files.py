@@ -31,7 +31,7 @@ def entries(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return the folders and the files in a folder, sorted, without hidden ones and ``__MACOSX``; [] if there is none.
 
     Raises:
-        InputError: a folder that may not be read.
+        InputError: a folder that cannot be read.
     """
     try:
         with os.scandir(folder) as found:
@@ -39,7 +39,7 @@ def entries(folder: Path) -> tuple[list[Path], list[Path]]:
     except (FileNotFoundError, NotADirectoryError):
         return [], []
     except OSError as error:
-        raise InputError(f"{folder}: may not be read ({error.strerror}): change its permissions") from error
+        raise InputError(f"{folder}: cannot be read ({error.strerror}): change its permissions") from error
     return [folder / n for n, is_folder in listed if is_folder], [
         folder / n for n, is_folder in listed if not is_folder
     ]
