@@ -19,6 +19,7 @@ from pixalign.errors import InputError, write_text
 from pixalign.evaluation import evaluate, write_result
 from pixalign.models import create_model
 from pixalign.models.cost import cost
+from pixalign.runtime.network import ready
 from pixalign.weights import WEIGHTS, check_classes, load
 
 IMAGES = "images.csv"
@@ -49,8 +50,7 @@ def evaluate_run(
         check_classes(model, pairs.classes)
     except InputError as error:
         raise InputError(f"{run.folder / 'last'}, measured on {pairs.name}: {error}") from error
-    model = model.to(memory_format=torch.channels_last)
-    result = evaluate(model, pairs, boundary=True, per_image=folder / IMAGES, advance=advance)
+    result = evaluate(ready(model, device), pairs, boundary=True, per_image=folder / IMAGES, advance=advance)
     write_result({**result, "weights": weights}, folder)
     return _read(folder / "metrics.json")
 
@@ -130,17 +130,17 @@ def time_by_turns(
     device: torch.device,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, list[float]]:
-    """Return the seconds that each network takes for one call, round by round; they end up on ``device``."""
+    """Return the seconds that each network takes for one call, round by round; the networks stay as they are."""
     image = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(device)
     image = image.contiguous(memory_format=torch.channels_last)
-    ready = {name: net.eval().to(device).to(memory_format=torch.channels_last) for name, net in networks.items()}
+    placed = {name: ready(net, device) for name, net in networks.items()}
 
     def call(name: str) -> None:
-        ready[name](image)
+        placed[name](image)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
-    calls = {name: partial(call, name) for name in ready}
+    calls = {name: partial(call, name) for name in placed}
     with torch.inference_mode():
         for warm_up in 2 * list(calls.values()):
             warm_up()

@@ -1,6 +1,5 @@
 """Evaluation: a network over a split, exact counts at the labels' own size."""
 
-import copy
 import csv
 import json
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from pixalign.metrics.boundary_iou import BandIoU
 from pixalign.metrics.confusion import Confusion, summary
 from pixalign.predict.inference import LARGE, PLAIN, Mode, predict_ids
 from pixalign.runtime import Runtime
+from pixalign.runtime.network import ready
 
 
 def evaluate(
@@ -64,7 +64,7 @@ def evaluate(
     Raises:
         InputError: a file that cannot be read, a label outside the classes, or an image beyond the memory.
     """
-    model = in_evaluation_mode(model)
+    model = model if isinstance(model, Runtime) else ready(model)
     confusion = Confusion(len(pairs.classes))
     borders, bands = BoundaryFScore(len(pairs.classes)), BandIoU(len(pairs.classes))
     radii = [f"{radius:g}" for radius in borders.radii] if boundary else []
@@ -103,13 +103,6 @@ def evaluate(
         result["boundary"] = {**borders.summary(pairs.classes), **bands.summary(pairs.classes)}
     about = {"data": pairs.name, "images": len(pairs), "fingerprint": pairs.fingerprint(), "mode": str(mode)}
     return {**about, **result}
-
-
-def in_evaluation_mode(model: nn.Module | Runtime) -> nn.Module | Runtime:
-    """Return ``model`` where it is in evaluation mode or exported, else a copy that is."""
-    if isinstance(model, nn.Module) and any(module.training for module in model.modules()):
-        return copy.deepcopy(model).eval()
-    return model
 
 
 def result_table(result: dict[str, Any]) -> Any:

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from pixalign.data.samples import Data
 from pixalign.errors import InputError
-from pixalign.evaluation import in_evaluation_mode
 from pixalign.losses.weights import adjust_logits
 from pixalign.predict.inference import predict_logits
+from pixalign.runtime.network import ready
 
 _VALUES = 100_000_000  # logits kept: 400 MB
 _PIXELS, _IMAGES = 2_000_000, 500
@@ -47,7 +47,7 @@ def fit_biases(
     """
     if getattr(getattr(model, "classify", None), "bias", None) is None:
         raise InputError(f"{type(model).__name__}: has no last layer 'classify' with a bias, which is what is adjusted")
-    logits, labels = _sample(in_evaluation_mode(model), pairs, precision, advance)
+    logits, labels = _sample(ready(model), pairs, precision, advance)
     biases = best_biases(logits, labels)
     return adjust_logits(model, (-biases).exp(), 1.0), biases.tolist()
 

@@ -17,12 +17,13 @@ def cost(module: nn.Module, *sizes: tuple[int, ...]) -> tuple[int, int]:
         sizes: the shapes of the inputs, such as (1, 3, 512, 1024).
     """
     parameters = sum(x.numel() for x in module.parameters())
-    was_training = module.training
+    training = [part for part in module.modules() if part.training]
     module.eval()
     try:
         with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
             inputs: list[Tensor] = [torch.empty(size) for size in sizes]
             module(*inputs)
     finally:
-        module.train(was_training)
+        for part in training:
+            part.training = True
     return parameters, counter.get_total_flops()

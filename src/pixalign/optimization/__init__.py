@@ -69,7 +69,7 @@ def optimize(model: nn.Module, precision: str = "fp32", compile: bool = False) -
             for module in optimized.modules():
                 if isinstance(module, Convolution):
                     module.to(torch.bfloat16)
-        optimized.to(memory_format=torch.channels_last)
+        optimized.eval().to(memory_format=torch.channels_last)
     optimized.__class__ = type(f"Optimized{type(model).__name__}", (Optimized, type(optimized)), {})
     optimized.precision, optimized.encodes = "bf16" if low else "fp32", hasattr(model, "encode")
     optimized.rewrites = [f"{norms} norms folded", *rewritten, "channels last", *(["bf16"] if low else [])]

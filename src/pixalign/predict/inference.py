@@ -20,6 +20,7 @@ from pixalign.data.transforms import normalise
 from pixalign.errors import InputError
 from pixalign.predict.tiles import blend
 from pixalign.runtime import PRECISIONS, Runtime
+from pixalign.runtime.network import ready
 from pixalign.sampling import resize
 
 LARGE, AUTOMATIC_TILE = 16_000_000, 1024  # pixels from which on images are predicted in tiles of this side by default
@@ -108,7 +109,8 @@ def predict_logits(
     """Logits (N, K, H, W) of images on the model's device, normalised as ``model.config`` says.
 
     Args:
-        model: a network with ``config`` in evaluation mode, or an exported one (`pixalign.runtime`).
+        model: a network with ``config`` (left as it is; in training mode a copy is used), or an exported one
+            (`pixalign.runtime`).
         images: (N, C, h, w), values 0 to 255, uint8 or float.
         precision: a key of `PRECISIONS`: below fp32 the network runs under autocast. An exported one runs in the
             precision that it was loaded with.
@@ -125,8 +127,8 @@ def predict_logits(
         model.need_logits("blending tiles or views, resizing, or giving probabilities")
         logits = model(images)
         return logits if size is None or size == logits.shape[-2:] else resize(logits, size)
-    config: Any = model.config
-    network: Any = model
+    network: Any = ready(model)
+    config: Any = network.config
     dtype = PRECISIONS[precision]
     with torch.inference_mode(), torch.autocast(images.device.type, dtype=dtype, enabled=precision != "fp32"):
         images = normalise(images, config["mean"], config["std"])
@@ -148,7 +150,7 @@ def predict_ids(
     later tile reaches a pixel (see `pixalign.predict.tiles.blend`).
 
     Args:
-        model: a network with ``config`` in evaluation mode, on any device.
+        model: a network with ``config`` on any device; it is left as it is, in training mode a copy is used.
         image: (H, W, C) uint8.
         mode: how to apply the network.
         precision: a key of `PRECISIONS`.
@@ -162,6 +164,7 @@ def predict_ids(
     """
     height, width = image.shape[:2]
     size = mode.output_size or (height, width)
+    model = model if isinstance(model, Runtime) else ready(model)
     with _within_memory(model, image, mode):
         if mode.tile_for(height, width):
             ids = np.empty(size, np.uint8)
@@ -197,6 +200,7 @@ def predict_probabilities(
     """
     height, width = image.shape[:2]
     size = mode.output_size or (height, width)
+    model = model if isinstance(model, Runtime) else ready(model)
     with _within_memory(model, image, mode, True):
         if not mode.tile_for(height, width):
             return _probabilities(model, mode, precision, _as_batch([image], model), size)[0].cpu().numpy()

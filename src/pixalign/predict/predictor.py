@@ -14,6 +14,7 @@ from pixalign.errors import InputError
 from pixalign.predict.inference import PLAIN, PRECISIONS, Mode, predict_ids, predict_probabilities
 from pixalign.predict.result import Result
 from pixalign.runtime import Runtime, is_exported, load_runtime, pick_device
+from pixalign.runtime.network import ready
 from pixalign.weights import load
 
 _SMALLEST = 32
@@ -22,7 +23,7 @@ _SMALLEST = 32
 def open_model(
     source: nn.Module | Runtime | str | Path, device: str | None = None, precision: str = "fp32"
 ) -> nn.Module | Runtime:
-    """Return what `pixalign.load` takes as a network on its device, FILE.onnx or FILE.xml as a `Runtime`.
+    """Return what `pixalign.load` takes as a network `ready` on its device, FILE.onnx or FILE.xml as a `Runtime`.
 
     Raises:
         InputError: no such model, device or precision.
@@ -32,15 +33,16 @@ def open_model(
     if is_exported(source):
         return load_runtime(source, device, precision)
     place = pick_device(device)
-    return source.eval().to(place) if isinstance(source, nn.Module) else load(source, place)
+    return ready(source if isinstance(source, nn.Module) else load(source, place), place)
 
 
 class Predictor:
     """A model made ready to be called on pictures.
 
     Args:
-        model: a network with ``config`` (it is moved and put into evaluation mode), what `pixalign.load` takes, or an
-            exported FILE.onnx or FILE.xml.
+        model: a network with ``config``, what `pixalign.load` takes, or an exported FILE.onnx or FILE.xml. A network is
+            left as it is: unless it is in evaluation mode, on the device and channels last, a copy is used, as the
+            network is now.
         device: a torch device by name; None or "auto" takes CUDA if it is there.
         precision: fp32, bf16 or fp16 (autocast).
         mode: whole images or tiles, scales, flip, output size.
@@ -65,7 +67,6 @@ class Predictor:
             self.device = self.model.device
         else:
             self.device = pick_device(device)
-            self.model.to(memory_format=torch.channels_last)  # 15 % faster on CPUs too
         self.config: dict[str, Any] = self.model.config  # type: ignore[assignment]
         self.channels: int = self.config["arguments"]["in_channels"]
 

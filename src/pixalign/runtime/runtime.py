@@ -17,6 +17,7 @@ from pixalign.data.transforms import normalise
 from pixalign.errors import InputError, first_line
 from pixalign.runtime.cuda_graphs import CudaGraphs
 from pixalign.runtime.manifest import MANIFEST, read_manifest
+from pixalign.runtime.network import ready
 from pixalign.weights import load
 
 EXPORTED = {".onnx": "ONNX Runtime", ".xml": "OpenVINO"}
@@ -130,7 +131,7 @@ def load_runtime(
     """Make a network ready to run.
 
     Args:
-        source: a network with ``config`` (moved to the device, in evaluation mode); FILE.onnx, run by ONNX Runtime;
+        source: a network with ``config`` (left as it is: `pixalign.runtime.network`); FILE.onnx, run by ONNX Runtime;
             FILE.xml, run by OpenVINO on the CPU; or what `pixalign.load` takes.
         device: cpu or cuda; None or "auto" takes CUDA where the back-end has it.
         precision: fp32; bf16 or fp16 with PyTorch (autocast) and OpenVINO (whose own default is bf16 on CPUs that have
@@ -170,8 +171,7 @@ def _torch(
     place = pick_device(device)
     if cuda_graphs and place.type != "cuda":
         raise InputError(f"cuda_graphs need a GPU, and the device is {place}: leave them out")
-    model = source.eval().to(place) if isinstance(source, nn.Module) else load(source, place)
-    model = model.to(memory_format=torch.channels_last)
+    model = ready(source if isinstance(source, nn.Module) else load(source, place), place)
     if threads:
         torch.set_num_threads(threads)
     name = type(source).__name__ if isinstance(source, nn.Module) else str(source)
