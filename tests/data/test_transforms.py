@@ -153,9 +153,57 @@ def test_a_UsersTransform_is_seeded_and_checked():
     assert mask.shape == (32, 32)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    wrong = AugmentedPairs(pairs(), UsersTransform(lambda image, mask: (image / 255, mask)), 0)
-    with pytest.raises(InputError, match=r"transform: gave image float64 \(64, 80, 3\) and mask uint8"):
-        _ = wrong[(0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("transform", "said"),
+    [
+        (lambda image, mask: (image / 255, mask), r"returned (ndarray (64, 80, 3) float64, ndarray (64, 80) uint8)"),
+        (lambda image, mask: (image, mask.astype(int)), "returned (ndarray (64, 80, 3) uint8, ndarray (64, 80) int64)"),
+        (lambda image, mask: (image[:9], mask), "returned (ndarray (9, 80, 3) uint8, ndarray (64, 80) uint8)"),
+        (lambda image, mask: (image[..., :1], mask), "returned (ndarray (64, 80, 1) uint8"),
+        (lambda image, mask: (image.transpose(2, 0, 1), mask), "returned (ndarray (3, 64, 80) uint8"),
+        (lambda image, mask: (torch.from_numpy(image), mask), "returned (Tensor (64, 80, 3) torch.uint8"),
+        (lambda image, mask: (image[:0], mask[:0]), "returned (ndarray (0, 80, 3) uint8"),
+        (lambda image, mask: {"image": image, "mask": mask}, "returned a dictionary of 'image', 'mask'"),
+        (lambda image, mask: None, "returned None"),
+        (lambda image, mask: image, "returned ndarray (64, 80, 3) uint8"),
+        (lambda image, mask: (image,), "returned a tuple of 1"),
+        (lambda image, mask: (image, None), "returned (ndarray (64, 80, 3) uint8, None)"),
+    ],
+)
+def test_what_a_UsersTransform_returns_is_said_and_what_is_needed(transform, said):
+    samples = AugmentedPairs(pairs(), UsersTransform(transform), 0)
+    with pytest.raises(InputError) as error:
+        _ = samples[(0, 0)]
+    assert f"transform: {said}" in str(error.value)
+    assert str(error.value).endswith("(image, mask) is needed, uint8 arrays (H, W, 3) and (H, W)")
+
+
+def test_a_UsersTransform_that_fails_says_how():
+    samples = AugmentedPairs(pairs(), UsersTransform(lambda image, mask: 1 / 0), 0)
+    with pytest.raises(InputError, match="transform: failed with ZeroDivisionError: division by zero"):
+        _ = samples[(0, 0)]
+
+
+def test_a_UsersTransform_may_not_make_up_classes():
+    samples = AugmentedPairs(pairs(), UsersTransform(lambda image, mask: (image, np.full_like(mask, 7)), 3), 0)
+    with pytest.raises(InputError, match="a mask with the value 7, and there are 3 classes"):
+        _ = samples[(0, 0)]
+    unlabelled = AugmentedPairs(pairs(), UsersTransform(lambda image, mask: (image, np.full_like(mask, 255)), 3), 0)
+    assert (unlabelled[(0, 0)][1] == 255).all()
+
+
+def test_a_UsersTransform_that_changes_its_arguments_does_not_change_the_data():
+    def blacken(image, mask):
+        image[:], mask[:] = 0, 255
+        return image, mask
+
+    data = pairs()
+    before = [part.copy() for part in data[0]]
+    _ = AugmentedPairs(data, UsersTransform(blacken), 0)[(0, 0)]
+    for part, unchanged in zip(data[0], before):
+        np.testing.assert_array_equal(part, unchanged)
 
 
 def test_colour_and_blur_leave_the_label_alone():

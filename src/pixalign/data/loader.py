@@ -4,16 +4,24 @@ Nothing depends on what was drawn before, so a resumed run skips indices instead
 workers does not change a batch.
 """
 
+import ast
 import hashlib
+import multiprocessing
 import os
+import pickle
 import signal
+import sys
+import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+
+from pixalign.errors import InputError, first_line
 
 
 class AugmentedPairs(Dataset):
@@ -103,33 +111,111 @@ class EpochBatches(Sampler):
                 yield [(epoch, order[(offset + i) % self.count]) for i in range(self.batch_size)]
 
 
-def training_loader(dataset: AugmentedPairs, batches: EpochBatches, workers: int) -> DataLoader:
+class Batches:
+    """What a loader gives, image (B, C, h, w) and mask (B, h, w) at a time, and what stops its processes in a line.
+
+    The processes end with the iteration, however it ends.
+    """
+
+    def __init__(self, loader: DataLoader) -> None:
+        self.loader = loader
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        remedy = "or set data.workers to 0"
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Got pickle error")  # the line below says what to do
+                batches = iter(self.loader)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            if "pickle" not in str(error):
+                raise
+            raise InputError(
+                f"data.workers is {self.loader.num_workers}, and what the processes need cannot be sent to them "
+                f"({first_line(error)}): define transform and data set with def and class in a module, {remedy}"
+            ) from error
+        try:
+            yield from batches
+        except RuntimeError as error:
+            if "exited unexpectedly" not in str(error):
+                raise
+            raise InputError(
+                f"data.workers is {self.loader.num_workers}: {first_line(error).removesuffix('.')}: see what it said "
+                f"above, look at the memory that is left, {remedy}"
+            ) from error
+        finally:
+            if self.loader.num_workers:
+                batches._shutdown_workers()  # type: ignore[attr-defined]  # else they wait for the garbage collector
+
+
+def training_loader(dataset: AugmentedPairs, batches: EpochBatches, workers: int) -> Batches:
     """Load ``batches`` with ``workers`` processes (0: in this one), at most one for each processor.
 
     Images are (B, C, h, w), masks (B, h, w), both uint8.
+
+    Raises:
+        InputError: a script that the processes would run again, or (while loading) what they cannot be sent, samples
+            of several sizes.
     """
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(workers, processors)
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,
-        num_workers=workers,
-        pin_memory=torch.cuda.is_available(),
-        prefetch_factor=4 if workers else None,
-        generator=torch.Generator(),  # its own, so that starting to load draws nothing from the global one
-        worker_init_fn=_give_way,
+    if workers and multiprocessing.get_start_method() != "fork":
+        _check_guard()
+    return Batches(
+        DataLoader(
+            dataset,
+            batch_sampler=batches,
+            num_workers=workers,
+            collate_fn=_stacked,
+            pin_memory=torch.cuda.is_available(),
+            prefetch_factor=4 if workers else None,
+            generator=torch.Generator(),  # its own, so that starting to load draws nothing from the global one
+            worker_init_fn=_give_way,
+        )
     )
+
+
+def _stacked(samples: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    """Samples as a batch; InputError if they differ in size."""
+    sizes = sorted({tuple(mask.shape) for _, mask in samples})
+    if len(sizes) > 1:
+        shown = " and ".join(f"{height} x {width}" for height, width in (sizes[0], sizes[-1]))
+        raise InputError(f"transform: gave samples of {shown} pixels (height x width) in a batch: give all one size")
+    return default_collate(samples)
+
+
+def _check_guard() -> None:
+    """Raise InputError for a script that runs whole in each process that loads data, which would train as well."""
+    script = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
+    if script.suffix != ".py":
+        return
+    names = {node.id for node in ast.walk(ast.parse(script.read_bytes())) if isinstance(node, ast.Name)}
+    if "__name__" not in names:
+        raise InputError(
+            f"{script}: each process that loads data imports this script, which would train again: put what trains "
+            "under `if __name__ == '__main__':`, or set data.workers to 0"
+        )
 
 
 def _give_way(worker: int) -> None:
     """One thread per worker, at a lower priority: on a CPU, loading fills the gaps that training leaves.
 
     Ctrl-C reaches every process of a terminal, and SIGTERM every one of a Slurm job; what it means is decided by the
-    training process alone, which needs its batches until it has saved.
+    training process alone, which needs its batches until it has saved. Another SIGTERM ends the worker: a training
+    process that is at its end sends two, and waits.
     """
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+    told: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if told:
+            os._exit(0)
+        told.append(number)
+
+    for name, handler in (("SIGINT", signal.SIG_IGN), ("SIGUSR1", signal.SIG_IGN), ("SIGTERM", note)):
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+            signal.signal(getattr(signal, name), handler)
     torch.set_num_threads(1)
     if hasattr(os, "nice"):
         os.nice(10)

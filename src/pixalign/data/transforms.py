@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
 from pixalign.data.samples import IGNORE
-from pixalign.errors import InputError
+from pixalign.errors import InputError, first_line
 
 _GREY = 124
 
@@ -182,24 +182,54 @@ class TrainingTransform:
 
 
 class UsersTransform:
-    """A user's augmentation, on arrays (H, W, C) and (H, W) uint8, in place of ours; NumPy and Python are seeded."""
+    """A user's augmentation, on arrays (H, W, C) and (H, W) uint8, in place of ours; NumPy and Python are seeded.
 
-    def __init__(self, transform: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> None:
-        self.transform = transform
+    Args:
+        transform: the callable.
+        classes: number of classes that masks may have; None does not look.
+    """
+
+    def __init__(
+        self,
+        transform: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
+        classes: int | None = None,
+    ) -> None:
+        self.transform, self.classes = transform, classes
 
     def __call__(self, image: Tensor, mask: Tensor, focus: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
-        """Return what the user's callable makes of image and mask; InputError if that is of another kind."""
+        """Return what the callable makes of image and mask; InputError if it fails, or if that is of another kind."""
         seed = int(torch.randint(2**32, ()))
         np.random.seed(seed)  # noqa: NPY002  (what such libraries draw from)
         random.seed(seed)
-        changed, labels = self.transform(image.permute(1, 2, 0).numpy(), mask.numpy())
-        shapes = (changed.dtype, changed.ndim, changed.shape[:2], labels.dtype)
-        if shapes != (np.uint8, 3, labels.shape, np.uint8):
+        try:
+            made = self.transform(np.array(image.permute(1, 2, 0)), np.array(mask))  # its own: it may change them
+        except Exception as error:
+            raise InputError(f"transform: failed with {type(error).__name__}: {first_line(error)}") from error
+        needed = f"(image, mask) is needed, uint8 arrays (H, W, {len(image)}) and (H, W)"
+        if not isinstance(made, tuple | list) or len(made) != 2:
+            raise InputError(f"transform: returned {_described(made)}: {needed}")
+        changed, labels = made
+        if not all(isinstance(part, np.ndarray) and part.dtype == np.uint8 and part.size for part in made) or (
+            (*labels.shape, len(image)) != changed.shape
+        ):
+            raise InputError(f"transform: returned ({_described(changed)}, {_described(labels)}): {needed}")
+        if self.classes is not None and (wrong := labels[(labels >= self.classes) & (labels != IGNORE)]).size:
             raise InputError(
-                f"transform: gave image {changed.dtype} {changed.shape} and mask {labels.dtype} {labels.shape}: "
-                "expected uint8 (H, W, C) and uint8 (H, W)"
+                f"transform: returned a mask with the value {wrong[0]}, and there are {self.classes} classes: "
+                "resize and rotate masks by the nearest pixel, and fill what is empty with 255"
             )
         return torch.from_numpy(np.ascontiguousarray(changed)).permute(2, 0, 1), torch.from_numpy(labels.copy())
+
+
+def _described(value: Any) -> str:
+    """What a value is, in a few words."""
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"{type(value).__name__} {tuple(value.shape)} {value.dtype}"
+    if isinstance(value, dict):
+        return f"a dictionary of {', '.join(map(repr, value)) or 'nothing'}"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    return repr(value) if value is None else f"a {type(value).__name__}"
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

@@ -187,7 +187,9 @@ def train(
         log(f"resumed after {step} of {total_steps} batches")
     samples = AugmentedPairs(
         training,
-        UsersTransform(transform) if transform else augmentation(config.data, config.model.in_channels),
+        UsersTransform(transform, len(training.classes))
+        if transform
+        else augmentation(config.data, config.model.in_channels),
         config.seed,
         counts > 0 if config.data.class_uniform else None,
         config.data.class_uniform,
