@@ -187,6 +187,7 @@ def test_an_optimised_network_has_the_same_logits_and_is_a_copy(key):
 
 
 FUNCTIONS = {  # what comes out of a network
+    "Predictor": lambda model: pixalign.Predictor(model, "cpu", mode=pixalign.Mode(tile=64))(picture(80, 96)).ids,
     "evaluate": lambda model: pixalign.evaluate(model, data())["confusion"],
 }
 
