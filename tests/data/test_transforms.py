@@ -206,6 +206,18 @@ def test_a_UsersTransform_that_changes_its_arguments_does_not_change_the_data():
         np.testing.assert_array_equal(part, unchanged)
 
 
+def test_normalise_gives_float32_whatever_torch_makes_by_default():
+    images = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
+    expected = normalise(images, [0.4, 0.5, 0.6], [0.2, 0.25, 0.3])
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = normalise(images, [0.4, 0.5, 0.6], [0.2, 0.25, 0.3])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
 def test_colour_and_blur_leave_the_label_alone():
     plain, mask = augmented(scale=(1.0, 1.0))
     changed, same = augmented(scale=(1.0, 1.0), colour=1.0, blur=1.0)

@@ -344,3 +344,15 @@ def test_other_classes_are_named_by_the_first_that_differs(model):
         check_classes(model, ["class_0", "car", "class_2"])
     with pytest.raises(InputError, match="3 classes but the data 2"):
         check_classes(model, ["class_0", "class_1"])
+
+
+def test_loading_gives_float32_and_draws_no_number_whatever_the_program_has_set(tmp_path):
+    folder = save(create_model("sfnet", encoder="test_resnet", channels=16), tmp_path / "model")
+    torch.set_default_dtype(torch.float64)
+    try:
+        before = torch.get_rng_state()
+        model = load(folder)
+        assert torch.equal(torch.get_rng_state(), before)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}

@@ -81,10 +81,11 @@ def build(source: str) -> nn.Module:
     architecture, encoder = source.rsplit("@", 1)
     if not encoder:
         raise InputError(f"{source}: names no encoder: write {source}resnet18, for instance")
-    torch.manual_seed(0)
-    if architecture.startswith("torchvision/"):
-        return _torchvision(source, f"{architecture.removeprefix('torchvision/')}_{encoder}").eval()
-    return create_model(architecture, encoder=encoder, num_classes=_CLASSES).eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        if architecture.startswith("torchvision/"):
+            return _torchvision(source, f"{architecture.removeprefix('torchvision/')}_{encoder}").eval()
+        return create_model(architecture, encoder=encoder, num_classes=_CLASSES).eval()
 
 
 def _torchvision(source: str, name: str) -> nn.Module:

@@ -1,8 +1,16 @@
 """Measure what networks cost on this machine, by back-end and image size: time, memory, parameters, arithmetic."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from pixalign.cli.forms import is_number, joined
+
 HELP = "measure latency, memory and arithmetic of models by back-end"
+
+_BACKENDS = (
+    "eager", "optimised", "bf16", "compiled", "onnxruntime", "openvino", "openvino-bf16", "onnxruntime-int8",
+    "openvino-int8",
+)  # fmt: skip  # those of pixalign.benchmarking, which imports torch
 
 
 def add_arguments(parser: Any) -> None:
@@ -20,8 +28,7 @@ def add_arguments(parser: Any) -> None:
         "--backends",
         default="eager,optimised,onnxruntime,openvino",
         metavar="LIST",
-        help="of eager, optimised, bf16, compiled, onnxruntime, openvino, openvino-bf16, onnxruntime-int8, "
-        "openvino-int8",
+        help=f"of {', '.join(_BACKENDS)}",
     )
     parser.add_argument("--threads", type=int | None, help="of the CPU, for every back-end (default: PyTorch's)")
     parser.add_argument("--rounds", type=int, default=20, help="timed calls of each")
@@ -29,6 +36,11 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument(
         "--out", default="", metavar="DIR", help="folder for benchmark.json, table.md and benchmark.png"
     )
+
+
+def rewritten(arguments: Sequence[str]) -> list[str]:
+    """The arguments with sizes and back-ends of several words as one."""
+    return joined(arguments, {"--size": is_number, "--backends": lambda word: word in _BACKENDS})
 
 
 def run(args: Any) -> int:

@@ -20,7 +20,8 @@ def run(args: Namespace) -> int:
     from pixalign.comparison import compare, result_table
 
     console = Console()
-    results = compare(args.config, args.root, args.out, args.only, args.jobs, args.report_only, console)
+    only = [name for word in args.only for name in word.split(",") if name]
+    results = compare(args.config, args.root, args.out, only, args.jobs, args.report_only, console)
     console.print(result_table(results, console.width))
     console.print(f"written: {results['out']}/index.html, table.md, table.csv, results.json, plot.png", highlight=False)
     return int(any(run["state"] == "failed" for run in results["unfinished"]))

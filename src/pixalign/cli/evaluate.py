@@ -4,9 +4,10 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from pixalign.cli.mode import add_mode_arguments, mode_of
+from pixalign.cli.mode import add_mode_arguments, mode_in_words, mode_of
 
 HELP = "measure a model on labelled images"
+rewritten = mode_in_words
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -1,6 +1,9 @@
 """Show what networks do with an image: where features are fetched from, gates, sampled points, boundaries."""
 
+from collections.abc import Sequence
 from typing import Any
+
+from pixalign.cli.forms import is_number, joined, numbers
 
 HELP = "draw how models align features on an image, side by side"
 
@@ -16,6 +19,11 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument("--label", metavar="MASK", help="the true classes, as ids or in the model's colours")
     parser.add_argument("--pixel", metavar="X,Y", help="the pixel to look at (default: the least certain class border)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the networks run")
+
+
+def rewritten(arguments: Sequence[str]) -> list[str]:
+    """The arguments with a pixel of two words as one."""
+    return joined(arguments, {"--pixel": is_number})
 
 
 def run(args: Any) -> int:
@@ -43,7 +51,7 @@ def run(args: Any) -> int:
 def _pixel(text: str) -> tuple[int, int]:
     from pixalign.errors import InputError
 
-    x, comma, y = text.partition(",")
-    if not (comma and x.strip().isdecimal() and y.strip().isdecimal()):
+    place = numbers(text)
+    if len(place) != 2 or not all(part.isdecimal() for part in place):
         raise InputError(f"--pixel is {text!r}: give x and y in whole pixels, such as 120,80")
-    return int(x), int(y)
+    return int(place[0]), int(place[1])

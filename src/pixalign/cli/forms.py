@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_origin
 
 _NEXT = re.compile(r"--?[A-Za-z]")
@@ -42,6 +42,33 @@ def usual_forms(arguments: Sequence[str], kinds: Mapping[str, Any]) -> list[str]
             values.append(waiting.pop(0))
         changed += _written(option, " ".join(values).strip(), kind)
     return changed
+
+
+def joined(arguments: Sequence[str], options: Mapping[str, Callable[[str], bool]]) -> list[str]:
+    """Arguments in which the values of an option, typed as several words, are one word with commas.
+
+    Args:
+        arguments: of a command.
+        options: whether a word behind a value belongs to it too, by the option's name with its hyphens.
+    """
+    changed: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        word = waiting.pop(0)
+        option, equals, _ = word.partition("=")
+        if option in options:
+            if not equals and waiting:
+                changed.append(word)
+                word = waiting.pop(0)
+            while waiting and options[option](waiting[0]):
+                word += f",{waiting.pop(0)}"
+        changed.append(word)
+    return changed
+
+
+def is_number(word: str) -> bool:
+    """Whether a word is numbers and what stands between them, and names no file."""
+    return re.fullmatch(r"[\s\d.,x×*()\[\]]+", word) is not None and not os.path.exists(word)
 
 
 def numbers(text: str) -> list[str]:

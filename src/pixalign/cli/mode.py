@@ -1,7 +1,9 @@
 """Arguments of the modes of prediction, for the commands that apply a network to images."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pixalign.cli.forms import is_number, joined, numbers
 from pixalign.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,17 +33,22 @@ def add_mode_arguments(parser: Any) -> None:
     )
 
 
+def mode_in_words(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command with a mode; scales and sizes of several words are one."""
+    return joined(arguments, {"--scales": is_number, "--output-size": is_number})
+
+
 def mode_of(args: Any) -> "Mode":
     """Return the mode that the arguments describe; InputError for one that makes no sense."""
     from pixalign.predict import Mode
 
     overlap = Mode.overlap if args.overlap is None else args.overlap
     try:
-        scales = [float(part) for part in args.scales.split(",")] if args.scales else _TTA if args.tta else [1.0]
+        scales = [float(part) for part in numbers(args.scales)] if args.scales else _TTA if args.tta else [1.0]
     except ValueError as error:
         raise InputError(f"--scales {args.scales}: give numbers with commas between, such as 0.75,1,1.25") from error
     try:
-        height, width = args.output_size.lower().split("x") if args.output_size else (0, 0)
+        height, width = numbers(args.output_size) if args.output_size else (0, 0)
         size = (int(height), int(width)) if args.output_size else None
     except ValueError as error:
         raise InputError(f"--output-size {args.output_size}: give height x width, such as 720x960") from error

@@ -1,8 +1,11 @@
 """List the networks and the aligners that fit the frame `aligned_fpn`, with what they cost and where they come from."""
 
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
+
+from pixalign.cli.forms import is_number, joined, numbers
 
 HELP = "list the networks and aligners, their cost and their papers"
 
@@ -12,6 +15,11 @@ _CHANNELS = 144  # a width that every aligner takes: a square for dynamic_dual
 def add_arguments(parser: Any) -> None:
     parser.add_argument("--size", default="512x1024", metavar="HxW", help="size of the image that GFLOPs are for")
     parser.add_argument("--encoder", default="resnet18", help="timm model name (`pixalign encoders` lists them)")
+
+
+def rewritten(arguments: Sequence[str]) -> list[str]:
+    """The arguments with a size of several words as one."""
+    return joined(arguments, {"--size": is_number})
 
 
 def run(args: Any) -> int:
@@ -68,7 +76,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """(H, W) from HxW, both 32 or more."""
     from pixalign.errors import InputError
 
-    sides = text.lower().split("x")
+    sides = numbers(text)
     if len(sides) != 2 or not all(side.isdecimal() and int(side) >= 32 for side in sides):
         raise InputError(f"--size {text!r} cannot be read: give HEIGHTxWIDTH in pixels, from 32x32 up, as in 512x1024")
     return int(sides[0]), int(sides[1])

@@ -3,9 +3,10 @@
 import sys
 from typing import Any
 
-from pixalign.cli.mode import add_mode_arguments, mode_of
+from pixalign.cli.mode import add_mode_arguments, mode_in_words, mode_of
 
 HELP = "segment images, folders or patterns of them"
+rewritten = mode_in_words
 
 
 def add_arguments(parser: Any) -> None:

@@ -105,7 +105,10 @@ def _check_arguments(path: Path, format: str | None, int8: bool, calibration: st
     suffixes = ", ".join(f"FILE{suffix} ({name})" for name, suffix in FORMATS.items())
     if format is None:
         if path.suffix not in by_suffix:
-            raise InputError(f"{path}: the suffix names no format: use {suffixes}")
+            build = (
+                " (TensorRT builds its engine from FILE.onnx)" if path.suffix in (".engine", ".plan", ".trt") else ""
+            )
+            raise InputError(f"{path}: the suffix names no format: use {suffixes}{build}")
         format = by_suffix[path.suffix]
     if format not in FORMATS:
         raise InputError(f"format {format!r} is unknown: choose one of {', '.join(FORMATS)}")

@@ -80,7 +80,8 @@ def load(source: str | Path, device: str | torch.device = "cpu") -> nn.Module:
     folder = _locate(source)
     config = read_config(folder)
     try:
-        model = create_model(config["architecture"], **{**config["arguments"], "pretrained": False})
+        with torch.random.fork_rng(devices=[]):  # what is drawn is replaced
+            model = create_model(config["architecture"], **{**config["arguments"], "pretrained": False})
     except (InputError, TypeError) as error:
         raise InputError(
             f"{folder / CONFIG}: the network cannot be built ({error}): "
@@ -89,7 +90,7 @@ def load(source: str | Path, device: str | torch.device = "cpu") -> nn.Module:
     model.config = config  # type: ignore[assignment]
     _load_tensors(model, folder / WEIGHTS)
     try:
-        return model.eval().to(device)
+        return model.eval().float().to(device)  # whatever torch makes by default
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device {str(device)!r} cannot be used ({str(error).splitlines()[0]}): try cpu") from error
 
