@@ -143,7 +143,9 @@ def coco_splits(case: Case) -> None:
     """A file per split, as COCO itself, Roboflow, FiftyOne and others lay them."""
     form = str(case.pick("form", ["coco 2017", "plain", "roboflow", "roboflow without valid", "by split"]))
     names = case.names(4, BACKGROUND)
-    splits = ["train", "val"] if "without" not in form else ["train", "test"]
+    splits = ["train", "val"]
+    if "without" in form:  # what training measures itself on
+        splits, case.refusal = ["train", "test"], "may"
     pairs = case.scenes(4, count=6)
     for split, part in zip(splits, (pairs[:4], pairs[4:])):
         spelled = "valid" if split == "val" and form.startswith("roboflow") else split

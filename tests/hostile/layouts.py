@@ -87,6 +87,8 @@ def roboflow_masks(case: Case) -> None:
         comma = ", " if ", " in header else ","
         rows = [f"{i}{comma}{name}" for i, name in enumerate(names)]
         put(case.root / split / "_classes.csv", foreign(case, "\n".join([header, *rows]) + "\n"))
+    if "valid" not in splits:  # which training measures itself on
+        case.refusal = "may"
     if case.maybe("readme", 0.3):
         put(case.root / "README.dataset.txt", "x")
 
