@@ -43,7 +43,7 @@ def runs(tmp_path):
 def test_networks_take_turns_and_none_is_always_the_first(monkeypatch):
     calls, now = [], [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    networks = {name: Clock(name, seconds, calls, now) for name, seconds in (("a", 0.1), ("b", 0.3), ("c", 0.2))}
+    networks = {name: Clock(name, seconds, calls, now).eval() for name, seconds in (("a", 0.1), ("b", 0.3), ("c", 0.2))}
     times = time_by_turns(networks, (1, 3, 32, 32), CPU)
     rounds = ["".join(calls[i : i + 3]) for i in range(0, len(calls), 3)]
     assert rounds[2:6] == ["abc", "bca", "cab", "abc"]  # after the warm-up
@@ -55,7 +55,7 @@ def test_networks_take_turns_and_none_is_always_the_first(monkeypatch):
 def test_slow_networks_have_fewer_rounds(monkeypatch):
     calls, now = [], [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    times = time_by_turns({"a": Clock("a", 1000.0, calls, now)}, (1, 3, 32, 32), CPU)
+    times = time_by_turns({"a": Clock("a", 1000.0, calls, now).eval()}, (1, 3, 32, 32), CPU)
     assert len(times["a"]) == 5
 
 

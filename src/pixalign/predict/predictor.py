@@ -1,5 +1,6 @@
 """One image in, one result out."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import nn
 
 from pixalign.data.images import read_image, to_pixels
 from pixalign.errors import InputError
+from pixalign.predict.forks import check_process, check_threads
 from pixalign.predict.inference import PLAIN, PRECISIONS, Mode, predict_ids, predict_probabilities
 from pixalign.predict.result import Result
 from pixalign.runtime import Runtime, is_exported, load_runtime, pick_device
@@ -60,8 +62,10 @@ class Predictor:
     ) -> None:
         if precision not in PRECISIONS:
             raise InputError(f"precision {precision!r} is unknown: choose one of {', '.join(PRECISIONS)}")
+        check_threads()
         self.precision = precision
         self.mode = mode
+        self.made_in = os.getpid()
         self.model = open_model(model, device, precision)
         if isinstance(self.model, Runtime):
             self.device = self.model.device
@@ -81,8 +85,12 @@ class Predictor:
             The result, at the image's size or the mode's ``output_size``.
 
         Raises:
-            InputError: an image that cannot be read, is smaller than 32 x 32, or does not fit into memory.
+            InputError: an image that cannot be read, is smaller than 32 x 32, or does not fit into memory; a process
+                forked from the one in which threads computed (`pixalign.predict.forks`).
         """
+        if isinstance(self.model, Runtime) and self.model.network is None:
+            check_process(self.made_in)
+        check_threads()
         pixels, name = self._pixels(image)
         height, width = pixels.shape[:2]
         if min(height, width) < _SMALLEST:
