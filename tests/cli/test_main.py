@@ -39,3 +39,22 @@ def test_every_command_explains_itself(command, capsys):
         main([command, "--help"])
     assert stopped.value.code == 0
     assert "usage: pixalign" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["predict", "a.png", "--out", "o", "--tile", "x"], "--tile is x: it must be a whole number"),
+        (["predict", "a.png", "--out", "o", "--overlap", "nan"], "--overlap is nan: it must be a number"),
+        (["predict", "a.png", "--out", "o", "--max-pixels", "-5"], "--max-pixels is -5: it must be at least 1"),
+        (["data", "check", "d", "--data.channels", "0"], "--data.channels is 0: it must be at least 1"),
+        (["compare", "--config", "c.yaml", "--jobs", "0"], "--jobs is 0: it must be at least 1"),
+        (["benchmark", "default", "--rounds", "1.5"], "--rounds is 1.5: it must be a whole number"),
+        (["app", "--timeout", "inf"], "--timeout is inf: it must be a number"),
+    ],
+)
+def test_an_option_that_is_no_number_or_out_of_range_is_named(arguments, said, capsys):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1

@@ -146,7 +146,7 @@ def test_nothing_done_is_an_error_of_a_report(scenes, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--only", "none"], "--only none: is none of the methods: choose among bilinear, flow"),
-        (["--jobs", "0"], "--jobs 0: must be at least 1"),
+        (["--jobs", "0"], "--jobs is 0: it must be at least 1"),
         (["--root", "nowhere"], "nowhere"),
     ],
 )

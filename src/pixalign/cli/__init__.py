@@ -20,6 +20,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from pixalign import __version__
 from pixalign.cli.forms import at_home
 from pixalign.errors import InputError, Stopped
+from pixalign.training.values import explained
 
 COMMANDS = (
     "train",
@@ -77,7 +78,7 @@ def _run(arguments: Sequence[str], command: Any) -> int:
     except InputError as error:
         return _fail(str(error), 2)
     except ArgumentError as error:
-        line = command.error_line(error) if hasattr(command, "error_line") else str(error)
+        line = command.error_line(error) if hasattr(command, "error_line") else explained(error)
         return _fail(f"{line} (`pixalign COMMAND --help` lists the arguments)", 2)
     except Stopped as stopped:
         return _fail("interrupted", 128 + stopped.number)

@@ -29,6 +29,7 @@ def run(args: Namespace) -> int:
     from rich.console import Console
     from rich.progress import Progress
     from rich.table import Table
+    from rich.text import Text
 
     from pixalign.data import open_data
     from pixalign.evaluation import evaluate
@@ -52,19 +53,19 @@ def run(args: Namespace) -> int:
             evaluate(network, val, precision=args.precision, advance=lambda count: bar.advance(task, count))
             for network in (model, adjusted)
         ]
-    table = Table("class", "bias", "IoU % before", "after", title=f"{val.name}: {len(val)} images")
+    table = Table("class", "bias", "IoU % before", "after", title=Text(f"{val.name}: {len(val)} images"))
     for column in table.columns[1:]:
         column.justify = "right"
     rows = [
         (name, f"{bias:+.1f}", *(r["iou"].get(name) for r in results)) for name, bias in zip(fitted.classes, biases)
     ]
     for name, bias, *scores in rows:
-        table.add_row(name, bias, *("-" if score is None else f"{100 * score:.1f}" for score in scores))
+        table.add_row(Text(name), bias, *("-" if score is None else f"{100 * score:.1f}" for score in scores))
     table.add_section()
     table.add_row("mean over classes", "", *(f"{100 * (r['miou'] or 0):.1f}" for r in results))
     config: dict[str, Any] = adjusted.config  # type: ignore[assignment]
     config["data"] = config.get("data", {}) | {"biases_fitted_on": fitted.name}
     saved = save(adjusted, args.out, results[1:])
     console.print(table)
-    console.print(f"saved: {saved}", highlight=False, soft_wrap=True)
+    console.print(f"saved: {saved}", highlight=False, markup=False, soft_wrap=True)
     return 0

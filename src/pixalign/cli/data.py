@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
+from pixalign.training.values import Count
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -25,7 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--data.mask_template", default="", help="an image's mask below DIR, such as masks/{stem}_mask.png"
     )
-    parser.add_argument("--data.channels", type=int, default=3, help="bands of the images")
+    parser.add_argument("--data.channels", type=Count, default=3, help="bands of the images")
     parser.add_argument("--out", default="pixalign_check", help="folder for index.html, report.json and sheet.jpg")
 
 

@@ -74,7 +74,7 @@ def run(args: Namespace) -> int:
                 about=_about(model),
                 advance=lambda count: bar.advance(task, count),
             )
-        console.print(f"written: metrics.json, classes.csv and images.csv in {args.out}", highlight=False)
+        console.print(f"written: metrics.json, classes.csv and images.csv in {args.out}", highlight=False, markup=False)
         console.print(f"report: {report}", highlight=False, markup=False, soft_wrap=True)
     return 0
 

@@ -108,14 +108,15 @@ def evaluate(
 def result_table(result: dict[str, Any]) -> Any:
     """A rich table of a result of `evaluate`: IoU and accuracy per class, and the means."""
     from rich.table import Table
+    from rich.text import Text
 
     title = f"{result['data']}: {result['images']} images, {result['pixels']:,} labelled pixels, {result['mode']}"
-    shown = Table(title=title)
+    shown = Table(title=Text(title))  # Text: what stands in brackets in a name is no style
     shown.add_column("class")
     shown.add_column("IoU %", justify="right")
     shown.add_column("accuracy %", justify="right")
     for name in result["iou"]:
-        shown.add_row(name, _percent(result["iou"][name]), _percent(result["accuracy"][name]))
+        shown.add_row(Text(name), _percent(result["iou"][name]), _percent(result["accuracy"][name]))
     shown.add_section()
     shown.add_row("mean over classes", _percent(result["miou"]), _percent(result["class_accuracy"]), style="bold")
     shown.add_row("all pixels", "", _percent(result["pixel_accuracy"]))

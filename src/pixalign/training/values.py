@@ -43,9 +43,11 @@ else:
 
 
 _GIVEN = re.compile(  # the value in an error of jsonargparse
-    r"Got value: (.*)|(?:base 10|to float): '(.*)'"
+    r"(?:Got|Given) value: (.*)|(?:base 10|to float): '(.*)'"
     r"|Not of type .*?: (.*) (?:does not conform|does not match|not an? \w+$)"
 )
+
+_PLAIN = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
 
 
 def check_values(config: Any) -> None:
@@ -63,15 +65,25 @@ def said(key: str, value: Any, kind: Any, default: Any = None) -> str:
     return f"{key} is {value!r}: it must be {words(kind)}{finite}{example}"
 
 
-def explained(error: Exception, kind: Any) -> str:
-    """An error of jsonargparse about a key of the dataclass ``kind``, as `said`; else what it says, in a line."""
+def explained(error: Exception, kind: Any = None) -> str:
+    """An error of jsonargparse about a key, of the dataclass ``kind`` if given, as `said`; else what it says.
+
+    Without ``kind`` the key is an option of a command, whose types the error names.
+    """
     text = str(error)
     found, value = re.search(r'.*Parser key "([\w.]+)":', text, re.DOTALL), _GIVEN.search(text)
     if found and value:
         given = next(group for group in value.groups() if group is not None)
-        for key, asked, default in keys_of(kind):
+        for key, asked, default in keys_of(kind) if kind else ():
             if key == found[1]:
                 return said(key, _Bare(given), asked, default)
+        asked = [
+            _PLAIN.get(name, name) for name in re.findall(r"Expected an? <class '(\w+)'>", text) if name != "NoneType"
+        ]
+        asked += re.findall(r"Not of type (.*?): ", text)
+        if asked and not kind:
+            option = found[1] if "." in found[1] else found[1].replace("_", "-")
+            return f"--{option} is {_Bare(given)!r}: it must be {' or '.join(asked)}"
     return " ".join(text.split())
 
 
@@ -89,8 +101,8 @@ def words(kind: Any) -> str:
     if origin is dict:
         each = "" if parts[1] is Any else f", each value {words(parts[1])}"
         return f"names with values, such as {{name: value}}{each}"
-    plain = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-    return plain.get(kind, getattr(kind, "__name__", str(kind)))
+    name = getattr(kind, "__name__", str(kind))
+    return _PLAIN.get(name, name)
 
 
 class _Bare(str):
