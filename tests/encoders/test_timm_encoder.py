@@ -1,6 +1,7 @@
 """timm backbones behind one contract, swept over families: convolutional, windowed, hybrid and plain transformers."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
 import pytest
@@ -265,3 +266,21 @@ def test_pretrained_weights_come_from_a_package_without_a_hub(monkeypatch):
     encoder = TimmEncoder("tf_efficientnet_lite0", True, in_channels=1)
     assert torch.equal(encoder.body.blocks[4][1].conv_pw.weight, weights["blocks.4.1.conv_pw.weight"])
     torch.testing.assert_close(encoder.body.conv_stem.weight, weights["conv_stem.weight"].sum(1, keepdim=True))
+
+
+def test_maps_kept_by_hooks_are_not_mixed_between_threads():
+    """timm collects them on the model: without a lock, one thread's call took another's maps."""
+    torch.manual_seed(0)
+    encoder = TimmEncoder("legacy_xception").eval()
+    images = [torch.randn(1, 3, 64 + 32 * (i % 2), 64) for i in range(4)]
+    with torch.no_grad():
+        expected = [encoder(image) for image in images]
+
+    def encode(image):
+        with torch.no_grad():
+            return encoder(image)
+
+    with ThreadPoolExecutor(4) as threads:
+        for maps, alone in zip(threads.map(encode, images), expected, strict=True):
+            for mine, other in zip(maps, alone, strict=True):
+                torch.testing.assert_close(mine, other)

@@ -96,3 +96,12 @@ def test_unknown_devices_and_precisions_are_named(model):
         assert pick_device("auto") == pick_device() == torch.device("cpu")
         with pytest.raises(InputError, match="no CUDA device is there"):
             pick_device("cuda")
+
+
+def test_the_default_dtype_of_a_program_changes_nothing(model):
+    expected = Predictor(model, "cpu")(IMAGE).ids
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert (Predictor(model, "cpu")(IMAGE).ids == expected).all()
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -9,8 +9,10 @@ Whether padding is needed is found once, from the model's layers and by running 
 """
 
 import difflib
+import threading
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from timm.layers import AvgPool2dSame, Conv2dSame, ScaledStdConv2dSame, StdConv2dSame
 from timm.layers.pool2d_same import MaxPool2dSame
+from timm.models._features import FeatureHookNet
 from timm.models.hrnet import HighResolutionNetFeatures
 from torch import Tensor, nn
 
@@ -39,6 +42,9 @@ _OWN_OPTIONS = {
     "out_indices": "the levels are found by their strides",
     "pretrained_cfg_overlay": "give pretrained a .safetensors file",
 }
+
+
+_hooks = threading.Lock()  # of bodies that keep their maps on themselves between hooks and the end of a call
 
 
 def list_encoders(pattern: str = "*") -> list[str]:
@@ -115,7 +121,8 @@ class TimmEncoder(nn.Module):
         height, width = image.shape[-2:]
         if self.multiple > 1:
             image = _reflect(_reflect(image, -2, self.multiple), -1, self.multiple)
-        maps = self.body(image)
+        with _hooks if _uses_hooks(self.body) else nullcontext():
+            maps = self.body(image)
         if self.channels_last:
             maps = [x.permute(0, 3, 1, 2) for x in maps]
         if self.pyramid is not None:
@@ -189,6 +196,10 @@ class _SimplePyramid(nn.Module):
             return maps
         sizes = [(_cells(image_size[0], stride), _cells(image_size[1], stride)) for stride in self.strides]
         return [F.interpolate(m, size=size, mode="bilinear", align_corners=False) for m, size in zip(maps, sizes)]
+
+
+def _uses_hooks(body: nn.Module) -> bool:
+    return isinstance(body, FeatureHookNet) and not torch.compiler.is_compiling()
 
 
 def _cells(side: int, stride: int) -> int:
