@@ -65,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Any = import_module(f"pixalign.cli.{arguments[0]}") if arguments and arguments[0] in COMMANDS else None
     with _output_that_never_fails(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # of odd files, which we judge ourselves
+        warnings.filterwarnings("ignore", message="Dataset has no geotransform")  # rasterio's, of every plain TIFF
         return _run(arguments, command)
 
 
