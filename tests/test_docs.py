@@ -45,7 +45,7 @@ def commands(text: str) -> list[str]:
     lines = "\n".join(shell).replace("\\\n", " ").splitlines()
     rest = FENCE.sub("\n", text).replace("\\\n", " ")
     lines += [line for line in rest.splitlines() if line.startswith("    ")]
-    parts = [part.strip() for line in lines for part in re.split(r"(?:;|&&)\s", re.sub(r"\s#.*", "", line))]
+    parts = [part.strip() for line in lines for part in re.split(r"(?:;|&&|\|\|)\s", re.sub(r"\s#.*", "", line))]
     return [part for part in parts if part.startswith("pixalign ") or " -m pixalign " in part]
 
 
