@@ -162,7 +162,7 @@ def test_images_that_are_listed_and_not_there_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.pop("categories"), "is no COCO file .it has no list of categories"),
+        (lambda c: c.pop("categories"), "is not a COCO file .it has no list of categories"),
         (lambda c: c.update(images=[]), "lists no image"),
         (lambda c: c["images"].append(c["images"][0]), "two images have one id or file_name"),
         (lambda c: c["images"][0].pop("height"), "the picture's height and width are None and 9"),

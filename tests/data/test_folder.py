@@ -187,7 +187,7 @@ def test_a_black_colour_mask_does_not_count_as_ids(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [(255, "hold no label but 255"), (0, "hold the id 0 alone, and one class cannot be learnt")]
+    ("value", "message"), [(255, "hold no label but 255"), (0, "hold the id 0 alone, and one class cannot be learned")]
 )
 def test_masks_of_one_value_are_named(tmp_path, value, message):
     written_as(tmp_path, lambda ids: np.full_like(ids, value))
@@ -353,7 +353,7 @@ def test_lists_divide_a_folder(folder_data):
     with pytest.raises(InputError, match=r"test.txt: no such list, though other splits have theirs"):
         open_data("folder", folder_data, "test")
     (folder_data / "val.txt").write_text("img4\nimg77\n")
-    with pytest.raises(InputError, match=r"val.txt: lists 'img77', which is no image .*1 of 2 lines"):
+    with pytest.raises(InputError, match=r"val.txt: lists 'img77', which is not an image .*1 of 2 lines"):
         open_data("folder", folder_data, "val")
     (folder_data / "val.txt").write_text("\n")
     with pytest.raises(InputError, match=r"val.txt: lists no image"):

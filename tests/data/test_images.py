@@ -138,7 +138,7 @@ def test_exif_orientation_is_honoured(tmp_path, orientation, suffix):
 
 def test_floating_point_images_are_refused(tmp_path):
     Image.fromarray(GREY.astype(np.float32)).save(tmp_path / "a.tiff")
-    with pytest.raises(InputError, match=r"a.tiff: holds float32, whose white is not known: store uint8, or uint16"):
+    with pytest.raises(InputError, match=r"a.tiff: holds float32, which has no defined white: store uint8, or uint16"):
         read_image(tmp_path / "a.tiff")
 
 
@@ -178,7 +178,10 @@ def test_bands_that_cannot_be_used_are_one_line(tmp_path):
     bands = np.zeros((4, 40, 60))
     for path, message in (
         (write_bands(tmp_path / "a.tif", bands.astype(np.uint8)), "has 4 bands, and data.channels is 5"),
-        (write_bands(tmp_path / "b.tif", np.zeros((5, 40, 60), np.float32)), "holds float32, whose white is not known"),
+        (
+            write_bands(tmp_path / "b.tif", np.zeros((5, 40, 60), np.float32)),
+            "holds float32, which has no defined white",
+        ),
         (tmp_path / "text.tif", "cannot be read as TIFF"),
         (tmp_path / "missing.tif", "no such file"),
     ):
@@ -289,11 +292,11 @@ def test_12_bits_use_the_full_range(tmp_path):
         (
             np.zeros((3, 40, 60), np.float32),
             {},
-            "holds float32, whose white is not known: store uint8, or uint16 up to",
+            "holds float32, which has no defined white: store uint8, or uint16 up to",
         ),
-        (np.zeros((1, 40, 60), np.int16), {}, "holds int16, whose white is not known"),
-        (np.zeros((1, 40, 60), np.int8), {}, "holds int8, whose white is not known"),
-        (np.zeros((1, 40, 60), np.uint32), {}, "holds uint32, whose white is not known"),
+        (np.zeros((1, 40, 60), np.int16), {}, "holds int16, which has no defined white"),
+        (np.zeros((1, 40, 60), np.int8), {}, "holds int8, which has no defined white"),
+        (np.zeros((1, 40, 60), np.uint32), {}, "holds uint32, which has no defined white"),
         (np.zeros((5, 40, 60), np.uint8), {}, "has 5 bands, which .* red, green and blue: set --model.in_channels 5"),
         (
             np.zeros((3, 40, 60), np.uint8),

@@ -129,7 +129,7 @@ def test_an_image_without_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("shapes", "more", "message"),
     [
-        (None, {}, "is no Labelme file"),
+        (None, {}, "is not a Labelme file"),
         ([LEFT], {"imageHeight": None}, "height and width are None and 9"),
         ([LEFT], {"imageHeight": 10**6, "imageWidth": 10**6}, "more than 250,000,000"),
         ([shape(None, [])], {}, "shape 0 has no label"),

@@ -402,7 +402,7 @@ def test_classes_told_by_colours_alone_are_found_in_palette_and_grey_files_too(t
         ids, unknown = labels.decode(tmp_path / name)
         assert (ids == (IDS > 1)).all()
         assert not unknown
-    with pytest.raises(InputError, match="stored in mode I;16, which is no colour of a class"):
+    with pytest.raises(InputError, match="stored in mode I;16, which is not a colour of a class"):
         labels.decode(save(tmp_path / "16.png", IDS.astype(np.uint16)))
 
 

@@ -123,10 +123,10 @@ def test_no_value_is_lost_from_a_proposal_without_a_word(numbers):
 def test_one_class_is_refused_with_a_list_of_two_to_paste(tmp_path, listed, values):
     masks_of(tmp_path, values)
     (tmp_path / "classes.yaml").write_text(listed)
-    with pytest.raises(InputError, match=r"classes.yaml: one class cannot be learnt: .*: classes: \[") as caught:
+    with pytest.raises(InputError, match=r"classes.yaml: one class cannot be learned: .*: classes: \[") as caught:
         open_data("folder", tmp_path, "train")
     (problem,) = check_folder(tmp_path).of("error")
-    assert "one class cannot be learnt" in problem.remedy
+    assert "one class cannot be learned" in problem.remedy
     text = str(caught.value)
     (tmp_path / "classes.yaml").write_text(text[text.index("classes: [") :])
     report = check_folder(tmp_path)
@@ -148,7 +148,7 @@ def test_masks_of_one_listed_class_throughout_are_an_error(tmp_path, value):
 def test_samples_of_one_class_or_one_label_are_refused():
     image = np.zeros((8, 8, 3), np.uint8)
     masks = {value: np.full((8, 8), value, np.uint8) for value in (0, 1, 255)}
-    with pytest.raises(InputError, match="has the class 'crack' alone, and one class cannot be learnt"):
+    with pytest.raises(InputError, match="has the class 'crack' alone, and one class cannot be learned"):
         Samples([(image, masks[0])], ["crack"])
     for values, message in (([0, 255, 0], "the class 'a' alone"), ([255, 255], "no class")):
         with pytest.raises(InputError, match=message):
@@ -162,6 +162,6 @@ def test_annotations_of_the_background_alone_are_refused(tmp_path):
         (tmp_path / f"masks/{i}.png").unlink()
         shape = '{"label": "background", "shape_type": "rectangle", "points": [[0, 0], [10, 5]]}'
         (tmp_path / f"images/{i}.json").write_text(f'{{"imageHeight": 48, "imageWidth": 64, "shapes": [{shape}]}}')
-    with pytest.raises(InputError, match="holds the class 'background' alone, and one class cannot be learnt"):
+    with pytest.raises(InputError, match="has the class 'background' alone, and one class cannot be learned"):
         open_data("folder", tmp_path, "train")
     assert not check_folder(tmp_path).ready

@@ -272,7 +272,7 @@ def _differences(case: Case, reading: Reading, splits: Splits, report: dict[str,
         counts[split] = np.zeros(256, np.int64)
         for path, image, mask in pairs:
             if path not in case.pairs:
-                return "WRONG PAIR", f"{path!r} was read, which is no image of the data"
+                return "WRONG PAIR", f"{path!r} was read, which is not an image of the data"
             pair = case.pairs[path]
             if path in seen and not reading.twice:
                 return "WRONG SPLIT", f"{path!r} is in {seen[path]} and in {split}"
@@ -339,7 +339,7 @@ def _picture(reading: Reading, path: str, pair: Any, image: np.ndarray) -> str:
     for label in np.unique(pair.ids):
         here = pair.ids == label
         if (difference := np.abs(got[here] - want[here]).mean()) > pair.tolerance:
-            colours = f"{got[here].mean(0).round().tolist()} in place of {want[here].mean(0).round().tolist()}"
+            colours = f"{got[here].mean(0).round().tolist()} instead of {want[here].mean(0).round().tolist()}"
             return f"under class {label} the colors are {colours} (mean difference {difference:.1f})"
     return ""
 

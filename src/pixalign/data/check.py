@@ -837,7 +837,7 @@ def _of_classes(stats: Sequence[SplitStats], labels: Labels) -> list[Problem]:
     add(
         "untrained-class",
         f"Classes that {train.name} does not have",
-        f"move pictures of them into {train.name}: they cannot be learnt",
+        f"move pictures of them into {train.name}: they cannot be learned",
         [
             f"{name}: in {number_of(int(split.images[i]), 'image')} of {split.name}"
             for i, name in enumerate(names)

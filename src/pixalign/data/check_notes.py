@@ -37,7 +37,7 @@ def refused(text: str, path: Path, what: str) -> Note:
     elif "exact labels" in reason:
         kind, title = "lossy-mask", "Masks in a lossy format, whose labels are not exact any more"
     elif what == "mask" and "transparent" in reason:
-        kind, title = "transparent-mask", "Masks with transparent pixels, whose label is not known"
+        kind, title = "transparent-mask", "Masks with transparent pixels, which have no known label"
     else:
         kind, title = f"unreadable-{what}", f"{what.capitalize()}s that cannot be used"
     return Note(kind, title, remedy or "see the file", reason, of_mask=what == "mask")

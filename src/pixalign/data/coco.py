@@ -70,7 +70,7 @@ def coco_classes(files: Sequence[Path]) -> list[str]:
     """Return the names of the categories in order of their ids, over the files of all splits.
 
     Raises:
-        InputError: a file that is no COCO file, an id with two names, a name with two ids.
+        InputError: a file that is not a COCO file, an id with two names, a name with two ids.
     """
     by_id: dict[_Id, dict[str, Any]] = {}
     used: set[_Id | None] = set()
@@ -95,7 +95,7 @@ def coco_images(root: Path, file: Path, split: str) -> tuple[Path, list[Path], l
     """Return a COCO file's folder of images, where each should be, in order of names, and what is drawn on it.
 
     Raises:
-        InputError: a file that is no COCO file, none of whose images is there, with annotations of images that it does
+        InputError: a file that is not a COCO file, none of whose images is there, with annotations of images it does
             not list, or with one that cannot be drawn.
     """
     content = _read(file)
@@ -189,7 +189,7 @@ def _read(file: Path) -> dict[str, Any]:
     content = read_json(file)
     for key in _LISTS:
         if not isinstance(content.get(key), list):
-            raise InputError(f"{file}: is no COCO file (it has no list of {key}): export it again")
+            raise InputError(f"{file}: is not a COCO file (it has no list of {key}): export it again")
     return content
 
 

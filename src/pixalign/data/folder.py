@@ -98,7 +98,8 @@ from pixalign.data.images import opened
 from pixalign.data.labelme import read_labelme
 from pixalign.data.masks import Labels, grey_of, labels_from_yaml, read_values, unpack
 from pixalign.data.pairs import Pairs
-from pixalign.data.remedies import proposed_ids, require_two_classes
+from pixalign.data.remedies import proposed_ids
+from pixalign.data.samples import require_two_classes
 from pixalign.errors import InputError
 from pixalign.palette import default_classes, default_colours
 
@@ -325,7 +326,7 @@ def _listed(root: Path, split: str, keys: dict[Path, str]) -> set[Path]:
     names = [nfc(line.replace("\\", "/").removeprefix("./")) for line in read_lines(file) if line]
     if missing := [name for name in names if name not in by_name]:
         raise InputError(
-            f"{file}: lists {missing[0]!r}, which is no image below {root} ({len(missing)} of {len(names)} lines): "
+            f"{file}: lists {missing[0]!r}, which is not an image below {root} ({len(missing)} of {len(names)} lines): "
             "write a stem or a path per line"
         )
     if not names:
@@ -416,7 +417,7 @@ def _from_ids(root: Path, mask: Path, found: list[int], unlabelled: bool) -> Lab
     listed = ", ".join(str(value) for value in found[:8]) + (", ..." if len(found) > 8 else "")
     if len(found) == 1 and not unlabelled:
         raise InputError(
-            f"{root}: the masks hold the id {listed} alone, and one class cannot be learnt: label a second one, or "
+            f"{root}: the masks hold the id {listed} alone, and one class cannot be learned: label a second one, or "
             f"list the classes in {file} (classes: [name, ...])"
         )
     if found == [*range(len(found))] and 1 < len(found) <= IGNORE:

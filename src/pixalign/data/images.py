@@ -53,7 +53,7 @@ _FORMATS = (  # named, so that no file starts Ghostscript or another program
     *(name for name, _ in _MORE),
 )
 _TEXT_LIMIT = 64 << 20  # bytes of a text or a color profile in a PNG file, unpacked: Pillow's own is 1 MB
-_NO_WHITE = "whose white is not known: store uint8, or uint16 up to 65535"
+_NO_WHITE = "which has no defined white: store uint8, or uint16 up to 65535"
 _ORIENTATION = 0x0112
 _PNG_TURNS = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
 _UPRIGHT = {
@@ -200,7 +200,7 @@ def to_pixels(image: Image.Image, channels: int = 3) -> np.ndarray:
     converted as Pillow does it, without colour profiles.
 
     Raises:
-        InputError: another number of channels, or floating-point or 32-bit values, whose white is not known.
+        InputError: another number of channels, or floating-point or 32-bit values, which have no defined white.
     """
     if channels not in (1, 3) and (channels, image.mode) != (4, "RGBA"):
         raise InputError(
@@ -433,7 +433,7 @@ def _upper_bits(image: Image.Image) -> Image.Image:
     """Grey of 16 bits as 8; InputError for values outside 16 bits."""
     values = np.asarray(image)
     if image.mode == "F" or (values.size and (values.min() < 0 or values.max() > 65535)):
-        raise InputError(f"has mode {image.mode}, whose white is not known: convert it to 8 or 16 bits")
+        raise InputError(f"has mode {image.mode}, which has no defined white: convert it to 8 or 16 bits")
     return Image.fromarray((values >> 8).astype(np.uint8))
 
 

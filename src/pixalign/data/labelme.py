@@ -33,7 +33,7 @@ def read_labelme(path: Path) -> Drawing:
     content = read_json(path)
     shapes = content.get("shapes")
     if not isinstance(shapes, list):
-        raise InputError(f"{path}: is no Labelme file (it has no list of shapes): remove it or save it again")
+        raise InputError(f"{path}: is not a Labelme file (it has no list of shapes): remove it or save it again")
     height, width = content.get("imageHeight"), content.get("imageWidth")
     if height is None and width is None and (picture := _picture(path, content.get("imagePath"))):
         height, width = upright_size(picture)

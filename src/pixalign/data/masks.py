@@ -42,7 +42,7 @@ LOSSY_SUFFIXES = tuple(_LOSSY_KINDS)
 _LOSSY = "has lost its exact labels: store masks as PNG"
 _LOSSY_FORMATS = {"JPEG": "JPEG", "MPO": "JPEG", "JPEG2000": "JPEG 2000", "AVIF": "AVIF"}
 _ONE_PAGE = "store one picture of class ids in its place, or the one that holds the labels alone"
-_TRANSPARENT = "transparent pixels, whose label is not known: store it without an alpha channel"
+_TRANSPARENT = "transparent pixels, which have no known label: store it without an alpha channel"
 _KEYS = ("name", "id", "ids", "colour", "colours")
 _FORM = "write `classes: [road, car]`, or a list of `{name: road, colour: [128, 64, 128]}`, in the order of the ids"
 _SCALED = {"L;2": 85, "L;4": 17}  # Pillow stretches grey of 2 and 4 bits to 0..255
@@ -166,7 +166,7 @@ def labels_from_yaml(file: Path) -> Labels:
             ids[value] = IGNORE
     if len(classes) == 1:
         both = _with_background(classes[0], ignore)
-        raise InputError(f"{file}: one class cannot be learnt: list what is not of it, too: {both}")
+        raise InputError(f"{file}: one class cannot be learned: list what is not of it, too: {both}")
     if not by_colour:
         ids.setdefault(IGNORE, IGNORE)
     defaults = default_colours(len(classes))
@@ -290,7 +290,9 @@ def read_values(path: Path, as_colours: bool = False) -> np.ndarray:
                 values = (1 if image.mode == "1" else 255) - values
             return upright(values // _SCALED.get(kind[:3], 1), turn)
         if not image.mode.startswith(("I", "F")) or as_colours:
-            reason = "which is no colour of a class" if as_colours else "which holds neither class ids nor RGB colours"
+            reason = (
+                "which is not a colour of a class" if as_colours else "which holds neither class ids nor RGB colours"
+            )
             raise InputError(f"the mask is stored in mode {image.mode}, {reason}: store it as 8-bit PNG")
         return upright(_ids_of(np.asarray(image)), turn)
 
@@ -335,7 +337,7 @@ def _by_rasterio(path: Path, tiff: Tiff, as_colours: bool) -> np.ndarray:
         if first == 3:
             return upright(_packed(bands[:3].transpose(1, 2, 0)), tiff.orientation)
         if as_colours:
-            raise InputError(f"the mask holds {bands.dtype}, which is no colour of a class: store it as 8-bit PNG")
+            raise InputError(f"the mask holds {bands.dtype}, which is not a colour of a class: store it as 8-bit PNG")
         return upright(_ids_of(bands[0]), tiff.orientation)
 
 

@@ -35,7 +35,7 @@ def proposed_ids(numbers: Sequence[int], count: int | None = None) -> tuple[list
         return core, "name the classes", "in which 255 means no label"
     note = "or leave 255 out if it means no label" if with_last else ""
     if step := _step(core) or _step(numbers):
-        return [*numbers], f"the ids look stretched, in steps of {step}, to be told apart by eye", note
+        return [*numbers], f"the ids look stretched, in steps of {step}, to be seen with the eye", note
     return [*numbers], "name the classes", note
 
 
@@ -56,7 +56,7 @@ def remedy_for(values: Mapping[str, int], numbers: Sequence[int], labels: Labels
     if len(values) > MANY:
         return (
             f"so many values ({'more than ' if len(values) >= KEPT_VALUES else ''}{len(values):,}) come from resizing "
-            "with smoothing, anti-aliased drawing or lossy compression: write the masks again with nearest neighbour, "
+            "with smoothing, anti-aliased drawing or lossy compression: write the masks again with nearest neighbor, "
             "as PNG",
             "",
         )
@@ -79,7 +79,7 @@ def remedy_for(values: Mapping[str, int], numbers: Sequence[int], labels: Labels
     if not core:
         return "the masks hold no label but 255, which means none: label some pixels", ""
     if len(numbers) == 1:
-        return "one class cannot be learnt: label a second one", ""
+        return "one class cannot be learned: label a second one", ""
     if labels is None or labels.ids is None:
         count = len(labels.classes) if labels else None
         binary = core == [0]
@@ -103,19 +103,6 @@ def remedy_for(values: Mapping[str, int], numbers: Sequence[int], labels: Labels
     )
 
 
-def require_two_classes(classes: Sequence[str], what: str) -> None:
-    """Refuse one class: whatever a network says, it is right, so there is nothing to learn.
-
-    Raises:
-        InputError: begins with ``what``.
-    """
-    if len(classes) < 2:
-        raise InputError(
-            f"{what}: holds the class {', '.join(classes)!r} alone, and one class cannot be learnt: label what is not "
-            "of it as a class of its own, such as background"
-        )
-
-
 def require_two_labels(data: Data) -> None:
     """Refuse data that is labelled with one class throughout, or not at all; reads pairs until it sees a second one.
 
@@ -128,7 +115,7 @@ def require_two_labels(data: Data) -> None:
         if len(seen - {IGNORE}) > 1:
             return
     found = f"the class {data.classes[min(seen)]!r} alone" if seen - {IGNORE} else "no class (255 is no label)"
-    raise InputError(f"{data.name}: the masks hold {found}, and one class cannot be learnt: label a second one")
+    raise InputError(f"{data.name}: the masks hold {found}, and one class cannot be learned: label a second one")
 
 
 def percent(share: float) -> str:

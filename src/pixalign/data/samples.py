@@ -64,11 +64,7 @@ class Samples:
         self.colours = self.colours or default_colours(len(self.classes))
         if not len(self.items):
             raise InputError(f"{self.name}: has no sample")
-        if len(self.classes) < 2:
-            raise InputError(
-                f"{self.name}: has the class {', '.join(self.classes)!r} alone, and one class cannot be learnt: give "
-                "what is not of it as a class, too, such as background"
-            )
+        require_two_classes(self.classes, self.name)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -132,6 +128,19 @@ class _Cached:
 
     def fingerprint(self) -> str:
         return self.data.fingerprint()
+
+
+def require_two_classes(classes: Sequence[str], what: str) -> None:
+    """Refuse one class: whatever a network says, it is right, so there is nothing to learn.
+
+    Raises:
+        InputError: begins with ``what``.
+    """
+    if len(classes) < 2:
+        raise InputError(
+            f"{what}: has the class {', '.join(classes)!r} alone, and one class cannot be learned: label everything "
+            "else as a class as well, such as background"
+        )
 
 
 def cached(data: Data, advance: Callable[[int], None] = lambda count: None) -> Data:

@@ -37,7 +37,7 @@ def evaluate(
     """Measure ``model`` on ``pairs``, image by image, at label size, whatever the mode.
 
     Where the mode asks for another output size, each pixel of the label is compared with the id predicted at the place
-    of its centre (nearest neighbour): what is measured is what a user gets.
+    of its centre (nearest neighbor): what is measured is what a user gets.
 
     Memory does not grow with the number of images: only the (K, K) counts are kept; what belongs to single images is
     written to ``per_image`` as it comes.

@@ -67,11 +67,11 @@ def compare(name: str, found: dict[str, list[Tensor]], expected: dict[str, list[
     for way, outputs in expected.items():
         if len(outputs) != len(found[way]):
             raise OptimizationError(
-                f"{name}: rewritten ({way}) gives {len(found[way])} outputs in place of {len(outputs)}"
+                f"{name}: rewritten ({way}) gives {len(found[way])} outputs instead of {len(outputs)}"
             )
         for mine, output in zip(found[way], outputs, strict=True):
             if mine.shape != output.shape:
-                shapes = f"outputs of shape {tuple(mine.shape)} in place of {tuple(output.shape)}"
+                shapes = f"outputs of shape {tuple(mine.shape)} instead of {tuple(output.shape)}"
                 raise OptimizationError(f"{name}: rewritten ({way}), it gives {shapes}: run it as it is")
             if not output.is_floating_point() or isinstance(output, FakeTensor):  # which has no values
                 continue

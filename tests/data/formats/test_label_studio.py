@@ -200,8 +200,8 @@ def test_what_lacks_a_partner_is_named(tmp_path):
         ({"value": {"points": [[0, 0], [1, 1], [0, 1]]}}, "has no label"),
         ({"value": {"points": [[0, 0], [1, 1]], "polygonlabels": ["a"]}}, "a polygon of 2 points"),
         ({"value": {"points": 5, "polygonlabels": ["a"]}}, "has no list of points"),
-        ({"value": {"rle": "abc", "brushlabels": ["a"]}}, "brush strokes that are no list of bytes"),
-        ({"value": {"rle": [1, 2, 300], "brushlabels": ["a"]}}, "brush strokes that are no list of bytes"),
+        ({"value": {"rle": "abc", "brushlabels": ["a"]}}, "brush strokes that are not a list of bytes"),
+        ({"value": {"rle": [1, 2, 300], "brushlabels": ["a"]}}, "brush strokes that are not a list of bytes"),
         ({"value": {"rle": encode([0, 1, 2, 3])[:-2], "brushlabels": ["a"]}}, "brush strokes that end too early"),
         ({"value": {"rle": [0, 0, 0, 9], "brushlabels": ["a"]}}, "brush strokes that end too early"),
         ({"value": {"rle": encode([0, 1, 2, 3]), "brushlabels": ["a"]}}, "are of 1 pixels, and the image has 20 x 10"),
@@ -221,7 +221,7 @@ def test_a_wrong_area_is_one_line(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("tasks", "message"),
     [
-        ([task(0, [LEFT]), 5], "entry 1 is no task"),
+        ([task(0, [LEFT]), 5], "entry 1 is not a task"),
         ([task(0, [LEFT]), task(1, [], "a.mp4")], "task 1 names 0 images"),
         ([task(0, [LEFT]), task(1, [], annotations=5)], "task 1 has no list of annotations"),
         ([task(0, [LEFT]), task(1, 5)], "task 1 has no list of results"),

@@ -109,7 +109,7 @@ def test_what_lacks_a_partner_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("objects", "more", "message"),
     [
-        ([], {"size": None}, "is no Supervisely file"),
+        ([], {"size": None}, "is not a Supervisely file"),
         ([], {"size": {"height": 0, "width": 9}}, "height and width are 0 and 9"),
         ([{}], {}, "object 0 has no classTitle"),
         ([entry("cuboid")], {}, r"object 0 \(disc\) is of the type cuboid, which is not read"),

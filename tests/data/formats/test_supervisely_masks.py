@@ -67,7 +67,7 @@ def test_where_a_class_is_called_background_0_is_no_label(tmp_path):
 @pytest.mark.parametrize(
     ("colours", "message"),
     [
-        ({"disc": [1, 2, 1]}, r"'disc' has the color \[1, 2, 1\], which is no value"),
+        ({"disc": [1, 2, 1]}, r"'disc' has the color \[1, 2, 1\], which is not a value"),
         ({"disc": [1, 1, 1], "box": [1, 1, 1]}, "two classes have one value"),
     ],
 )

@@ -79,7 +79,9 @@ def test_names_with_spaces_quotes_and_folders_are_listed_as_they_are(tmp_path):
 
 def test_a_line_of_no_image_is_named(tmp_path):
     voc(tmp_path, "ab", lists={"train": ["a", "gone"], "val": ["b"]})
-    with pytest.raises(InputError, match=r"train.txt: lists 'gone', which is no image in .*JPEGImages \(1 of 2 lines"):
+    with pytest.raises(
+        InputError, match=r"train.txt: lists 'gone', which is not an image in .*JPEGImages \(1 of 2 lines"
+    ):
         open_data("folder", tmp_path, "train")
 
 
@@ -195,8 +197,8 @@ def test_black_and_the_border_color_mean_what_the_labelmap_says(tmp_path, text, 
         ("a:1,2,3::\nb:::\n", "'b' has no color, though others have"),
         ("a:1,2,3::\nb:1,2,3::\n", r"a and b both have the color \[1, 2, 3\]"),
         ("a:1,2,3::\na:1,2,4::\n", "the class 'a' occurs twice"),
-        ("a:1,2::\n", "'1,2' is no color"),
-        ("a:1,2,300::\n", "'1,2,300' is no color"),
+        ("a:1,2::\n", "'1,2' is not a color"),
+        ("a:1,2,300::\n", "'1,2,300' is not a color"),
     ],
 )
 def test_a_wrong_labelmap_is_one_line(tmp_path, text, message):

@@ -118,7 +118,7 @@ def test_other_folders_are_none_of_yolos(tmp_path):
     ("labels", "message"),
     [
         ("0 0.5 0.5 0.2 0.2\n", r"a.txt: line 1 is a box \(5 numbers\)"),
-        (LEFT + "\n2 0 0 1 0 1 1\n", "line 3 begins with '2', which is no class number of .*data.yaml"),
+        (LEFT + "\n2 0 0 1 0 1 1\n", "line 3 begins with '2', which is not a class number of .*data.yaml"),
         ("disc 0 0 1 0 1 1\n", "begins with 'disc'"),
         ("-1 0 0 1 0 1 1\n", "begins with '-1'"),
         ("nan 0 0 1 0 1 1\n", "begins with 'nan'"),
@@ -147,7 +147,7 @@ def test_a_wrong_line_is_named(tmp_path, labels, message):
         ("names: [a]\nnc: 2\ntrain: images/train\n", "nc is 2, and names has 1"),
         ("names: [a]\n", "names no train and val"),
         ("names: [a]\ntrain: images/tran\n", "data.yaml: images/tran is neither there nor below"),
-        ("names: [a]\ntrain: 5\n", "5 is no path of images"),
+        ("names: [a]\ntrain: 5\n", "5 is not a path of images"),
         ("names: [a]\ntrain: list.txt\n", r"list.txt: lists images/train/c.png, which is not there \(1 of 2 lines\)"),
         ("names: [a\n", "is not valid YAML"),
         (f"names: {[f'c{i}' for i in range(255)]}\ntrain: images/train\n", "256 classes with the background, and 255"),

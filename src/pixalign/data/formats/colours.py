@@ -97,7 +97,7 @@ def _triple(file: Path, text: str) -> tuple[int, int, int]:
     try:
         red, green, blue = (int(part) for part in text.split(","))
     except ValueError as error:
-        raise InputError(f"{file}: {text!r} is no color: write three numbers 0 to 255 with commas") from error
+        raise InputError(f"{file}: {text!r} is not a color: write three numbers 0 to 255 with commas") from error
     if not all(0 <= value <= 255 for value in (red, green, blue)):
-        raise InputError(f"{file}: {text!r} is no color: write three numbers 0 to 255 with commas")
+        raise InputError(f"{file}: {text!r} is not a color: write three numbers 0 to 255 with commas")
     return red, green, blue

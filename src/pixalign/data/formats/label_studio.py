@@ -68,7 +68,7 @@ def _tasks(file: Path, changed: int) -> list[Task]:
 
 def _task(file: Path, index: int, task: Any) -> Task:
     if not isinstance(task, dict):
-        raise InputError(f"{file}: entry {index} is no task: export it again")
+        raise InputError(f"{file}: entry {index} is not a task: export it again")
     what = f"{file}: task {task.get('id', index)}"
     data = task.get("data", task)
     named = [v for v in data.values() if isinstance(v, str) and _path_of(v)] if isinstance(data, dict) else []

@@ -129,7 +129,7 @@ def _brush(rle: Any, size: tuple[int, int], what: str) -> np.ndarray:
     except (TypeError, ValueError):
         data = None
     if data is None:
-        raise InputError(f"{what} has brush strokes that are no list of bytes: export it again")
+        raise InputError(f"{what} has brush strokes that are not a list of bytes: export it again")
     values = decode_brush(data, what)
     if len(values) != 4 * size[0] * size[1]:
         raise InputError(

@@ -79,7 +79,9 @@ def _pairs(root: Path, file: Path) -> Found:
         image, mask, name = max(ways, key=lambda way: (way[0] is not None) + (way[1] is not None), default=(None,) * 3)
         image = image or there(line.replace("\\", "/"))
         if image is None:
-            raise InputError(f"{file}: lists {name or line!r}, which is no file in {root}: add it or remove the line")
+            raise InputError(
+                f"{file}: lists {name or line!r}, which is not a file in {root}: add it or remove the line"
+            )
         if mask is None:
             found.lone_images.append(image)
             continue

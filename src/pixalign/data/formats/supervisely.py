@@ -55,7 +55,7 @@ def read_annotation(path: Path) -> Drawing:
     content = read_json(path)
     size, objects = content.get("size"), content.get("objects")
     if not isinstance(size, dict) or not isinstance(objects, list):
-        raise InputError(f"{path}: is no Supervisely file (it has no size or objects): export it again")
+        raise InputError(f"{path}: is not a Supervisely file (it has no size or objects): export it again")
     height, width = picture_size(size.get("height"), size.get("width"), str(path))
     shapes = [_shape(entry, (height, width), f"{path}: object {i}") for i, entry in enumerate(objects)]
     return Drawing((height, width), [shape for shape in shapes if shape])

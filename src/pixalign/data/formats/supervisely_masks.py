@@ -56,7 +56,9 @@ def _labels(file: Path) -> Labels:
     values: dict[str, int] = {}
     for name, colour in read_json(file).items():
         if not isinstance(colour, list) or len({*map(str, colour)}) != 1 or not isinstance(colour[0], int):
-            raise InputError(f"{file}: {name!r} has the color {colour}, which is no value of a class: export it again")
+            raise InputError(
+                f"{file}: {name!r} has the color {colour}, which is not a value of a class: export it again"
+            )
         values[name] = colour[0]
     if len({*values.values()}) != len(values) or not all(0 <= value < IGNORE for value in values.values()):
         raise InputError(f"{file}: two classes have one value, or one above 254: export it again")

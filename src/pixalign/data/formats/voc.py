@@ -91,8 +91,8 @@ def _pairs(image_folder: Path, mask_folder: Path, list_file: Path | None) -> Fou
     listed = [_name(line, known) for line in lines]
     if missing := [name for name in listed if name not in known]:
         raise InputError(
-            f"{list_file}: lists {missing[0]!r}, which is no image in {image_folder} ({len(missing)} of {len(listed)} "
-            "lines): add the images or remove the lines"
+            f"{list_file}: lists {missing[0]!r}, which is not an image in {image_folder} ({len(missing)} of "
+            f"{len(listed)} lines): add the images or remove the lines"
         )
     if not listed:
         raise InputError(f"{list_file}: lists no image: write the stem of an image per line")

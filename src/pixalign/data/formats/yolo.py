@@ -81,7 +81,7 @@ def read_polygons(labels: Path, image: Path, names: dict[int, str], source: Path
         what = f"{labels}: line {number}"
         first, *rest = line.split()
         if not _is_whole(first) or int(float(first)) not in names:
-            raise InputError(f"{what} begins with {first[:20]!r}, which is no class number of {source}: correct it")
+            raise InputError(f"{what} begins with {first[:20]!r}, which is not a class number of {source}: correct it")
         if len(rest) == 4:
             raise InputError(f"{what} is a box (5 numbers), and masks need areas: export polygons (segmentation)")
         points = polygon(rest, what)
@@ -137,7 +137,7 @@ def _found(bases: Sequence[Path], file: Path, names: dict[int, str], value: Any)
     """What lies in a split, which data.yaml gives as a path or several."""
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(entry, str) and entry.strip() for entry in values):
-        raise InputError(f"{file}: {value!r} is no path of images: write a folder, such as images/train")
+        raise InputError(f"{file}: {value!r} is not a path of images: write a folder, such as images/train")
     images: dict[Path, None] = {}
     for entry in values:
         place = _there(bases, entry)
