@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -10,26 +9,10 @@ import torch
 import pixalign.training.loop as loop
 import pixalign.training.pending as pending
 from pixalign.errors import InputError
-from pixalign.training.config import DataConfig, ModelConfig, OptimConfig, TrainConfig
+from pixalign.training.config import OptimConfig
 from pixalign.training.loop import train
 from pixalign.training.pending import Pending
-
-
-def configuration(root, out, **changes):
-    config = TrainConfig(
-        model=ModelConfig("sfnet", "test_resnet", options={"channels": 16}),
-        data=DataConfig(root=str(root), crop=(32, 32), workers=0, check=False),
-        optim=OptimConfig(lr=3e-3),
-        epochs=4,
-        batch_size=4,
-        precision="fp32",
-        ema=0.9,
-        evaluate_every=1,
-        pictures_every=0,
-        out=str(out),
-        device="cpu",
-    )
-    return replace(config, **changes)
+from short_run import short_run
 
 
 def test_what_is_read_is_the_mean_over_processes_and_what_any_of_them_asks_for():
@@ -76,7 +59,7 @@ def test_no_step_waits_for_the_device_to_say_its_loss_and_the_mean_is_exact(fold
     monkeypatch.setattr(loop, "total_loss", noted)
     monkeypatch.setattr(Pending, "read", read)
     monkeypatch.setattr(pending, "_SECONDS", 1000.0)  # as if steps took no time
-    config = configuration(folder_data, tmp_path / "run", epochs=2, batch_size=2)
+    config = short_run(folder_data, tmp_path / "run", epochs=2, batch_size=2)
     out = train(config)
     assert sum(reads) == 8
     assert len(reads) <= 3  # the first step, then as far as an epoch goes
@@ -97,7 +80,7 @@ def test_a_loss_that_is_not_a_number_ends_the_run_at_its_step_before_anything_is
 
     monkeypatch.setattr(loop, "total_loss", broken)
     monkeypatch.setattr(pending, "_SECONDS", 1000.0)
-    config = configuration(folder_data, tmp_path / "run", batch_size=2)
+    config = short_run(folder_data, tmp_path / "run", batch_size=2)
     with pytest.raises(InputError, match=r"the loss is nan at epoch 1, step 2: lower optim\.lr \(0.003\)"):
         train(config)
     assert not (tmp_path / "run" / "state").exists()
@@ -105,7 +88,7 @@ def test_a_loss_that_is_not_a_number_ends_the_run_at_its_step_before_anything_is
 
 
 def test_weights_that_are_not_numbers_are_not_saved_though_every_loss_was_one(folder_data, tmp_path, monkeypatch):
-    config = configuration(folder_data, tmp_path / "run", epochs=1, batch_size=10, optim=OptimConfig("sgd", lr=0.1))
+    config = short_run(folder_data, tmp_path / "run", epochs=1, batch_size=10, optim=OptimConfig("sgd", lr=0.1))
     real = torch.optim.SGD.step
 
     def step(self, *arguments):

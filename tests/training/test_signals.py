@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,28 +16,12 @@ from safetensors.torch import load_file
 
 import pixalign.training.loop as loop
 from pixalign.errors import Stopped
-from pixalign.training.config import DataConfig, ModelConfig, OptimConfig, TrainConfig, write_config
+from pixalign.training.config import write_config
 from pixalign.training.loop import train
 from pixalign.training.signals import stop_on_signals
+from short_run import short_run
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]
-
-
-def configuration(root, out, **changes):
-    config = TrainConfig(
-        model=ModelConfig("sfnet", "test_resnet", options={"channels": 16}),
-        data=DataConfig(root=str(root), crop=(32, 32), workers=0, check=False),
-        optim=OptimConfig(lr=3e-3),
-        epochs=4,
-        batch_size=4,
-        precision="fp32",
-        ema=0.9,
-        evaluate_every=1,
-        pictures_every=0,
-        out=str(out),
-        device="cpu",
-    )
-    return replace(config, **changes)
 
 
 def lines(out):
@@ -91,8 +74,8 @@ def test_another_thread_gets_no_signals_and_sets_no_handlers():
 @pytest.mark.parametrize("where", ["in a step", "in the first evaluation", "in the last evaluation"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=["TERM", "USR1"])
 def test_a_run_ended_by_a_signal_resumes_to_the_same_weights(folder_data, tmp_path, monkeypatch, number, where):
-    whole = train(configuration(folder_data, tmp_path / "whole"))
-    config = configuration(folder_data, tmp_path / "cut")
+    whole = train(short_run(folder_data, tmp_path / "whole"))
+    config = short_run(folder_data, tmp_path / "cut")
     name = "total_loss" if where == "in a step" else "evaluate"
     real, calls = getattr(loop, name), []
 
@@ -136,7 +119,7 @@ def started(config, folder, *launcher):
 
 @pytest.mark.slow
 def test_slurm_sends_sigterm_to_loading_processes_too_and_the_state_is_saved(folder_data, tmp_path):
-    config = configuration(folder_data, tmp_path / "run", epochs=2000)
+    config = short_run(folder_data, tmp_path / "run", epochs=2000)
     config.data.workers = 2
     process = started(config, tmp_path)
     os.killpg(process.pid, signal.SIGTERM)
@@ -149,7 +132,7 @@ def test_slurm_sends_sigterm_to_loading_processes_too_and_the_state_is_saved(fol
 @pytest.mark.slow
 @pytest.mark.parametrize("to", ["the launcher", "everyone"])
 def test_under_torchrun_sigterm_saves_one_state_of_all_processes(folder_data, tmp_path, to):
-    config = configuration(folder_data, tmp_path / "run", epochs=2000, batch_size=2)
+    config = short_run(folder_data, tmp_path / "run", epochs=2000, batch_size=2)
     process = started(
         config, tmp_path, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29517"
     )

@@ -14,29 +14,17 @@ from safetensors.torch import load_file
 from conftest import write_pair
 from no_float64 import NoFloat64
 from pixalign.errors import InputError
-from pixalign.training.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
+from pixalign.training.config import LossConfig, ModelConfig
 from pixalign.training.loop import train
+from short_run import short_run
 
 
-def configuration(root, out, **changes):
-    config = TrainConfig(
-        model=ModelConfig("sfnet", "test_resnet", options={"channels": 16}),
-        data=DataConfig(root=str(root), crop=(32, 32), workers=0, check=False),
-        optim=OptimConfig(lr=3e-3),
-        epochs=1,
-        batch_size=2,
-        precision="fp32",
-        ema=0.9,
-        evaluate_every=1,
-        pictures_every=0,
-        out=str(out),
-        device="cpu",
-    )
-    return replace(config, **changes)
+def one_epoch(root, out, **changes):
+    return short_run(root, out, **{"epochs": 1, "batch_size": 2, **changes})
 
 
 def test_resuming_with_other_images_or_batches_says_what_changed_and_what_helps(folder_data, tmp_path):
-    config = configuration(folder_data, tmp_path / "run")
+    config = one_epoch(folder_data, tmp_path / "run")
     out = train(config)
     last = f"start a new run with --init {out / 'last'}"
     with pytest.raises(InputError) as caught:
@@ -53,7 +41,7 @@ def test_resuming_with_other_images_or_batches_says_what_changed_and_what_helps(
 
 
 def test_one_image_more_is_refused_though_the_epochs_are_as_long(folder_data, tmp_path):
-    config = configuration(folder_data, tmp_path / "run", batch_size=5)
+    config = one_epoch(folder_data, tmp_path / "run", batch_size=5)
     train(config)
     write_pair(folder_data / "images" / "img10.png", folder_data / "masks" / "img10.png", seed=10)
     with pytest.raises(InputError, match=r"with 8 training images \(now 9\): restore the data"):
@@ -61,7 +49,7 @@ def test_one_image_more_is_refused_though_the_epochs_are_as_long(folder_data, tm
 
 
 def test_images_in_place_of_others_are_a_warning(folder_data, tmp_path):
-    config = configuration(folder_data, tmp_path / "run")
+    config = one_epoch(folder_data, tmp_path / "run")
     out = train(config)
     for i in range(10):
         write_pair(folder_data / "images" / f"img{i}.png", folder_data / "masks" / f"img{i}.png", seed=i + 50)
@@ -70,7 +58,7 @@ def test_images_in_place_of_others_are_a_warning(folder_data, tmp_path):
 
 
 def test_a_state_of_a_version_that_trained_otherwise_is_refused(folder_data, tmp_path):
-    config = configuration(folder_data, tmp_path / "run")
+    config = one_epoch(folder_data, tmp_path / "run")
     out = train(config)
     (state,) = (out / "state").iterdir()
     numbers = json.loads((state / "state.json").read_text())
@@ -93,7 +81,7 @@ def test_a_run_leaves_no_trace_in_the_process_and_none_of_it_in_the_run(folder_d
         random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)  # noqa: NPY002
         before, drawn = described(), [random.getstate(), np.random.get_state()[1].tolist()]  # noqa: NPY002
         generator = torch.get_rng_state()
-        config = configuration(folder_data, tmp_path / str(seed))
+        config = one_epoch(folder_data, tmp_path / str(seed))
         kept = repr(config)
         out = train(config)
         assert described() == before
@@ -117,7 +105,7 @@ def test_training_and_evaluation_need_no_float64(folder_data, tmp_path, name, lo
     model = ModelConfig(name, "test_resnet", options={"channels": 16})
     if name == "ifa":
         model.options["train_points"] = 50
-    config = configuration(folder_data, tmp_path / "run", model=model, loss=loss, accumulate=accumulate)
+    config = one_epoch(folder_data, tmp_path / "run", model=model, loss=loss, accumulate=accumulate)
     config.optim.clip = 1.0
     with NoFloat64():
         out = train(replace(config, pictures_every=1))
