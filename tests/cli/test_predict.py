@@ -53,7 +53,7 @@ def test_pictures_of_kinds_that_are_not_read_are_named_at_the_end(model_folder, 
     assert main(["predict", str(photos), "--model", model_folder, "--out", str(tmp_path / "out")]) == 0
     captured = capsys.readouterr()
     assert "2 images: 2 predicted" in captured.out
-    assert captured.err == "pixalign: 1 .heic left out, which is not read: convert to JPEG or PNG\n"
+    assert captured.err == "pixalign: 1 .heic left out (not supported): convert to JPEG or PNG\n"
 
 
 @pytest.mark.parametrize(

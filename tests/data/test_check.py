@@ -494,6 +494,11 @@ def test_progress_names_the_split_and_counts_to_its_end(data):
     assert len(calls) == 9 + 5
 
 
+def test_the_page_says_what_the_folder_was_recognized_as(data, tmp_path):
+    page = write_report(check_folder(data), tmp_path / "out").read_text(encoding="utf-8")
+    assert "images/SPLIT/ and masks/SPLIT/: 2 splits, 3 classes from classes.yaml" in page
+
+
 def test_the_page_escapes_every_name(data, tmp_path):
     name = "<b>&\"'"
     (data / "classes.yaml").write_text(yaml.safe_dump({"classes": [name, "car", "sky"]}))

@@ -138,7 +138,9 @@ def test_exif_orientation_is_honoured(tmp_path, orientation, suffix):
 
 def test_floating_point_images_are_refused(tmp_path):
     Image.fromarray(GREY.astype(np.float32)).save(tmp_path / "a.tiff")
-    with pytest.raises(InputError, match=r"a.tiff: holds float32, which has no defined white: store uint8, or uint16"):
+    with pytest.raises(
+        InputError, match=r"a.tiff: holds float32, which has no defined white level: store uint8, or uint16"
+    ):
         read_image(tmp_path / "a.tiff")
 
 
@@ -180,7 +182,7 @@ def test_bands_that_cannot_be_used_are_one_line(tmp_path):
         (write_bands(tmp_path / "a.tif", bands.astype(np.uint8)), "has 4 bands, and data.channels is 5"),
         (
             write_bands(tmp_path / "b.tif", np.zeros((5, 40, 60), np.float32)),
-            "holds float32, which has no defined white",
+            "holds float32, which has no defined white level",
         ),
         (tmp_path / "text.tif", "cannot be read as TIFF"),
         (tmp_path / "missing.tif", "no such file"),
@@ -292,11 +294,11 @@ def test_12_bits_use_the_full_range(tmp_path):
         (
             np.zeros((3, 40, 60), np.float32),
             {},
-            "holds float32, which has no defined white: store uint8, or uint16 up to",
+            "holds float32, which has no defined white level: store uint8, or uint16 up to",
         ),
-        (np.zeros((1, 40, 60), np.int16), {}, "holds int16, which has no defined white"),
-        (np.zeros((1, 40, 60), np.int8), {}, "holds int8, which has no defined white"),
-        (np.zeros((1, 40, 60), np.uint32), {}, "holds uint32, which has no defined white"),
+        (np.zeros((1, 40, 60), np.int16), {}, "holds int16, which has no defined white level"),
+        (np.zeros((1, 40, 60), np.int8), {}, "holds int8, which has no defined white level"),
+        (np.zeros((1, 40, 60), np.uint32), {}, "holds uint32, which has no defined white level"),
         (np.zeros((5, 40, 60), np.uint8), {}, "has 5 bands, which .* red, green and blue: set --model.in_channels 5"),
         (
             np.zeros((3, 40, 60), np.uint8),
@@ -486,10 +488,10 @@ def test_pictures_of_other_kinds_are_named_and_counted(tree):
         (tree / name).touch()
     left = other_images([tree, f"{tree}/sub/*", tree / "b.jpg"])
     assert [path.name for path in left] == ["p.HEIC", "q.heic", "r.psd"]
-    assert noted_kinds(left) == "2 .heic, 1 .psd left out, which are not read: convert to JPEG or PNG"
+    assert noted_kinds(left) == "2 .heic, 1 .psd left out (not supported): convert to JPEG or PNG"
     (tree / "phone").mkdir()
     (tree / "phone" / "a.heic").touch()
-    with pytest.raises(InputError, match=r"phone: no image in it \(.*\); 1 .heic left out, which is not read: convert"):
+    with pytest.raises(InputError, match=r"phone: no image in it \(.*\); 1 .heic left out \(not supported\): convert"):
         find_images([tree / "phone"])
 
 

@@ -802,7 +802,7 @@ def _stretched(splits: Sequence[Looked], labels: Labels) -> list[Problem]:
     occurs = any(split.counts[:, IGNORE].any() and not split.unknown for split in splits)
     if len(listed) < 2 or max(listed) < 100 or not is_stretched([*listed, IGNORE]) or not occurs:
         return []
-    remedy = "if it is a class, add it to classes.yaml ({name: ..., id: 255}): it is left out as it is"
+    remedy = "if it is a class, add it to classes.yaml ({name: ..., id: 255}); until then its pixels have no label"
     return [Problem("unlisted-255", "warning", "The masks hold 255, which no class has: it means no label", remedy)]
 
 

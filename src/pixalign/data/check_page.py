@@ -270,10 +270,11 @@ def _page(report: Report, samples: Sequence[tuple[Looked, int, Image.Image]]) ->
     """The whole report as one HTML page, pictures inside."""
     name = _text(Path(report.source).resolve().name)
     pairs = sum(split.pairs for split in report.splits)
+    layout = f"<br>{_text(report.layout)}" if report.layout else ""
     state = ("error", "✕") if not report.ready else ("warning", "!") if report.problems else ("good", "✓")
     parts = [
         f"<header><h1>{name}</h1><p class=grey>{number_of(pairs, 'pair')} of image and mask in "
-        f"{number_of(len(report.splits), 'split')}, {number_of(len(report.labels.classes), 'class', 'es')}"
+        f"{number_of(len(report.splits), 'split')}, {number_of(len(report.labels.classes), 'class', 'es')}{layout}"
         f"</p><p class='verdict {state[0]}'><span aria-hidden=true>{state[1]}</span>&ensp;{_text(report.verdict())}</p>"
         "</header>",
         _splits_section(report),

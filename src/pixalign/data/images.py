@@ -53,7 +53,7 @@ _FORMATS = (  # named, so that no file starts Ghostscript or another program
     *(name for name, _ in _MORE),
 )
 _TEXT_LIMIT = 64 << 20  # bytes of a text or a color profile in a PNG file, unpacked: Pillow's own is 1 MB
-_NO_WHITE = "which has no defined white: store uint8, or uint16 up to 65535"
+_NO_WHITE = "which has no defined white level: store uint8, or uint16 up to 65535"
 _ORIENTATION = 0x0112
 _PNG_TURNS = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
 _UPRIGHT = {
@@ -288,7 +288,7 @@ def noted_kinds(files: Sequence[Path]) -> str:
     """One sentence on files that are left out: how many of each suffix, and what to do."""
     counts = Counter(path.suffix.lower() for path in files)
     listed = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
-    return f"{listed} left out, which {'is' if len(files) == 1 else 'are'} not read: convert to JPEG or PNG"
+    return f"{listed} left out (not supported): convert to JPEG or PNG"
 
 
 def walk(folder: Path) -> list[Path]:
@@ -433,7 +433,7 @@ def _upper_bits(image: Image.Image) -> Image.Image:
     """Grey of 16 bits as 8; InputError for values outside 16 bits."""
     values = np.asarray(image)
     if image.mode == "F" or (values.size and (values.min() < 0 or values.max() > 65535)):
-        raise InputError(f"has mode {image.mode}, which has no defined white: convert it to 8 or 16 bits")
+        raise InputError(f"has mode {image.mode}, which has no defined white level: convert it to 8 or 16 bits")
     return Image.fromarray((values >> 8).astype(np.uint8))
 
 

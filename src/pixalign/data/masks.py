@@ -166,7 +166,7 @@ def labels_from_yaml(file: Path) -> Labels:
             ids[value] = IGNORE
     if len(classes) == 1:
         both = _with_background(classes[0], ignore)
-        raise InputError(f"{file}: one class cannot be learned: list what is not of it, too: {both}")
+        raise InputError(f"{file}: one class cannot be learned: list everything else as a class, too: {both}")
     if not by_colour:
         ids.setdefault(IGNORE, IGNORE)
     defaults = default_colours(len(classes))

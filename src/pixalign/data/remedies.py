@@ -35,7 +35,7 @@ def proposed_ids(numbers: Sequence[int], count: int | None = None) -> tuple[list
         return core, "name the classes", "in which 255 means no label"
     note = "or leave 255 out if it means no label" if with_last else ""
     if step := _step(core) or _step(numbers):
-        return [*numbers], f"the ids look stretched, in steps of {step}, to be seen with the eye", note
+        return [*numbers], f"the ids look stretched, in steps of {step}, to make them visible", note
     return [*numbers], "name the classes", note
 
 
