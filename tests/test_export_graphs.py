@@ -46,7 +46,7 @@ def test_exported_network_is_equal_at_every_batch_and_size(key):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoder", ["test_convnext", "test_vit"])
+@pytest.mark.parametrize("encoder", ["test_convnext", "test_vit", "tf_efficientnet_lite0"])
 def test_exported_encoders_that_pad_are_equal_at_every_size(encoder):
     """Padding and cropping neither fix the graph to sizes that need none nor divide negatives, which ONNX truncates."""
     check_exports(network("sfnet_lite", encoder=encoder))

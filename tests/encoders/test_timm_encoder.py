@@ -9,7 +9,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from pixalign.encoders import TimmEncoder, list_encoders
+from pixalign.encoders import TimmEncoder, list_encoders, timm_encoder
 from pixalign.encoders.packaged import packaged_weights
 from pixalign.errors import InputError
 
@@ -266,6 +266,19 @@ def test_pretrained_weights_come_from_a_package_without_a_hub(monkeypatch):
     encoder = TimmEncoder("tf_efficientnet_lite0", True, in_channels=1)
     assert torch.equal(encoder.body.blocks[4][1].conv_pw.weight, weights["blocks.4.1.conv_pw.weight"])
     torch.testing.assert_close(encoder.body.conv_stem.weight, weights["conv_stem.weight"].sum(1, keepdim=True))
+
+
+def test_package_weights_that_timm_skips_are_noticed(monkeypatch):
+    renamed = {f"body.{name}": x for name, x in packaged_weights("tf_efficientnet_lite0").items()}
+    monkeypatch.setattr(timm_encoder, "packaged_weights", lambda name: renamed)
+    with pytest.raises(InputError, match=r"only 0 of the \d+ weight tensors of 'tf_efficientnet_lite0' are in eff"):
+        TimmEncoder("tf_efficientnet_lite0", True)
+
+
+def test_package_weights_are_loaded_silently_and_kept_once(caplog):
+    encoder = TimmEncoder("tf_efficientnet_lite0", True)
+    assert not caplog.records
+    assert "state_dict" not in encoder.body.pretrained_cfg
 
 
 def test_maps_kept_by_hooks_are_not_mixed_between_threads():

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from graphs import relative_error
 from networks import randomised
+from pixalign.encoders.same_padding import EvenConv2d
 from pixalign.optimization.convolution import Convolution, convolve, fold, scale_and_shift
 
 
@@ -48,7 +49,9 @@ def test_a_norm_and_its_activation_go_into_the_convolution(act, options):
     assert isinstance(net.layers[2], nn.Hardswish if isinstance(act, nn.Hardswish) else nn.Identity)
 
 
-@pytest.mark.parametrize("layer", [conv(padding="same"), conv(padding_mode="reflect"), Conv2dSame(4, 4, 3, stride=2)])
+@pytest.mark.parametrize(
+    "layer", [conv(padding="same"), conv(padding_mode="reflect"), EvenConv2d(Conv2dSame(4, 4, 3, stride=2))]
+)
 def test_other_paddings_keep_their_convolution_without_the_norm(layer):
     net = Net(lambda m, x: m.layers(x), layers=nn.Sequential(layer, nn.BatchNorm2d(4), nn.ReLU()))
     assert folded_norms(net) == 1

@@ -31,6 +31,7 @@ from pixalign.encoders import dfnet as _dfnet  # noqa: F401  (registers its mode
 from pixalign.encoders import ifa_resnet as _ifa_resnet  # noqa: F401  (registers its models with timm)
 from pixalign.encoders import sfnet_resnet as _sfnet_resnet  # noqa: F401  (registers its models with timm)
 from pixalign.encoders.packaged import PACKAGES, packaged_weights
+from pixalign.encoders.same_padding import pad_by_constants
 from pixalign.errors import InputError, first_line
 
 STRIDES = (4, 8, 16, 32)
@@ -150,6 +151,8 @@ class TimmEncoder(nn.Module):
         # A patch of 14 has no common multiple with 32 that is worth padding to: its pyramid is resized to the strides.
         padded = largest if self.pyramid is None else self.pyramid.patch
         shifts = any(isinstance(m, _SAME) and getattr(m, "same_pad", True) for m in self.body.modules())
+        if shifts and self.pyramid is None:
+            pad_by_constants(self.body)
         for multiple in (padded,) if shifts else (1, padded):
             self.multiple = multiple
             try:
@@ -236,14 +239,16 @@ def _create(
             problem = "is not a .safetensors file" if file.exists() else "does not exist"
             raise InputError(f"pretrained: {file} {problem}: give true, false or a .safetensors file")
         arguments["pretrained_cfg_overlay"] = {"file": str(file)}
-    elif pretrained and (packaged := packaged_weights(name)):
+    packaged = packaged_weights(name) if pretrained is True else None
+    if packaged:  # without the classifier, which no feature extractor has: timm would warn of it
+        packaged = {key: x for key, x in packaged.items() if not key.startswith(("conv_head.", "bn2.", "classifier."))}
         arguments["pretrained_cfg_overlay"] = {"state_dict": packaged}
     arguments["pretrained"] = bool(pretrained)
     failures = []
     any_sizes: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
     for any_size in any_sizes:
         try:
-            model = timm.create_model(name, **arguments, **any_size)
+            model: Any = timm.create_model(name, **arguments, **any_size)
         except TypeError as error:  # an argument that this model does not have
             failures.append(error)
             continue
@@ -258,25 +263,28 @@ def _create(
                 ) from error
             raise InputError(f"encoder {name!r} cannot be built with {arguments}: {first_line(error)}") from error
         if isinstance(pretrained, str | Path):
-            _check_arrival(name, model, Path(pretrained))
+            _check_arrival(name, model, load_file(pretrained), str(pretrained))
+        elif packaged:
+            _check_arrival(name, model, packaged, PACKAGES[name.split(".")[0]].name)
+            model.pretrained_cfg.pop("state_dict", None)  # which timm keeps
         return model
     raise InputError(f"encoder {name!r} cannot be built: {first_line(failures[-1])}") from failures[-1]
 
 
-def _check_arrival(name: str, model: nn.Module, file: Path) -> None:
-    """Raise InputError unless most weights of ``model`` are found, by value, in ``file``: timm skips what has no match.
+def _check_arrival(name: str, model: nn.Module, given: dict[str, Tensor], source: str) -> None:
+    """Raise InputError unless most weights of ``model`` are, by value, in those given: timm skips what has no match.
 
     Not all need be: weights of the first layer change with in_channels, position embeddings with the size.
     """
     known: dict[torch.Size, list[Tensor]] = {}
-    for tensor in load_file(file).values():
+    for tensor in given.values():
         known.setdefault(tensor.shape, []).append(tensor)
     weights = [x for x in model.parameters() if x.dim() > 1]
     arrived = sum(any(torch.equal(x.detach(), y.to(x.dtype)) for y in known.get(x.shape, ())) for x in weights)
     if arrived < 0.8 * len(weights):
         raise InputError(
-            f"pretrained: only {arrived} of the {len(weights)} weight tensors of {name!r} are in {file}: "
-            f"give a file of timm's {name}"
+            f"pretrained: only {arrived} of the {len(weights)} weight tensors of {name!r} are in {source}: give a "
+            f"file of timm's {name}, leave out encoder_options that change its layers, or train with pretrained false"
         )
 
 

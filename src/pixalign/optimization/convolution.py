@@ -14,11 +14,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.layers import BatchNormAct2d, Conv2dSame
+from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
+
+from pixalign.encoders.same_padding import EvenConv2d
 
 Act = tuple[str, tuple[float, ...]]  # oneDNN's name of an activation, and its numbers
 NO_ACT: Act = ("none", ())
@@ -171,7 +173,7 @@ def fold(model: nn.Module, image: Tensor) -> int:
     """
     calls = _observe(model, image)
     norms = 0
-    convolutions: list[Any] = [m for m in calls.of if type(m) in (nn.Conv2d, Conv2dSame) and is_plain(m)]
+    convolutions: list[Any] = [m for m in calls.of if type(m) in (nn.Conv2d, EvenConv2d) and is_plain(m)]
     for convolution in convolutions:
         norm = calls.reader(convolution, (nn.BatchNorm2d,))
         if norm is not None and not _can_fold(norm):
