@@ -52,7 +52,7 @@ OUT_OF_RANGE = [
     ("ema", 1.0, "from 0 to below 1"),
     ("ema", math.nan, "from 0 to below 1"),
     ("state_minutes", math.inf, "above 0 and finite"),
-    ("precision", "fp8", "one of fp32, bf16, fp16"),
+    ("precision", "fp8", "one of auto, fp32, bf16, fp16"),
     ("model.in_channels", 0, "at least 1"),
     ("data.flip", 1.1, "from 0 to 1"),
     ("data.colour", math.nan, "from 0 to 1"),

@@ -86,6 +86,20 @@ def test_the_reported_miou_is_that_of_the_saved_model(folder_data, tmp_path):
     assert measured["miou"] == metrics(out)[-1]["val"]["val"]["miou"]
 
 
+@pytest.mark.parametrize(("fast", "chosen"), [(True, "bf16"), (False, "fp32")])
+def test_precision_is_chosen_by_the_device_and_written_down(folder_data, tmp_path, monkeypatch, fast, chosen):
+    monkeypatch.setattr("pixalign.training.loop.computes_bfloat16", lambda device: fast)
+    out = train(replace(configuration(folder_data, tmp_path / "run"), epochs=1, precision="auto"))
+    assert f"precision: {chosen}" in (out / "config.yaml").read_text()
+    assert "emulates" not in (out / "log.txt").read_text()
+
+
+def test_bf16_that_is_emulated_is_warned_of(folder_data, tmp_path, monkeypatch):
+    monkeypatch.setattr("pixalign.training.loop.computes_bfloat16", lambda device: False)
+    out = train(replace(configuration(folder_data, tmp_path / "run"), epochs=1, precision="bf16"))
+    assert "warning: precision is bf16, which this cpu emulates, many times slower" in (out / "log.txt").read_text()
+
+
 @pytest.mark.parametrize(
     "changes",
     [

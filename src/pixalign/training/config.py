@@ -176,7 +176,7 @@ class TrainConfig:
         epochs: passes over the training split.
         batch_size: images per step and process.
         accumulate: batches per optimiser step.
-        precision: fp32, bf16 or fp16 (autocast).
+        precision: fp32, bf16 or fp16 (autocast); auto is bf16 where the device computes it itself, else fp32.
         channels_last: keep convolutions in channels-last layout.
         compile: compile the network with torch.compile.
         ema: decay of the moving average of the weights, which is what is evaluated and saved; 0 has none.
@@ -199,7 +199,7 @@ class TrainConfig:
     epochs: Count = 100
     batch_size: Count = 8
     accumulate: Count = 1
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
     compile: bool = False
     ema: BelowOne = 0.999

@@ -40,7 +40,7 @@ from pixalign.losses import total_loss
 from pixalign.losses.weights import adjust_logits, class_weights
 from pixalign.memory import reused_memory
 from pixalign.models import create_model
-from pixalign.optimization import optimize
+from pixalign.optimization import computes_bfloat16, optimize
 from pixalign.training.config import ModelConfig, OptimConfig, TrainConfig, write_config
 from pixalign.training.groups import parameter_groups
 from pixalign.training.initial import check_parts, freeze, initialise, model_config
@@ -99,9 +99,15 @@ def train(
     config.check()
     out = Path(config.out)
     state = _check_run_folder(out, resume)
+    device = _device(config)
+    fast_bf16 = computes_bfloat16(device)
+    if config.precision == "auto":
+        config = replace(config, precision="bf16" if fast_bf16 else "fp32")
     accelerator = _accelerator(config)
     is_main, processes = accelerator.is_main_process, accelerator.num_processes
     log = Log(out / "log.txt", is_main)
+    if config.precision == "bf16" and not fast_bf16:
+        log(f"warning: precision is bf16, which this {device.type} emulates, many times slower: use auto or fp32")
     set_seed(config.seed)
     source = load(config.init) if config.init and state is None else None
     if source is not None and config.model == ModelConfig():
@@ -407,14 +413,18 @@ def _check_run_folder(out: Path, resume: bool) -> Path | None:
     return state
 
 
-def _accelerator(config: TrainConfig) -> Accelerator:
+def _device(config: TrainConfig) -> torch.device:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device is cuda but no CUDA device is there: use auto or cpu")
+    if AcceleratorState._shared_state:  # an earlier run in this process would fix precision and device for this one
+        AcceleratorState._reset_state(reset_partial_state=PartialState().num_processes == 1)
+    return PartialState(cpu=config.device == "cpu").device
+
+
+def _accelerator(config: TrainConfig) -> Accelerator:
     for tracker in config.trackers:
         if not any(importlib.util.find_spec(name) for name in _TRACKER_PACKAGES.get(tracker, (tracker,))):
             raise InputError(f"trackers: {tracker} is not installed: pip install {tracker}, or leave it out")
-    if AcceleratorState._shared_state:  # an earlier run in this process would fix precision and device for this one
-        AcceleratorState._reset_state(reset_partial_state=PartialState().num_processes == 1)
     parallel = DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=config.loss.auxiliary == 0)
     accelerator = Accelerator(
         mixed_precision={"fp32": "no"}.get(config.precision, config.precision),
