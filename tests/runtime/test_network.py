@@ -176,3 +176,14 @@ def test_what_cannot_be_copied_is_one_line():
     model.handle = (_ for _ in ())
     with pytest.raises(InputError, match=r"SFNetLite cannot be copied \(.*\): give it in evaluation mode, on cpu"):
         pixalign.Predictor(model, "cpu")
+
+
+@pytest.mark.parametrize("key", ["sfnet", "ifa"])
+def test_the_layout_is_the_one_that_torch_gives_kernels_of_one_pixel_too(key):
+    """A 1x1 kernel counts as channels last whatever its strides, but the result of its convolution follows them."""
+    model = network(key)
+    expected = copy.deepcopy(model).to(memory_format=torch.channels_last)
+    made = ready(model, torch.device("cpu"))
+    for (name, mine), theirs in zip(made.named_parameters(), expected.parameters(), strict=True):
+        assert mine.stride() == theirs.stride(), name
+    assert ready(expected, torch.device("cpu")) is expected

@@ -40,9 +40,15 @@ def _placed(x: Tensor, device: torch.device | None) -> Tensor:
         return x
     there = x.device.type == device.type and device.index in (None, x.device.index)
     image_like = x.dim() == 4 and x.is_floating_point()
-    if there and (not image_like or x.is_contiguous(memory_format=torch.channels_last)):
+    if there and (not image_like or _is_channels_last(x)):
         return x
     moved = x.detach().to(device)
     if image_like:
-        moved = moved.contiguous(memory_format=torch.channels_last)
+        moved = torch.empty_like(moved, memory_format=torch.channels_last).copy_(moved)
     return nn.Parameter(moved, x.requires_grad) if isinstance(x, nn.Parameter) else moved
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    """Whether the strides say so: those of a 1x1 kernel may say either, and its convolution's result follows them."""
+    _, channels, height, width = x.shape
+    return x.stride() == (height * width * channels, 1, width * channels, channels)
