@@ -4,7 +4,7 @@
     OMP_NUM_THREADS=1 python benchmarks/adaptive.py MODEL --scenes 40                  # drawn streets at 4x
     OMP_NUM_THREADS=1 python benchmarks/adaptive.py MODEL --time                       # milliseconds, in turns
 
-MODEL is an IFA trained at random points (configs/camvid/ifa_points_resnet18.yaml); it runs under `pixalign.optimize`.
+MODEL is an IFA trained at random points (configs/camvid/ifa_points_resnet18.yaml); it runs under `pixalign.fuse`.
 At 4x, a street is drawn with its label at 1920 x 1440, the network sees the picture averaged down to 480 x 360, and
 decodes at 1920 x 1440. "Recovered" is the share of what decoding at every pixel gains over resizing the finest map's
 logits. Times are the process's CPU time, the smallest of the rounds; the variants take turns.
@@ -23,8 +23,8 @@ import torch.nn.functional as F
 import pixalign
 from pixalign.benchmarking import by_turns
 from pixalign.data import open_data
-from pixalign.data.streets import Streets
-from pixalign.data.transforms import normalise
+from pixalign.data.sets.streets import Streets
+from pixalign.data.transforms import normalize
 from pixalign.metrics import BandIoU, BoundaryFScore, Confusion, summary
 
 SHARES = (0, 0.05, 0.1, 0.15, 0.2, 1)
@@ -47,7 +47,7 @@ def streets(count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def prepared(model: Any, image: np.ndarray) -> torch.Tensor:
     images = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0)
-    return normalise(images, model.config["mean"], model.config["std"])
+    return normalize(images, model.config["mean"], model.config["std"])
 
 
 def measure(model: Any, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--time", action="store_true")
     parser.add_argument("--rounds", type=int, default=8)
     args = parser.parse_args()
-    model = pixalign.optimize(pixalign.load(args.model))
+    model = pixalign.fuse(pixalign.load(args.model))
     if args.camvid:
         measure(model, camvid(args.camvid))
     if args.scenes:

@@ -17,7 +17,7 @@ from pixalign.cli import train as command
 from pixalign.data import class_pixels, label_counts, open_data
 from pixalign.losses.weights import adjust_logits, class_weights
 from pixalign.metrics.confusion import Confusion, summary
-from pixalign.predict import predict_logits
+from pixalign.predicting import predict_logits
 from pixalign.weights import load, save
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)

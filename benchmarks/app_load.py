@@ -36,7 +36,7 @@ from PIL import Image
 
 from pixalign.benchmarking.measure import processor_name
 from pixalign.cli.models import parse_size
-from pixalign.data.streets import draw_scene
+from pixalign.data.sets.streets import draw_scene
 
 START = 120  # seconds within which the server must answer
 PATIENCE = 300  # seconds that a client waits for one answer

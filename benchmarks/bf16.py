@@ -1,4 +1,4 @@
-"""What bfloat16 costs in accuracy: mIoU of trained networks as they are, and by `pixalign.optimize` in fp32 and bf16.
+"""What bfloat16 costs in accuracy: mIoU of trained networks as they are, and by `pixalign.fuse` in fp32 and bf16.
 
     python benchmarks/bf16.py MODEL [MODEL ...] --data.name camvid --data.root DIR [--data.split val]
 
@@ -7,9 +7,9 @@ Prints one row of a Markdown table per model.
 
 from jsonargparse import ArgumentParser
 
-from pixalign import optimize
+from pixalign import fuse
 from pixalign.data import open_data
-from pixalign.evaluation import evaluate
+from pixalign.evaluating import evaluate
 from pixalign.weights import load
 
 
@@ -21,10 +21,10 @@ def main() -> None:
     parser.add_argument("--data.split", default="val")
     args = parser.parse_args()
     data = open_data(args.data.name, args.data.root, args.data.split)
-    print("| model | eager fp32 | optimised fp32 | optimised bf16 | difference |\n|---|---:|---:|---:|---:|")
+    print("| model | eager fp32 | fused fp32 | fused bf16 | difference |\n|---|---:|---:|---:|---:|")
     for source in args.models:
         model = load(source)
-        variants = (model, optimize(model), optimize(model, "bf16"))
+        variants = (model, fuse(model), fuse(model, "bf16"))
         eager, fp32, bf16 = (100 * evaluate(variant, data)["miou"] for variant in variants)
         print(f"| {source} | {eager:.2f} | {fp32:.2f} | {bf16:.2f} | {bf16 - eager:+.2f} |", flush=True)
 

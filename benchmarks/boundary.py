@@ -11,7 +11,7 @@ import time
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from pixalign.data.streets import Streets
+from pixalign.data.sets.streets import Streets
 from pixalign.metrics.boundary import RADII, BoundaryFScore
 from pixalign.metrics.boundary_iou import BandIoU
 

@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from pixalign.data import open_data
-from pixalign.evaluation import evaluate, result_table
+from pixalign.evaluating import evaluate, result_table
 from pixalign.weights import BUNDLED, load, save
 
 TERMS = {"camvid": "CamVid's own (Brostow, Fauqueur, Cipolla 2009); read them before commercial use"}
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--data.split", default="val")
     args = parser.parse_args()
     model = load(args.model)
-    model.config["licence"] = "Apache-2.0"
+    model.config["license"] = "Apache-2.0"
     model.config["data"]["terms"] = TERMS.get(args.data.name, "not stated")
     model.config.pop("metrics", None)
     folder = save(model, BUNDLED / args.name, half=True)

@@ -1,10 +1,10 @@
 """A folder of JPEG files from disk to id maps and overlays on disk, beside the network's own time.
 
-Draws streets into a temporary folder and predicts them with `pixalign.predict.predict_files`, the heart of `pixalign
-predict`: decoding, normalising, the network, argmax, drawing, encoding and writing. The network's own time is that of
-`pixalign.optimize`'s copy, float32, from normalised images in memory to logits at their size, on the same images, one
+Draws streets into a temporary folder and predicts them with `pixalign.predicting.predict_files`, the heart of `pixalign
+predict`: decoding, normalizing, the network, argmax, drawing, encoding and writing. The network's own time is that of
+`pixalign.fuse`'s copy, float32, from normalized images in memory to logits at their size, on the same images, one
 after another, with the same threads and, as `predict_files` has it, `pixalign.reused_memory`. Rounds are by turns; the
-ratio is the median over rounds, times are medians. What happens once for a folder, reading the weights and optimising,
+ratio is the median over rounds, times are medians. What happens once for a folder, reading the weights and training,
 is printed beside the ratio and not part of it.
 
     python benchmarks/end_to_end.py [--size 1024x2048 --size 360x480] [--images 12] [--rounds 5] [--threads 2] [MODEL]
@@ -28,10 +28,10 @@ from pixalign.benchmarking.measure import processor_name
 from pixalign.benchmarking.variants import build
 from pixalign.cli.models import parse_size
 from pixalign.data.images import find_images, read_image
-from pixalign.data.streets import draw_scene
-from pixalign.data.transforms import normalise
-from pixalign.predict import Predictor, predict_files
-from pixalign.predict.files import plan
+from pixalign.data.sets.streets import draw_scene
+from pixalign.data.transforms import normalize
+from pixalign.predicting import Predictor, predict_files
+from pixalign.predicting.files import plan
 
 MODELS = ("default", "sfnet@resnet18")
 SIZES = ("1024x2048", "360x480")
@@ -50,13 +50,13 @@ def draw(folder: Path, size: tuple[int, int], count: int) -> None:
 
 def measure(source: str, folder: Path, out: Path, rounds: int) -> None:
     started = time.perf_counter()
-    network = pixalign.optimize(build(source))
+    network = pixalign.fuse(build(source))
     ready = time.perf_counter() - started
     predictor = Predictor(network, "cpu")
     targets = plan(find_images([folder]), out)
     config = predictor.config
     pixels = [torch.from_numpy(read_image(path)).permute(2, 0, 1)[None] for path in list(targets)[:SCENES]]
-    images = [normalise(x, config["mean"], config["std"]) for x in pixels]
+    images = [normalize(x, config["mean"], config["std"]) for x in pixels]
 
     def own() -> None:
         with torch.inference_mode(), pixalign.reused_memory():

@@ -1,7 +1,7 @@
 """What a GPU makes of the networks: where DDSM's time goes, and what each way of running brings.
 
-For each network and size: PyTorch as it is, `pixalign.optimize`, the same compiled, the same as a CUDA graph, and for
-DDSM the same with the Triton kernel of `pixalign.sampling_triton`, all under AMP in float16, from a normalised image on
+For each network and size: PyTorch as it is, `pixalign.fuse`, the same compiled, the same as a CUDA graph, and for
+DDSM the same with the Triton kernel of `pixalign.sampling_triton`, all under AMP in float16, from a normalized image on
 the GPU to logits at its size. Rounds are interleaved and every call waits for the GPU; the median counts. Memory is the
 most that a call takes above what is held before it; a graph holds its own all the time, so that none shows. The error
 is the largest difference from the float32 logits over the largest of these.
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from pixalign import create_model, optimize
+from pixalign import create_model, fuse
 from pixalign.aligners import dynamic_dual
 from pixalign.benchmarking import by_turns
 from pixalign.cli.models import parse_size
@@ -42,9 +42,9 @@ def variants(model: nn.Module, name: str) -> dict[str, Callable[[Tensor], Tensor
     """The ways to run a network; what cannot be made is left out with a line that says why."""
     ready = partial(load_runtime, device="cuda", precision="fp16")
     made: dict[str, Callable[[Tensor], Tensor]] = {"PyTorch": ready(copy.deepcopy(model)).run}
-    made["optimised"] = ready(optimize(model)).run
-    made["optimised, compiled"] = ready(optimize(model, compile=True)).run
-    made["optimised, CUDA graph"] = ready(optimize(model), cuda_graphs=True).run
+    made["fused"] = ready(fuse(model)).run
+    made["fused, compiled"] = ready(fuse(model, compile=True)).run
+    made["fused, CUDA graph"] = ready(fuse(model), cuda_graphs=True).run
     if name == "ddsm":
         try:
             sampling = by_triton()
@@ -52,8 +52,8 @@ def variants(model: nn.Module, name: str) -> dict[str, Callable[[Tensor], Tensor
             print(f"no Triton: {first_line(error)}", file=sys.stderr)
             return made
         for graphs in (False, True):
-            run = ready(optimize(model), cuda_graphs=graphs).run
-            made["optimised, Triton" + ", CUDA graph" * graphs] = partial(with_sampling, run, sampling)
+            run = ready(fuse(model), cuda_graphs=graphs).run
+            made["fused, Triton" + ", CUDA graph" * graphs] = partial(with_sampling, run, sampling)
     return made
 
 
@@ -120,13 +120,13 @@ def profiled(model: nn.Module, size: tuple[int, int]) -> None:
         with record_function("dynamic sampling"):
             return dynamic_sampling(*arguments, **named)
 
-    run = load_runtime(optimize(model), "cuda", "fp16").run
+    run = load_runtime(fuse(model), "cuda", "fp16").run
     image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(SEED)).to("cuda")
     for _ in range(WARM_UP):
         waiting(run, image)
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as found:
         with_sampling(partial(waiting, run), marked, image)
-    print(f"\n### Where ddsm's time goes, optimised, {size[0]} x {size[1]}\n")
+    print(f"\n### Where ddsm's time goes, fused, {size[0]} x {size[1]}\n")
     print(found.key_averages().table(sort_by="self_device_time_total", row_limit=12, max_name_column_width=60))
     kernels = [e for e in found.key_averages() if e.device_type == DeviceType.CUDA and not e.is_user_annotation]
     whole = sum(event.self_device_time_total for event in kernels)

@@ -31,7 +31,7 @@ def draw(path: str, side: int) -> None:
     import numpy as np
     from PIL import Image
 
-    from pixalign.data.streets import draw_scene
+    from pixalign.data.sets.streets import draw_scene
 
     streets = [draw_scene(seed, (STREET, STREET))[0] for seed in range(min(10, -(-side // STREET)))]
     mosaic = np.empty((side, side, 3), np.uint8)

@@ -1,6 +1,6 @@
 """What `pixalign.reused_memory` is worth: the same work with it and without, by turns in one process.
 
-A training step (forward, losses, backward, update, as `pixalign train` makes it) on random images, and optimised
+A training step (forward, losses, backward, update, as `pixalign train` makes it) on random images, and fused
 networks on random images of several sizes. Prints a table in Markdown: median times, the median ratio within a round,
 and pages of 4 KiB that the system handed out per call.
 
@@ -43,7 +43,7 @@ def training_step(name: str, **losses: float) -> Callable[[], None]:
 
 
 def inference(name: str, size: tuple[int, int]) -> Callable[[], None]:
-    model, image = pixalign.optimize(pixalign.load(name)), torch.randn(1, 3, *size)
+    model, image = pixalign.fuse(pixalign.load(name)), torch.randn(1, 3, *size)
 
     def run() -> None:
         with torch.inference_mode():
@@ -64,7 +64,7 @@ def main() -> None:
         work[step] = training_step(name)
         work[f"{step}, with Dice"] = training_step(name, dice=1.0)
         for height, width in SIZES:
-            work[f"`{name}`, optimised, {height} x {width}, fp32"] = inference(name, (height, width))
+            work[f"`{name}`, fused, {height} x {width}, fp32"] = inference(name, (height, width))
     print(f"{processor_name()}, {arguments.threads} threads, torch {torch.__version__}, {arguments.rounds} rounds\n")
     print("| work | by default, ms | reused, ms | ratio | pages by default | reused |\n|---|---:|---:|---:|---:|---:|")
     for title, call in work.items():

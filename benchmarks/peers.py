@@ -2,7 +2,7 @@
 
 The same image size, threads, classes (19) and, where the library lets one choose, encoder; random weights but for the
 bundled ones, since only the time counts. SegFormer-B0 and torchvision's networks have encoders of their own. Everything
-runs in PyTorch as it is ("eager": evaluation and inference mode, float32, channels last) and by `pixalign.optimize`,
+runs in PyTorch as it is ("eager": evaluation and inference mode, float32, channels last) and by `pixalign.fuse`,
 which folds the norms of any network and knows more about ours alone. What is measured and what not: docs/benchmark.md.
 
     python benchmarks/peers.py [--size 512x1024] [--encoder resnet18] [--threads 2] [--rounds 8]
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="resnet18", help="of our networks and those of smp")
-    parser.add_argument("--backends", default="eager,optimised", help="as of `pixalign benchmark`")
+    parser.add_argument("--backends", default="eager,fused", help="as of `pixalign benchmark`")
     parser.add_argument("--rounds", default="8", help="as of `pixalign benchmark`")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "peers", metavar="DIR")
     parser.add_argument("--table", type=Path, default=ROOT / "benchmarks" / "peers.md", metavar="FILE")

@@ -1,4 +1,4 @@
-"""What each rewrite of `pixalign.optimize` brings alone and all together: time and memory of the published networks.
+"""What each rewrite of `pixalign.fuse` brings alone and all together: time and memory of the published networks.
 
 The baseline computes the layers in the order that the papers publish: maps are resized before the 1x1 convolutions that
 read them (AlignSeg), every query's features and encoded positions are laid side by side (IFA), all nine positions are
@@ -14,7 +14,7 @@ round: of CPU times of the process with one thread, of wall times with more.
 Prints one table per network. "alone" is the speed-up against the variant with channels last and folded norms, on which
 the further rewrites build. Memory is the most that tensors take at once above weights and logits. ``--backends`` names
 back-ends of `pixalign benchmark` that join in; the best of all is named below the table. ``--channels`` times each
-aligner alone, optimised with sums of rows and with the operators that sample.
+aligner alone, fused with sums of rows and with the operators that sample.
 """
 
 import argparse
@@ -34,15 +34,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from pixalign import create_model, optimize, reused_memory
+from pixalign import create_model, fuse, reused_memory
 from pixalign.aligners import create_aligner, dynamic_dual
 from pixalign.aligners.dual_flow import Offsets
 from pixalign.benchmarking import BACKENDS, by_turns
 from pixalign.benchmarking.measure import processor_name
 from pixalign.benchmarking.variants import prepare, source_for
 from pixalign.cli.models import parse_size
+from pixalign.fusing import aligners, networks
 from pixalign.models.ifa import IFA
-from pixalign.optimization import aligners, networks
 from pixalign.sampling import nearest_grid_cells, resize, sampling_grid
 
 NETWORKS = ("sfnet", "sfnet_lite", "bialignnet", "alignseg", "ifa", "ddsm")
@@ -85,7 +85,7 @@ def published_sampling(self: Any, low: Tensor, high: Tensor) -> tuple[Tensor, Te
     up = resize(high, size, self.convention)
     weight = torch.cat((self.key_low.weight, self.key_high.weight), dim=1)
     keys, values = F.conv2d(torch.cat((low, up), dim=1), weight, self.key_low.bias), self.value(up)
-    offsets = dynamic_dual._neighbourhood(self.make_flow(keys), self.grid)
+    offsets = dynamic_dual._neighborhood(self.make_flow(keys), self.grid)
     sampled, affinity = gathered(self.query(low) * self.scale, keys, values, offsets)
     return sampled, offsets, affinity
 
@@ -110,16 +110,16 @@ def published() -> Iterator[None]:
         yield
 
 
-def optimized(model: nn.Module, forms: tuple[str, ...], precision: str = "fp32") -> nn.Module:
-    """``optimize`` with the quick forms of these classes only."""
+def fused(model: nn.Module, forms: tuple[str, ...], precision: str = "fp32") -> nn.Module:
+    """``fuse`` with the quick forms of these classes only."""
     with ExitStack() as stack:
         for known in (aligners.QUICK, networks.QUICK):
             kept = {source: quick for source, quick in known.items() if source.__name__ in forms}
             stack.enter_context(patch.dict(known, kept, clear=True))
-        return optimize(model, precision)
+        return fuse(model, precision)
 
 
-def randomised(model: nn.Module) -> nn.Module:
+def randomized(model: nn.Module) -> nn.Module:
     """Seeded weights and statistics, with which flows reach beyond a pixel and every layer matters."""
     generator = torch.Generator().manual_seed(0)
     for name, x in model.state_dict().items():
@@ -176,9 +176,9 @@ def variants_of(name: str, model: nn.Module, image: Tensor, alone: bool) -> dict
         in_order.load_state_dict(model.state_dict())
         in_order.eval().to(memory_format=torch.channels_last)
         runs["channels last"] = lambda: in_order(last)
-        variants = {FOLDED: optimized(model, ())}
-        variants |= {f"the same and {' '.join(forms)}": optimized(model, forms) for forms in ALONE[name]}
-    variants |= {"all": optimize(model), "all, bf16": optimize(model, "bf16")}
+        variants = {FOLDED: fused(model, ())}
+        variants |= {f"the same and {' '.join(forms)}": fused(model, forms) for forms in ALONE[name]}
+    variants |= {"all": fuse(model), "all, bf16": fuse(model, "bf16")}
     for title, variant in variants.items():
         runs[title] = lambda variant=variant: variant(image)  # type: ignore[misc]
     return runs
@@ -186,7 +186,7 @@ def variants_of(name: str, model: nn.Module, image: Tensor, alone: bool) -> dict
 
 def measure(name: str, size: tuple[int, int], rounds: int, alone: bool, backends: list[str], folder: Path) -> None:
     torch.manual_seed(0)
-    model = randomised(create_model(name))
+    model = randomized(create_model(name))
     image = torch.randn(1, 3, *size)
     threads = torch.get_num_threads()
     runs = variants_of(name, model, image, alone)
@@ -229,13 +229,13 @@ def measure(name: str, size: tuple[int, int], rounds: int, alone: bool, backends
 
 def measure_width(aligner: str, channels: int, rounds: int) -> str:
     """Speed of sums of rows over sampling, 1/8 onto 1/4 of 512 x 1024, as a cell of a table."""
-    model: Any = randomised(create_aligner(aligner, channels)).requires_grad_(False)
+    model: Any = randomized(create_aligner(aligner, channels)).requires_grad_(False)
     quick = copy.deepcopy(model)
     quick.__class__ = aligners.QUICK[type(model)]
     if hasattr(quick, "prepare"):
         quick.prepare()
     maps = [torch.randn(1, channels, *size).contiguous(memory_format=torch.channels_last) for size in WIDTH_SIZES]
-    with torch.inference_mode(), patch("pixalign.optimization.convolution._WIDE", 0), reused_memory():
+    with torch.inference_mode(), patch("pixalign.fusing.convolution._WIDE", 0), reused_memory():
         calls = {"sampled": lambda: model(*maps), "summed": lambda: quick(*maps)}
         assert float((calls["summed"]() - calls["sampled"]()).abs().max()) < 1e-3
         times = by_turns(calls, rounds, clock=time.process_time)

@@ -1,7 +1,7 @@
 """How the time of one image grows with its pixels, from 256 x 512 to 2048 x 4096: a table, exponents, a plot.
 
 Networks with ResNet-18 and 19 classes (random weights) and the bundled one, as they are ("eager": float32, channels
-last) and by `pixalign.optimize`. At each size all variants are called by turns; the smallest time of the rounds counts,
+last) and by `pixalign.fuse`. At each size all variants are called by turns; the smallest time of the rounds counts,
 since a first call and other work on the machine only add. An exponent is the slope of the least-squares line through
 the logarithms of time and pixels: 1 is linear.
 
@@ -33,10 +33,10 @@ from pixalign.errors import replacing
 MODELS = ("default", *(f"{name}@resnet18" for name in ("sfnet", "bialignnet", "alignseg", "ifa", "ddsm")))
 SIZES = ((256, 512), (362, 724), (512, 1024), (724, 1448), (1024, 2048), (1448, 2896), (2048, 4096))
 LONG = 20.0  # seconds that all variants take at a size, after which no further round begins
-COLOURS = ("#1f4e8c", "#b3541e", "#3f8f6b", "#7b5ea7", "#d19a2a", "#4f86c6", "#96690c", "#6b6b70")
+COLORS = ("#1f4e8c", "#b3541e", "#3f8f6b", "#7b5ea7", "#d19a2a", "#4f86c6", "#96690c", "#6b6b70")
 CLOCKS = {"wall": time.perf_counter, "process": time.process_time}
 
-Times = dict[tuple[str, str], list[float]]  # seconds by size, of (model, "eager" or "optimised")
+Times = dict[tuple[str, str], list[float]]  # seconds by size, of (model, "eager" or "fused")
 
 
 def measure(
@@ -56,7 +56,7 @@ def exponent(sizes: list[tuple[int, int]], seconds: list[float]) -> float:
 
 
 def draw(path: Path, sizes: list[tuple[int, int]], times: Times, conditions: str) -> None:
-    """Time over pixels, both logarithmic; dashed is eager, whole is optimised, grey the direction of linear growth."""
+    """Time over pixels, both logarithmic; dashed is eager, whole is fused, gray the direction of linear growth."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -69,15 +69,15 @@ def draw(path: Path, sizes: list[tuple[int, int]], times: Times, conditions: str
     axes.loglog(pixels, lowest * pixels / pixels[0], color="#c9c9c4", linewidth=5, zorder=0)
     middle = len(pixels) // 2
     note = {"color": "#6b6b70", "fontsize": 9, "rotation_mode": "anchor", "ha": "center", "va": "top"}
-    for model, colour in zip(models, COLOURS):
-        for form, style in (("eager", (0, (4, 2.5))), ("optimised", "-")):
+    for model, color in zip(models, COLORS):
+        for form, style in (("eager", (0, (4, 2.5))), ("fused", "-")):
             seconds = times[model, form]
             label = f"{model.removesuffix('@resnet18')}: pixels$^{{{exponent(sizes, seconds):.2f}}}$"
-            whole = form == "optimised"
+            whole = form == "fused"
             axes.loglog(
                 pixels,
                 seconds,
-                color=colour,
+                color=color,
                 linestyle=style,
                 linewidth=1.9 if whole else 1.0,
                 marker="o" if whole else None,
@@ -95,7 +95,7 @@ def draw(path: Path, sizes: list[tuple[int, int]], times: Times, conditions: str
     ends = axes.transData.transform([(pixels[0], 1), (pixels[-1], pixels[-1] / pixels[0])])
     angle = float(np.degrees(np.arctan2(*(ends[1] - ends[0])[::-1])))
     axes.text(pixels[middle], 0.78 * lowest * pixels[middle] / pixels[0], "linear", rotation=angle, **note)
-    axes.legend(title="optimised (dashed: eager)", loc="upper left", frameon=False, fontsize=9, title_fontsize=9)
+    axes.legend(title="fused (dashed: eager)", loc="upper left", frameon=False, fontsize=9, title_fontsize=9)
     axes.set_title(f"Time of one image over its pixels\n{conditions}", loc="left", fontsize=10)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
@@ -108,8 +108,8 @@ def report(sizes: list[tuple[int, int]], times: Times, command: str, conditions:
     for (model, form), seconds in times.items():
         cells = [*(f"{value:.3f}" for value in seconds), f"{exponent(sizes, seconds):.2f}"]
         rows.append(f"| {model} | {form} | {' | '.join(cells)} |")
-    found = [exponent(sizes, seconds) for (_, form), seconds in times.items() if form == "optimised"]
-    said = f"Time grows as pixels to the power of {min(found):.2f} to {max(found):.2f} (optimised; 1 is linear)."
+    found = [exponent(sizes, seconds) for (_, form), seconds in times.items() if form == "fused"]
+    said = f"Time grows as pixels to the power of {min(found):.2f} to {max(found):.2f} (fused; 1 is linear)."
     head = [
         "# Time over pixels",
         "",
@@ -141,7 +141,7 @@ def main() -> None:
     warm = torch.zeros(1, 3, *SIZES[0])
     for source in arguments.models or MODELS:
         network = build(source)
-        networks[source, "optimised"] = pixalign.optimize(network)
+        networks[source, "fused"] = pixalign.fuse(network)
         networks[source, "eager"] = network.to(memory_format=torch.channels_last)
     with torch.inference_mode():
         for network in networks.values():

@@ -17,9 +17,9 @@ from argparse import ArgumentParser
 import numpy as np
 from PIL import Image
 
-from pixalign.data.camvid import CLASSES, COLOURS
 from pixalign.data.images import write_image
-from pixalign.data.streets import LIGHTS, draw_scene
+from pixalign.data.sets.camvid import CLASSES, COLORS
+from pixalign.data.sets.streets import LIGHTS, draw_scene
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
             + (f", in {present[name]:4.0%} of the scenes" if name in present else "")
         )
     palette = np.zeros((256, 3), np.uint8)
-    palette[: len(COLOURS)] = COLOURS
+    palette[: len(COLORS)] = COLORS
     for path, pictures in (
         (args.sheet, [i for i, _ in scenes]),
         (args.labels, [palette[label] for _, label in scenes]),

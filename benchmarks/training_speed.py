@@ -19,7 +19,7 @@ from pixalign.cli import train as command
 from pixalign.data import open_data
 from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
 from pixalign.data.samples import cached
-from pixalign.data.transforms import TrainingTransform, normalise
+from pixalign.data.transforms import TrainingTransform, normalize
 from pixalign.losses import total_loss
 from pixalign.memory import reused_memory
 from pixalign.models import create_model
@@ -32,7 +32,7 @@ PLAIN_FPN = ModelConfig("aligned_fpn", "resnet18", options={"aligner": "bilinear
 def batches(config: TrainConfig) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     pairs = cached(open_data(config.data.name, config.data.root, config.data.train))
     data = config.data
-    transform = TrainingTransform(data.crop, data.scale, data.flip, data.colour, data.dusk, data.blur)
+    transform = TrainingTransform(data.crop, data.scale, data.flip, data.color, data.dusk, data.blur)
     order = EpochBatches(len(pairs), config.batch_size, config.seed, 1000)
     return iter(training_loader(AugmentedPairs(pairs, transform, config.seed), order, data.workers))
 
@@ -47,7 +47,7 @@ def stepper(config: TrainConfig) -> Callable[[torch.Tensor, torch.Tensor], None]
     loss_options = {key: value for key, value in asdict(config.loss).items() if key not in ("class_weights", "adjust")}
 
     def step(images: torch.Tensor, masks: torch.Tensor) -> None:
-        images = normalise(images, model.config["mean"], model.config["std"]).contiguous(memory_format=layout)
+        images = normalize(images, model.config["mean"], model.config["std"]).contiguous(memory_format=layout)
         with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
             outputs = model(images, heads=True)
         total_loss(outputs, masks.long(), **loss_options)[0].backward()

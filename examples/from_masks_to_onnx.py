@@ -16,21 +16,21 @@ import yaml
 from PIL import Image
 
 import pixalign
+from pixalign.checking.scan import check_data
 from pixalign.data import open_data
-from pixalign.data.check import check_data
-from pixalign.data.streets import CLASSES, COLOURS, draw_scene
+from pixalign.data.sets.streets import CLASSES, COLORS, draw_scene
 from pixalign.training.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
 
 
 def draw_folder(root: Path, count: int, size: tuple[int, int] = (180, 240)) -> None:
-    """Write ``count`` drawn streets as images/ and masks/ of class ids, and classes.yaml with names and colours."""
+    """Write ``count`` drawn streets as images/ and masks/ of class ids, and classes.yaml with names and colors."""
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for seed in range(count):
         image, ids = draw_scene(seed, size)
         Image.fromarray(image).save(root / "images" / f"street{seed:03}.png")
         Image.fromarray(ids).save(root / "masks" / f"street{seed:03}.png")
-    classes = [{"name": name, "colour": list(colour)} for name, colour in zip(CLASSES, COLOURS)]
+    classes = [{"name": name, "color": list(color)} for name, color in zip(CLASSES, COLORS)]
     (root / "classes.yaml").write_text(yaml.safe_dump({"classes": classes}, sort_keys=False))
 
 

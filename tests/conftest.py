@@ -14,7 +14,7 @@ from PIL import Image
 def write_pair(
     image_path: Path, mask_path: Path, seed: int, classes: int = 3, size: tuple[int, int] = (48, 64)
 ) -> None:
-    """Write an image of coloured stripes and the mask of class ids that goes with it."""
+    """Write an image of colored stripes and the mask of class ids that goes with it."""
     rng = np.random.default_rng(seed)
     mask = np.repeat(rng.integers(0, classes, size[0] // 8), 8)[:, None].repeat(size[1], 1).astype(np.uint8)
     image = (60 + 60 * mask[..., None] + rng.integers(0, 30, (*size, 3))).clip(0, 255).astype(np.uint8)

@@ -90,7 +90,7 @@ def calls(work: Path) -> dict[str, object]:
         "train": lambda: pixalign.train(config),
         "load": model,
         "save": lambda: pixalign.save(model(), work / "saved"),
-        "optimize": lambda: pixalign.optimize(model()),
+        "fuse": lambda: pixalign.fuse(model()),
         "Predictor": lambda: pixalign.Predictor(model(), mode=pixalign.Mode(scales=(1, 1.5), flip=True))(image),
         "explain": lambda: pixalign.explain(run / "last", image).save(work / "explained"),
         "export": lambda: pixalign.export(model(), work / "model.pt2"),

@@ -35,8 +35,8 @@ PEERS = [
 CLASSES = 5
 
 
-def network(key: str, encoder: str = "test_resnet", randomise: bool = True, **options: Any) -> nn.Module:
-    """The network ``key`` of `NETWORKS` or `PEERS`, `randomised` unless told otherwise, in evaluation mode.
+def network(key: str, encoder: str = "test_resnet", randomize: bool = True, **options: Any) -> nn.Module:
+    """The network ``key`` of `NETWORKS` or `PEERS`, `randomized` unless told otherwise, in evaluation mode.
 
     Ours have 36 channels, as DDSM needs a square; SegFormer has an encoder of its own.
     """
@@ -46,10 +46,10 @@ def network(key: str, encoder: str = "test_resnet", randomise: bool = True, **op
     if not key.startswith("hf/"):
         own = {"encoder": encoder, **own}
     model = create_model(name, **{"num_classes": CLASSES, **own, **options})
-    return (randomised(model) if randomise else model).eval()
+    return (randomized(model) if randomize else model).eval()
 
 
-def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
+def randomized(module: nn.Module, seed: int = 0) -> nn.Module:
     """Fill convolutions, norms and norm statistics with seeded random numbers; those of flows with larger ones."""
     generator = torch.Generator().manual_seed(seed)
     for name, x in module.state_dict().items():

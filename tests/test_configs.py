@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from pixalign import create_model
 from pixalign.cli import train as command
 from pixalign.data import DATASETS
-from pixalign.data.catalogue import CATALOGUE
+from pixalign.data.catalog import CATALOG
 from pixalign.losses import total_loss
 from pixalign.training.initial import check_parts
 
@@ -36,7 +36,7 @@ def name_of(path):
 def test_a_recipe_is_valid_and_names_data_that_is_known(path):
     config = read(path)
     config.check()
-    entry = CATALOGUE[config.data.name]
+    entry = CATALOG[config.data.name]
     assert config.data.name in DATASETS
     assert {config.data.train, *config.data.val} <= set(entry.splits)
     assert config.data.name.startswith(path.parent.name)
@@ -45,7 +45,7 @@ def test_a_recipe_is_valid_and_names_data_that_is_known(path):
 @pytest.mark.parametrize("path", RECIPES, ids=name_of)
 def test_a_recipes_network_can_be_built_and_its_loss_takes_what_the_network_gives(path):
     config = read(path)
-    classes = len(CATALOGUE[config.data.name].classes)
+    classes = len(CATALOG[config.data.name].classes)
     with FakeTensorMode(allow_non_fake_inputs=True):  # sizes without values: no weights are filled, nothing is computed
         model = create_model(
             config.model.name, encoder=config.model.encoder, num_classes=classes, **config.model.options

@@ -17,11 +17,11 @@ from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-import pixalign.optimization
+import pixalign.fusing
 from conftest import write_pair
 from fake_gpu import fake_gpu
 from networks import NETWORKS, network
-from pixalign import load, optimize, save
+from pixalign import fuse, load, save
 from pixalign.cli import main
 from pixalign.explaining.evidence import captured
 
@@ -57,7 +57,7 @@ def no_numbers(monkeypatch):
     """autocast for CUDA is switched off where there is none; fake tensors can neither be copied nor moved."""
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    monkeypatch.setattr(pixalign.optimization, "copy", SimpleNamespace(deepcopy=lambda model: model))
+    monkeypatch.setattr(pixalign.fusing, "copy", SimpleNamespace(deepcopy=lambda model: model))
 
 
 def fake(x):
@@ -82,7 +82,7 @@ def amp(dtype=torch.float16):
 
 @pytest.mark.parametrize("key", DISTINCT)
 @pytest.mark.usefixtures("no_numbers")
-def test_every_network_stays_on_the_gpu_as_it_is_optimised_and_under_amp(key, monkeypatch):
+def test_every_network_stays_on_the_gpu_as_it_is_fused_and_under_amp(key, monkeypatch):
     model = network(key)
     with on_gpu(), torch.inference_mode():
         model, x = moved(model), torch.empty(SIZE, device="cuda")
@@ -92,7 +92,7 @@ def test_every_network_stays_on_the_gpu_as_it_is_optimised_and_under_amp(key, mo
             assert model(x).shape == (2, 5, *SIZE[2:])
             assert model.encode(x)[0].dtype == torch.float16
         monkeypatch.setattr(nn.Module, "to", lambda self, *_, **__: self)
-        quick = optimize(model)
+        quick = fuse(model)
         assert quick(x).shape == (2, 5, *SIZE[2:])
         with amp():
             assert quick(x).shape == (2, 5, *SIZE[2:])

@@ -86,7 +86,7 @@ def fault_of(command: str) -> str | None:
 def prepared(tmp_path_factory):
     """Pictures, a folder of images and masks (DIR), a small model of its classes, and the counts of evaluations."""
     from pixalign.data import open_data
-    from pixalign.data.streets import draw_scene
+    from pixalign.data.sets.streets import draw_scene
 
     root = tmp_path_factory.mktemp("docs")
     for i in range(10):

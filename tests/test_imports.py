@@ -46,7 +46,7 @@ def test_every_public_name_can_be_had():
 def test_public_names_stay_what_they_are_when_rooms_are_imported():
     import pixalign.cli.evaluate
     import pixalign.cli.train
-    import pixalign.evaluation
+    import pixalign.evaluating
     import pixalign.training.loop
 
     for name in pixalign.__all__[1:]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from graphs import export, onnx_runner
-from pixalign.sampling import cell_centres, gather_nearest, linear_cells, nearest_cells, nearest_grid_cells
+from pixalign.sampling import cell_centers, gather_nearest, linear_cells, nearest_cells, nearest_grid_cells
 
 CPU = torch.device("cpu")
 
@@ -38,10 +38,10 @@ def test_gather_reads_what_grid_sample_reads(size, seed):
 
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 2**16))
-def test_offset_leads_from_the_cells_centre_back_to_the_point(height, width, seed):
+def test_offset_leads_from_the_cells_center_back_to_the_point(height, width, seed):
     points = uniform_points(2, 50, seed=seed)
-    centres = torch.stack(torch.meshgrid(cell_centres(height, CPU), cell_centres(width, CPU), indexing="ij"))
-    values, offset = gather_nearest(centres.unsqueeze(0), points[:1])
+    centers = torch.stack(torch.meshgrid(cell_centers(height, CPU), cell_centers(width, CPU), indexing="ij"))
+    values, offset = gather_nearest(centers.unsqueeze(0), points[:1])
     y, x = values.unbind(1)
     torch.testing.assert_close(torch.stack((x, y), -1) + offset / torch.tensor([width, height]), points[:1])
     assert offset.abs().max() <= 1 + 1e-5
@@ -92,8 +92,8 @@ def test_an_image_height_of_360_has_six_ties_at_a_32nd():
 @given(height=st.integers(33, 1024), stride=st.sampled_from([8, 16, 32]))
 def test_grid_cells_of_a_published_convention_follow_its_float32_rounding(height, stride):
     out, size = -(-height // 4), -(-height // stride)
-    centres, rows = ((-1 + 1 / n) + (2 / n) * torch.arange(n).float() for n in (out, size))
-    query = (centres + 1) / 2 * 2 - 1
+    centers, rows = ((-1 + 1 / n) + (2 / n) * torch.arange(n).float() for n in (out, size))
+    query = (centers + 1) / 2 * 2 - 1
     index, offset = nearest_grid_cells(out, size, CPU, "sfnet")
     points = torch.stack((query, torch.zeros_like(query)), -1).unsqueeze(0)
     assert torch.equal(

@@ -16,17 +16,17 @@ from torch.nn.parallel import DistributedDataParallel
 
 import pixalign
 from graphs import relative_error
-from networks import CLASSES, NETWORKS, PEERS, image, network, randomised
+from networks import CLASSES, NETWORKS, PEERS, image, network, randomized
 from no_float64 import NoFloat64
 from pixalign.data.samples import Samples
-from pixalign.evaluation.biases import fit_biases
+from pixalign.evaluating.biases import fit_biases
 from pixalign.losses import total_loss
 from pixalign.models import create_model, list_models
-from pixalign.predict.inference import predict_ids, predict_logits, predict_probabilities
+from pixalign.predicting.inference import predict_ids, predict_logits, predict_probabilities
 from pixalign.training.config import DataConfig, LossConfig, OptimConfig, TrainConfig
-from pixalign.training.initial import initialise
+from pixalign.training.initial import initialize
 from pixalign.training.loop import train
-from pixalign.training.parallel import mean_over_processes, synchronise_norms
+from pixalign.training.parallel import mean_over_processes, synchronize_norms
 
 KEYS = [*NETWORKS, *PEERS]
 ENCODERS = {  # one of each kind, as small as it comes
@@ -56,7 +56,7 @@ def logits(model, x):
 
 
 def labels(height, width, batch=1, classes=CLASSES):
-    """Stripes of classes, with a corner that is not labelled."""
+    """Stripes of classes, with a corner that is not labeled."""
     rows = torch.arange(height).view(1, -1, 1) // 5 + torch.arange(batch).view(-1, 1, 1)
     target = (rows % classes).expand(batch, height, width).clone()
     target[:, : height // 3, : width // 3] = 255
@@ -68,7 +68,7 @@ def picture(height=48, width=64, channels=3, seed=0):
 
 
 def data():
-    """Two labelled pictures."""
+    """Two labeled pictures."""
     masks = labels(48, 64, batch=2).numpy().astype(np.uint8)
     return Samples([(picture(seed=i), masks[i]) for i in range(2)], NAMES)
 
@@ -145,7 +145,7 @@ def test_a_network_started_from_another_has_its_logits_for_the_classes_that_both
     with torch.no_grad():
         for x in started.parameters():
             x.mul_(0.5)
-    left, new = initialise(started, source)
+    left, new = initialize(started, source)
     assert (left, new) == ([], [c for c in classes if c not in "abcde"])
     ours, theirs = logits(started, image(64, 96)), logits(source, image(64, 96))
     for k, name in enumerate(classes):
@@ -172,12 +172,12 @@ def test_fitted_biases_shift_the_logits_of_each_class_and_nothing_else_changes(m
 # --- inference
 
 
-@pytest.mark.parametrize("key", PEERS)  # for ours, tests/optimization/test_optimize.py
-def test_an_optimised_network_has_the_same_logits_and_is_a_copy(key):
+@pytest.mark.parametrize("key", PEERS)  # for ours, tests/fusing/test_optimize.py
+def test_an_fused_network_has_the_same_logits_and_is_a_copy(key):
     model = network(key)
     in_training = copy.deepcopy(model).train()
     before = state(in_training)
-    quick = pixalign.optimize(in_training)
+    quick = pixalign.fuse(in_training)
     assert_same(before, state(in_training))
     for size in ((64, 96), (33, 65)):
         assert relative_error(logits(quick, image(*size)), logits(model, image(*size))) < 1e-4
@@ -257,11 +257,11 @@ def no_gradient(model, x, target):
 
 @pytest.mark.parametrize("name", list_models())
 def test_two_batches_accumulated_make_the_step_of_the_batch_of_both(name, tmp_path):
-    start = randomised(create_model(name, encoder="test_resnet", num_classes=3, channels=16))
+    start = randomized(create_model(name, encoder="test_resnet", num_classes=3, channels=16))
     pixalign.save(start, tmp_path / "start")
     masks = labels(64, 64, batch=4, classes=3).numpy().astype(np.uint8)
-    for mask, labelled in zip(masks, (4, 64, 8, 30)):
-        mask[labelled:] = 255
+    for mask, labeled in zip(masks, (4, 64, 8, 30)):
+        mask[labeled:] = 255
     items = [(picture(64, 64, seed=i), mask) for i, mask in enumerate(masks)]
     moved = []
     for size, count in ((4, 1), (2, 2)):
@@ -310,7 +310,7 @@ def batch(key):
 def untrained(key, encoder):
     """The network as it starts, the same each time: a step of one whose flows are large depends on rounding."""
     torch.manual_seed(0)
-    return network(key, encoder, randomise=False).train()
+    return network(key, encoder, randomize=False).train()
 
 
 def both_processes(rank, folder):
@@ -318,7 +318,7 @@ def both_processes(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     for key, encoder in PAIRED:
-        model = synchronise_norms(untrained(key, encoder), torch.device("cpu"))
+        model = synchronize_norms(untrained(key, encoder), torch.device("cpu"))
         wrapped = DistributedDataParallel(model, broadcast_buffers=False)
         x, target = (part[2 * rank : 2 * rank + 2] for part in batch(key))
         weights = stepped(model, x, target, lambda x, wrapped=wrapped: wrapped(x, heads=True))

@@ -86,7 +86,7 @@ def test_outside_the_map_the_border_is_repeated_as_with_border_padding(reach):
 @pytest.mark.parametrize("out", [(6, 5), (9, 11), (4, 3)], ids=["same size", "larger", "smaller"])
 def test_gradients_of_features_and_flow_are_exact(out):
     size = (6, 5)
-    # positions between pixel centres, away from the kinks of bilinear interpolation
+    # positions between pixel centers, away from the kinks of bilinear interpolation
     generator = torch.Generator().manual_seed(3)
     position = torch.stack([torch.randint(0, side - 1, (2, *out), generator=generator) for side in reversed(size)], 1)
     position = position + 0.2 + 0.6 * torch.rand(2, 2, *out, generator=generator, dtype=torch.float64)
@@ -105,7 +105,7 @@ def test_half_precision_keeps_every_position_at_1024_x_2048(dtype):
     flow = torch.tensor([shift, 0], dtype=dtype).view(1, 2, 1, 1).expand(1, 2, height, width)
     warped = warp(x, flow)
     assert warped.dtype == dtype
-    # neighbours differ by up to 7: a position off by 0.01 pixel would change a value by up to 0.07
+    # neighbors differ by up to 7: a position off by 0.01 pixel would change a value by up to 0.07
     error = (warped[..., :-shift].float() - x[..., shift:].float()).abs().max()
     assert error < 0.03
 
@@ -116,8 +116,8 @@ def test_positions_are_float32_under_autocast():
         grid = sampling_grid(flow, (4, 2048))
         assert warp(torch.zeros(1, 1, 4, 2048, dtype=torch.bfloat16), flow).dtype == torch.bfloat16
     assert grid.dtype == torch.float32
-    centres = (2 * torch.arange(2048) + 1) / 2048 - 1
-    torch.testing.assert_close(grid[0, 0, :, 0], centres, atol=1e-6, rtol=0)  # 2e-3 is one step of bfloat16 at 0.5
+    centers = (2 * torch.arange(2048) + 1) / 2048 - 1
+    torch.testing.assert_close(grid[0, 0, :, 0], centers, atol=1e-6, rtol=0)  # 2e-3 is one step of bfloat16 at 0.5
 
 
 def test_empty_batches_and_single_pixels_are_fine():

@@ -7,7 +7,7 @@ import pytest
 
 
 def write_tiff(path, pages, bits=8, photometric=1, order="<", tags=(), page_tags=()):
-    """Write grey pages (H, W) of 1, 2, 4, 8 or 16 bits without compression.
+    """Write gray pages (H, W) of 1, 2, 4, 8 or 16 bits without compression.
 
     Args:
         path, pages: the file and its pictures.

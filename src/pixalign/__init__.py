@@ -10,18 +10,18 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "InputError": "pixalign.errors",
-    "Mode": "pixalign.predict",
-    "Predictor": "pixalign.predict",
-    "Result": "pixalign.predict",
-    "compare": "pixalign.comparison",
+    "Mode": "pixalign.predicting",
+    "Predictor": "pixalign.predicting",
+    "Result": "pixalign.predicting",
+    "compare": "pixalign.comparing",
     "create_model": "pixalign.models",
-    "evaluate": "pixalign.evaluation",
+    "evaluate": "pixalign.evaluating",
     "explain": "pixalign.explaining",
     "export": "pixalign.exporting",
     "list_encoders": "pixalign.encoders",
     "list_models": "pixalign.models",
     "load": "pixalign.weights",
-    "optimize": "pixalign.optimization",
+    "fuse": "pixalign.fusing",
     "push_to_hub": "pixalign.weights",
     "reused_memory": "pixalign.memory",
     "save": "pixalign.weights",
@@ -39,10 +39,10 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "fuse",
     "list_encoders",
     "list_models",
     "load",
-    "optimize",
     "push_to_hub",
     "reused_memory",
     "save",
@@ -50,16 +50,16 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from pixalign.comparison import compare
+    from pixalign.comparing import compare
     from pixalign.encoders import list_encoders
     from pixalign.errors import InputError
-    from pixalign.evaluation import evaluate
+    from pixalign.evaluating import evaluate
     from pixalign.explaining import explain
     from pixalign.exporting import export
+    from pixalign.fusing import fuse
     from pixalign.memory import reused_memory
     from pixalign.models import create_model, list_models
-    from pixalign.optimization import optimize
-    from pixalign.predict import Mode, Predictor, Result
+    from pixalign.predicting import Mode, Predictor, Result
     from pixalign.training import train
     from pixalign.weights import load, push_to_hub, save
 

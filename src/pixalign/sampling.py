@@ -41,7 +41,7 @@ def check_convention(convention: str) -> str:
 
 
 def resize(x: Tensor, size: tuple[int, int], convention: str = "pixel") -> Tensor:
-    """Resize bilinearly as the convention does: pixel centres for ``pixel``, corner centres for the published ones.
+    """Resize bilinearly as the convention does: pixel centers for ``pixel``, corner centers for the published ones.
 
     Args:
         x: features (N, C, h, w), any floating dtype.
@@ -70,7 +70,7 @@ def sampling_grid(flow: Tensor, input_size: tuple[int, int], convention: str = "
 
     Returns:
         float32 (float64 for a float64 flow) positions (N, H, W, 2), x then y. For ``pixel`` they refer to
-        ``align_corners=False`` and are clamped to the first and last pixel centre.
+        ``align_corners=False`` and are clamped to the first and last pixel center.
     """
     flow = flow if flow.dtype == torch.float64 else flow.float()
     height, width = flow.shape[-2:]
@@ -157,7 +157,7 @@ def gather_nearest(x: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         points: (N, P, 2), x then y, in [-1, 1] (-1 and 1 are the outer edges of the first and last cell).
 
     Returns:
-        The cells' values (N, C, P) in x's dtype, and the points relative to their centres (N, P, 2), x then y, float32
+        The cells' values (N, C, P) in x's dtype, and the points relative to their centers (N, P, 2), x then y, float32
         at least, in half cells: from -1 to 1.
     """
     height, width = x.shape[-2:]
@@ -173,7 +173,7 @@ def gather_cells(x: Tensor, index: Tensor) -> Tensor:
 
 
 def nearest_cells(position: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Find the nearest of ``size`` cells along one axis, and the position relative to that cell's centre.
+    """Find the nearest of ``size`` cells along one axis, and the position relative to that cell's center.
 
     A position midway between two cells takes the even one, as far as its float32 value is midway: the arithmetic is
     that of `torch.nn.functional.grid_sample` (mode "nearest", align_corners=False), bit by bit.
@@ -183,16 +183,16 @@ def nearest_cells(position: Tensor, size: int) -> tuple[Tensor, Tensor]:
         size: number of cells.
 
     Returns:
-        The cells' index, int64, and (position - centre) in half cells, of the position's shape and dtype.
+        The cells' index, int64, and (position - center) in half cells, of the position's shape and dtype.
     """
     index = (((position + 1) * size - 1) / 2).round().clamp(0, size - 1).long()
-    return index, _from_centre(position, index, size)
+    return index, _from_center(position, index, size)
 
 
 def nearest_grid_cells(out: int, size: int, device: torch.device, convention: str = "pixel") -> tuple[Tensor, Tensor]:
-    """Find, for each of ``out`` pixel centres along one axis, the nearest of ``size`` cells over the same length.
+    """Find, for each of ``out`` pixel centers along one axis, the nearest of ``size`` cells over the same length.
 
-    With ``pixel`` this is exact, in integers, and a centre midway between two cells takes the even one on every
+    With ``pixel`` this is exact, in integers, and a center midway between two cells takes the even one on every
     back-end. The published codes compute positions in float32, where the rounding decides some of these ties (at half
     of the sizes that have any): so do the other conventions here.
 
@@ -200,7 +200,7 @@ def nearest_grid_cells(out: int, size: int, device: torch.device, convention: st
         As `nearest_cells`: index (out,) int64 and relative position (out,) float32 in half cells.
     """
     if check_convention(convention) != "pixel":
-        return nearest_cells(cell_centres(out, device) + 1 - 1, size)  # the release's rounding of low positions
+        return nearest_cells(cell_centers(out, device) + 1 - 1, size)  # the release's rounding of low positions
     index = torch.arange(out, device=device)
     numerator = (2 * index + 1) * size  # pixel i lies at numerator / (2 * out) cells from the edge
     cell = torch.div(numerator, 2 * out, rounding_mode="floor")
@@ -210,9 +210,9 @@ def nearest_grid_cells(out: int, size: int, device: torch.device, convention: st
 
 
 def linear_cells(position: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Find the two of ``size`` cells between whose centres each position along one axis lies.
+    """Find the two of ``size`` cells between whose centers each position along one axis lies.
 
-    Outside the first and last centre both are the cell at the border.
+    Outside the first and last center both are the cell at the border.
 
     Args:
         position, size: as in `nearest_cells`.
@@ -224,18 +224,18 @@ def linear_cells(position: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
     lower = ((position + 1) * size - 1) / 2
     share = lower - lower.floor()
     index = torch.stack((lower.floor(), lower.floor() + 1)).clamp(0, size - 1).long()
-    return index, _from_centre(position, index, size), torch.stack((1 - share, share))
+    return index, _from_center(position, index, size), torch.stack((1 - share, share))
 
 
-def cell_centres(size: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Centres (size,) of ``size`` cells that fill [-1, 1]: cell i is centred on (1 - size + 2 i) / size."""
+def cell_centers(size: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Centers (size,) of ``size`` cells that fill [-1, 1]: cell i is centerd on (1 - size + 2 i) / size."""
     index = torch.arange(size, device=device, dtype=dtype)
     count = index[-1:] + 1  # ``size`` as a tensor: a graph must not round this quotient in another way
     return -index[-1:] / count + 2 / count * index
 
 
-def _from_centre(position: Tensor, index: Tensor, size: int) -> Tensor:
-    return (position - cell_centres(size, position.device, position.dtype)[index]) * size
+def _from_center(position: Tensor, index: Tensor, size: int) -> Tensor:
+    return (position - cell_centers(size, position.device, position.dtype)[index]) * size
 
 
 def pool_to_bins(x: Tensor, bins: int) -> Tensor:
@@ -267,7 +267,7 @@ def _sample(x: Tensor, grid: Tensor, convention: str) -> Tensor:
 
 
 def _positions(displacement: Tensor, out: int, size: int, convention: str, dim: int) -> Tensor:
-    """Normalised positions along one axis: displacement (N, H, W), output length ``out``, input length ``size``."""
+    """Normalized positions along one axis: displacement (N, H, W), output length ``out``, input length ``size``."""
     index = torch.arange(out, device=displacement.device, dtype=displacement.dtype)
     index = index.unsqueeze(-1) if dim == -2 else index  # (H, 1) or (W,)
     if convention == "pixel":

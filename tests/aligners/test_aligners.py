@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from graphs import relative_error
-from networks import randomised
+from networks import randomized
 from pixalign.aligners import ALIGNERS, create_aligner
 from pixalign.aligners.dual_flow import DualFlow, Offsets
 from pixalign.aligners.gated_dual_flow import GatedDualFlow
@@ -22,7 +22,7 @@ def maps(low: tuple[int, int], high: tuple[int, int]) -> tuple[torch.Tensor, tor
 
 @pytest.fixture(params=sorted(ALIGNERS))
 def aligner(request):
-    return randomised(create_aligner(request.param, CHANNELS)).eval()
+    return randomized(create_aligner(request.param, CHANNELS)).eval()
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -56,7 +56,7 @@ def test_gradients_reach_both_maps_and_every_parameter(aligner):
 @pytest.mark.parametrize("name", sorted(set(ALIGNERS) - {"implicit"}))  # it neither resizes nor warps
 def test_convention_reaches_every_resize_and_warp(name):
     low, high = maps(*SIZES[0])
-    ours, theirs = (randomised(create_aligner(name, CHANNELS, convention)).eval() for convention in ("pixel", "sfnet"))
+    ours, theirs = (randomized(create_aligner(name, CHANNELS, convention)).eval() for convention in ("pixel", "sfnet"))
     assert relative_error(ours(low, high), theirs(low, high)) > 1e-2
 
 
@@ -71,7 +71,7 @@ def test_bilinear_adds_the_resized_map():
 @pytest.mark.parametrize("sizes", SIZES)
 def test_flow_adds_the_map_warped_along_its_geometry(sizes):
     low, high = maps(*sizes)
-    aligner = randomised(create_aligner("flow", CHANNELS)).eval()
+    aligner = randomized(create_aligner("flow", CHANNELS)).eval()
     geometry = aligner.geometry(low, high)
     assert set(geometry) == {"flow"}
     assert torch.equal(aligner(low, high), low + warp(high, geometry["flow"]))
@@ -80,7 +80,7 @@ def test_flow_adds_the_map_warped_along_its_geometry(sizes):
 @pytest.mark.parametrize("sizes", SIZES)
 def test_flow_of_zero_is_the_bilinear_aligner(sizes):
     low, high = maps(*sizes)
-    aligner = randomised(create_aligner("flow", CHANNELS)).eval()
+    aligner = randomized(create_aligner("flow", CHANNELS)).eval()
     torch.nn.init.zeros_(aligner.make_flow.weight)
     assert relative_error(aligner(low, high), create_aligner("bilinear", CHANNELS)(low, high)) < 1e-5
 
@@ -88,7 +88,7 @@ def test_flow_of_zero_is_the_bilinear_aligner(sizes):
 @pytest.mark.parametrize("sizes", SIZES)
 def test_gated_dual_flow_blends_both_warped_maps(sizes):
     low, high = maps(*sizes)
-    aligner = randomised(GatedDualFlow(CHANNELS)).eval()
+    aligner = randomized(GatedDualFlow(CHANNELS)).eval()
     geometry = aligner.geometry(low, high)
     assert set(geometry) == {"flow", "flow_low", "gate"}
     gate = geometry["gate"]
@@ -100,7 +100,7 @@ def test_gated_dual_flow_blends_both_warped_maps(sizes):
 
 def test_gated_dual_flow_without_flow_and_gate_is_the_mean_of_both_maps():
     low, high = maps(*SIZES[0])
-    aligner = randomised(GatedDualFlow(CHANNELS)).eval()
+    aligner = randomized(GatedDualFlow(CHANNELS)).eval()
     torch.nn.init.zeros_(aligner.make_flow.weight)
     torch.nn.init.zeros_(aligner.make_gate.weight)
     assert relative_error(aligner(low, high), (low + resize(high, SIZES[0][0])) / 2) < 1e-5
@@ -109,7 +109,7 @@ def test_gated_dual_flow_without_flow_and_gate_is_the_mean_of_both_maps():
 @pytest.mark.parametrize("sizes", SIZES)
 def test_dual_flow_adds_both_maps_each_warped_along_its_own_flow(sizes):
     low, high = maps(*sizes)
-    aligner = randomised(DualFlow(CHANNELS)).eval()
+    aligner = randomized(DualFlow(CHANNELS)).eval()
     geometry = aligner.geometry(low, high)
     assert set(geometry) == {"flow", "flow_low"}
     assert not torch.equal(geometry["flow"], geometry["flow_low"])
@@ -121,7 +121,7 @@ def test_dual_flow_adds_both_maps_each_warped_along_its_own_flow(sizes):
 @pytest.mark.parametrize("sizes", SIZES)
 def test_dual_flow_reads_the_concatenation_of_both_maps(sizes, convention):
     low, high = maps(*sizes)
-    offsets = randomised(Offsets(CHANNELS, convention)).eval()
+    offsets = randomized(Offsets(CHANNELS, convention)).eval()
     both = torch.cat((low, resize(high, sizes[0], convention)), dim=1)
     expected = offsets.make_flow(offsets.act(offsets.norm(offsets.reduce(both))))
     assert expected.abs().mean() > 1

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from graphs import relative_error
-from networks import image, network, randomised
+from networks import image, network, randomized
 from pixalign import create_model
 from pixalign.aligners import create_aligner
 from pixalign.aligners.dynamic_dual import PACE, DynamicDual, position_embedding
@@ -26,7 +26,7 @@ def maps(low: tuple[int, int], high: tuple[int, int], channels: int = CHANNELS) 
 
 def aligner(**options: object) -> DynamicDual:
     """Random weights; displacements are larger than a cell, also in the square of channels, whose maps are pooled."""
-    module = randomised(DynamicDual(CHANNELS, **options)).eval()
+    module = randomized(DynamicDual(CHANNELS, **options)).eval()
     if module.channel is not None:
         module.channel.make_flow.weight.data *= 4
     return module
@@ -59,7 +59,7 @@ def copies(x: Tensor, offsets: Tensor) -> Tensor:
     return torch.lerp(upper, lower, down)
 
 
-def neighbourhood(learned: Tensor) -> Tensor:
+def neighborhood(learned: Tensor) -> Tensor:
     """Offsets (N, 9, 2, H, W): dx, dy of each of the 3 x 3 places, row by row, and what was learned."""
     places = torch.tensor([(dx, dy) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
     return learned.unflatten(1, (9, 2)) + places.view(9, 2, 1, 1)
@@ -76,7 +76,7 @@ def plain_spatial(module: DynamicDual, low: Tensor, high: Tensor, position: bool
     values = branch.value(high)
     learned = PACE * branch.make_flow(keys)
     assert learned.abs().mean() > 1
-    offsets = neighbourhood(learned)
+    offsets = neighborhood(learned)
     scale = CHANNELS**-0.5 if scaled else 1
     logits = scale * (query.permute(0, 2, 3, 1).unsqueeze(1) * copies(keys, offsets)).sum(-1)
     sampled = (logits.softmax(1).unsqueeze(-1) * copies(values, offsets)).sum(1)
@@ -91,7 +91,7 @@ def plain_channel(module: DynamicDual, low: Tensor, high: Tensor, pooled: int, s
     keys = keys.transpose(1, 2).reshape(len(low), pooled**2, side, side)
     learned = PACE * branch.make_flow(keys)
     assert learned.abs().mean() > 1
-    offsets = neighbourhood(learned)
+    offsets = neighborhood(learned)
     around = copies(keys, offsets).permute(0, 2, 3, 1, 4).flatten(1, 2)  # (N, C, 9, a^2)
     logits = (query.unsqueeze(2) * around).sum(-1) / (pooled if scaled else 1)
     values = high.flatten(2).transpose(1, 2).unflatten(2, (side, side))  # (N, hw, S, S)
@@ -149,7 +149,7 @@ def test_gradients_are_exact(training):
     torch.autograd.gradcheck(of_parameters, [x.detach().requires_grad_() for x in parameters], fast_mode=True)
 
 
-def test_a_new_aligner_starts_from_the_plain_neighbourhood():
+def test_a_new_aligner_starts_from_the_plain_neighborhood():
     low, high = maps(*SIZES[0])
     module = DynamicDual(CHANNELS)
     plain = torch.tensor([(dx, dy) for dy in (-1.0, 0.0, 1.0) for dx in (-1.0, 0.0, 1.0)]).view(9, 2, 1, 1)
@@ -193,7 +193,7 @@ def test_channel_branch_mixes_the_channels_of_high_with_weights_that_sum_to_one(
 def test_one_place_has_one_code_whatever_the_maps_size():
     fine = position_embedding(torch.zeros(1, 20, 9, 15), (9, 15))
     coarse = position_embedding(torch.zeros(1, 20, 3, 5), (9, 15))
-    torch.testing.assert_close(coarse, fine[:, 1::3, 1::3])  # the centre of a coarse pixel is that of the middle one
+    torch.testing.assert_close(coarse, fine[:, 1::3, 1::3])  # the center of a coarse pixel is that of the middle one
     assert torch.equal(position_embedding(torch.zeros(1, 18, 9, 15), (9, 15)), fine[:18])
     flat = fine.flatten(1)
     assert torch.unique(flat, dim=1).shape == flat.shape  # no two places have the same code
@@ -213,7 +213,7 @@ def test_evaluation_holds_no_gathered_copies_where_gradients_are_not_asked_for()
 
     channels = 64
     low, high = maps((40, 30), (20, 15), channels)
-    module = randomised(DynamicDual(channels)).eval()
+    module = randomized(DynamicDual(channels)).eval()
     with torch.no_grad(), LargestTensor() as largest:
         module(low, high)
     assert largest.elements <= 2 * low.numel()  # keys and values are resized as one map

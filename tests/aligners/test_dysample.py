@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphs import relative_error
-from networks import randomised
+from networks import randomized
 from pixalign.aligners import create_aligner
 from pixalign.aligners.dysample import DySample
 from pixalign.errors import InputError
@@ -21,7 +21,7 @@ def maps(low: tuple[int, int], high: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 
 def moved(**options: int) -> DySample:
-    return randomised(DySample(CHANNELS, **options)).eval()
+    return randomized(DySample(CHANNELS, **options)).eval()
 
 
 def upsampled(module: DySample, x: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def upsampled(module: DySample, x: Tensor) -> Tensor:
     offsets = 0.25 * module.make_flow(x).view(count, 2, module.groups, 2, 2, height, width)
     result = x.new_zeros(count, CHANNELS, 2 * height, 2 * width)
     for i, j, g in torch.cartesian_prod(*(torch.arange(n) for n in (2, 2, module.groups))).tolist():
-        column = torch.arange(width) + (j - 0.5) / 2 + offsets[:, 0, g, i, j]  # in coarse pixels, centres at integers
+        column = torch.arange(width) + (j - 0.5) / 2 + offsets[:, 0, g, i, j]  # in coarse pixels, centers at integers
         row = torch.arange(height).view(-1, 1) + (i - 0.5) / 2 + offsets[:, 1, g, i, j]
         grid = torch.stack(((2 * column + 1) / width - 1, (2 * row + 1) / height - 1), -1)
         read = F.grid_sample(groups[:, g], grid, padding_mode="border", align_corners=False)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from graphs import relative_error
-from networks import randomised
+from networks import randomized
 from pixalign.aligners import create_aligner
 from pixalign.aligners.gated_flow import GatedFlowAlignment
 from pixalign.sampling import resize, warp
@@ -20,7 +20,7 @@ def maps(low: tuple[int, int], high: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 
 def alignment(moved: str, convention: str = "pixel") -> GatedFlowAlignment:
-    return randomised(GatedFlowAlignment(CHANNELS, moved, convention)).eval()
+    return randomized(GatedFlowAlignment(CHANNELS, moved, convention)).eval()
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -77,7 +77,7 @@ def test_gradients_reach_both_maps_and_every_parameter(moved):
 @pytest.mark.parametrize("sizes", SIZES)
 def test_as_an_operator_of_the_frame_it_adds_the_warped_coarse_map(sizes):
     low, high = maps(*sizes)
-    aligner = randomised(create_aligner("gated_flow", CHANNELS)).eval()
+    aligner = randomized(create_aligner("gated_flow", CHANNELS)).eval()
     geometry = aligner.geometry(low, high)
     assert set(geometry) == {"flow", "gate"}
     assert torch.equal(aligner(low, high), low + warp(high, geometry["flow"]))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from graphs import relative_error
-from networks import randomised
+from networks import randomized
 from pixalign.aligners.implicit import Implicit
 
 CHANNELS = 8
@@ -15,14 +15,14 @@ CHANNELS = 8
 def test_it_adds_an_mlp_of_the_nearest_feature_and_its_encoded_position(low_size, high_size, training):
     torch.manual_seed(0)
     low, high = torch.randn(2, CHANNELS, *low_size), torch.randn(2, CHANNELS, *high_size)
-    aligner = randomised(Implicit(CHANNELS)).train(training)
+    aligner = randomized(Implicit(CHANNELS)).train(training)
     offsets = aligner.geometry(low, high)["offsets"]
     assert offsets.abs().max() <= 1
 
     read = torch.zeros(2, CHANNELS + 26, *low_size)
     for i in range(low_size[0]):
         for j in range(low_size[1]):
-            dx, dy = offsets[0, :, i, j].tolist()  # the cell whose centre lies dx, dy half cells back
+            dx, dy = offsets[0, :, i, j].tolist()  # the cell whose center lies dx, dy half cells back
             row = round(((2 * i + 1) * high_size[0] / low_size[0] - dy - 1) / 2)
             column = round(((2 * j + 1) * high_size[1] / low_size[1] - dx - 1) / 2)
             read[:, :CHANNELS, i, j] = high[:, :, row, column]

@@ -16,8 +16,8 @@ import pytest
 
 import pixalign
 from browser import chromium
-from networks import randomised
-from pixalign.data.camvid import CLASSES, COLOURS
+from networks import randomized
+from pixalign.data.sets.camvid import CLASSES, COLORS
 
 PATIENCE = 240  # seconds
 
@@ -42,8 +42,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """`pixalign app` on a free port; skipped where gradio is not installed."""
     pytest.importorskip("gradio", reason="gradio is not installed: pip install 'pixalign[app]'")
     folder = tmp_path_factory.mktemp("app")
-    small = randomised(pixalign.create_model("bialignnet", encoder="test_resnet", num_classes=11, channels=32)).eval()
-    small.config |= {"classes": list(CLASSES), "colours": [list(colour) for colour in COLOURS]}
+    small = randomized(pixalign.create_model("bialignnet", encoder="test_resnet", num_classes=11, channels=32)).eval()
+    small.config |= {"classes": list(CLASSES), "colors": [list(color) for color in COLORS]}
     pixalign.save(small, folder / "small")
     models = ["default", str(folder / "small")]
     with socket.socket() as probe:

@@ -13,7 +13,7 @@ from PIL import Image
 import pixalign
 from networks import network
 from pixalign.errors import InputError
-from pixalign.predict import Predictor
+from pixalign.predicting import Predictor
 
 pytest.importorskip("gradio", reason="gradio is not installed: pip install 'pixalign[app]'")
 import gradio_client
@@ -110,7 +110,7 @@ def test_a_batch_comes_as_a_zip(client, photo):
 
 def test_the_models_are_listed_with_their_back_ends(client):
     (backends,) = client.predict(api_name="/models").values()
-    assert backends[:2] == ["pytorch", "optimised"]
+    assert backends[:2] == ["pytorch", "fused"]
 
 
 def test_the_pages_own_events_are_not_part_of_the_api(client):

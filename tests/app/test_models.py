@@ -10,7 +10,7 @@ import torch
 
 from networks import network
 from pixalign.errors import InputError
-from pixalign.predict import Predictor
+from pixalign.predicting import Predictor
 
 pytest.importorskip("gradio", reason="gradio is not installed: pip install 'pixalign[app]'")
 from pixalign.app.models import Models, watched, within

@@ -15,8 +15,8 @@ from scipy import ndimage
 
 from browser import listen
 from pixalign import Predictor
-from pixalign.data.streets import draw_scene
-from pixalign.predict import Result
+from pixalign.data.sets.streets import draw_scene
+from pixalign.predicting import Result
 
 SCREENSHOTS = Path(__file__).parents[2] / "dist" / "screenshots"
 PATIENCE = 60_000  # milliseconds for what the server computes
@@ -181,18 +181,18 @@ def test_an_image_can_be_pasted_or_taken_with_the_camera(open_app, street, truth
     assert page.get_by_role("button", name="Remove Image").is_visible()
 
 
-def test_the_slider_fades_from_the_photograph_to_the_colours_without_the_server(open_app, street, truth):
+def test_the_slider_fades_from_the_photograph_to_the_colors_without_the_server(open_app, street, truth):
     page = open_app()
     segment(page, street)
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     x, y = middle(truth, "sky")
-    colour, photo = np.array(truth.colours[truth.classes.index("sky")]), truth.image[y, x].astype(int)
+    color, photo = np.array(truth.colors[truth.classes.index("sky")]), truth.image[y, x].astype(int)
     slide(page, "End")
-    assert np.abs(seen(page, x, y, truth) - colour).max() <= 2
+    assert np.abs(seen(page, x, y, truth) - color).max() <= 2
     slide(page, "Home")
     assert np.abs(seen(page, x, y, truth) - photo).max() <= 30  # a JPEG, resized
-    assert np.abs(photo - colour).max() > 60
+    assert np.abs(photo - color).max() > 60
     assert page.locator("#viewer .opacity output").inner_text() == "0 %"
     assert not asked
 
@@ -291,14 +291,14 @@ def test_a_batch_gives_a_zip(open_app, street, truth, tmp_path):
     kept(page, "batch")
 
 
-def test_the_optimised_back_end_gives_the_same_legend(open_app, street):
+def test_the_fused_back_end_gives_the_same_legend(open_app, street):
     page = open_app()
     segment(page, street)
     before = percents(page)
     page.locator("#backend input").click()
-    page.get_by_role("option", name="PyTorch, optimised").click()
+    page.get_by_role("option", name="PyTorch, fused").click()
     page.locator("#segment").click()
-    page.locator("#viewer .viewer-title", has_text="optimised").wait_for()
+    page.locator("#viewer .viewer-title", has_text="fused").wait_for()
     assert percents(page) == before
 
 

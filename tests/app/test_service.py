@@ -15,7 +15,7 @@ from PIL import Image
 import pixalign
 from networks import NETWORKS, network
 from pixalign.errors import InputError
-from pixalign.predict import Predictor
+from pixalign.predicting import Predictor
 
 pytest.importorskip("gradio", reason="gradio is not installed: pip install 'pixalign[app]'")
 from pixalign.app.picking import pick
@@ -58,8 +58,8 @@ def test_a_result_is_the_predictors(service, folder):
     assert abs(sum(result.areas().values()) - 1) < 1e-9
 
 
-def test_the_optimised_back_end_gives_the_same_classes_up_to_rounding(service, folder):
-    comparison = service.compare(folder / "photo.png", ("one/best", "pytorch"), ("one/best", "optimised"))
+def test_the_fused_back_end_gives_the_same_classes_up_to_rounding(service, folder):
+    comparison = service.compare(folder / "photo.png", ("one/best", "pytorch"), ("one/best", "fused"))
     assert comparison.share is not None
     assert comparison.share < 0.01
 
@@ -126,7 +126,7 @@ def test_with_the_hub_allowed_a_path_is_still_no_model(folder, monkeypatch):
 
 
 def test_an_unknown_back_end_is_told(service, folder):
-    with pytest.raises(InputError, match="'cuda' is not available for one/best: choose one of pytorch, optimised"):
+    with pytest.raises(InputError, match="'cuda' is not available for one/best: choose one of pytorch, fused"):
         service.segment(folder / "photo.png", "one/best", "cuda")
 
 

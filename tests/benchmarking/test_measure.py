@@ -65,10 +65,10 @@ def test_rows_go_by_size_model_and_backend_and_the_first_of_a_size_is_the_measur
     said: list[str] = []
     sizes = [(64, 96), (33, 47)]
     models = [TINY, "aligned_fpn@test_resnet"]
-    result = benchmark(models, sizes, ["eager", "optimised"], threads=1, rounds=2, progress=said.append)
+    result = benchmark(models, sizes, ["eager", "fused"], threads=1, rounds=2, progress=said.append)
     assert torch.get_num_threads() == before
     keys = [(tuple(row["size"]), row["model"], row["backend"]) for row in result["rows"]]
-    assert keys == [(size, model, name) for size in sizes for model in models for name in ("eager", "optimised")]
+    assert keys == [(size, model, name) for size in sizes for model in models for name in ("eager", "fused")]
     assert [row["speed"] for row in result["rows"][::4]] == [1, 1]
     for row in result["rows"]:
         network = create_model(row["model"].split("@")[0], encoder="test_resnet")
@@ -77,7 +77,7 @@ def test_rows_go_by_size_model_and_backend_and_the_first_of_a_size_is_the_measur
         assert row["share"] > 0
     assert result["random"] == models
     assert set(result["peaks"]) == {"64x96", "33x47"}
-    assert result["backends"] == {name: BACKENDS[name] for name in ("eager", "optimised")}
+    assert result["backends"] == {name: BACKENDS[name] for name in ("eager", "fused")}
     assert any("round 2 of 2" in line for line in said)
 
 
@@ -97,12 +97,12 @@ def test_a_backend_that_fails_on_a_size_is_a_row_with_its_reason(monkeypatch):
 
     def broken(source, backend, threads, model=None):
         runtime = whole(source, backend, threads, model)
-        if backend == "optimised":
+        if backend == "fused":
             runtime.run = lambda images: torch.zeros(1).expand(2, 3).view(-1, 7)
         return runtime
 
     monkeypatch.setattr(measure, "prepare", broken)
-    rows = measured(backends=("optimised", "eager"))["rows"]
+    rows = measured(backends=("fused", "eager"))["rows"]
     assert "shape" in rows[0]["error"]
     assert rows[1]["latency"] > 0
     assert rows[1]["speed"] is None  # nothing to be a multiple of
@@ -114,7 +114,7 @@ class Convolution(nn.Module):
     def __init__(self):
         super().__init__()
         self.layer = nn.Conv2d(3, 2, 3, padding=1)
-        known = {"classes": ["a", "b"], "colours": [[0, 0, 0], [9, 9, 9]], "mean": [0.5] * 3, "std": [0.2] * 3}
+        known = {"classes": ["a", "b"], "colors": [[0, 0, 0], [9, 9, 9]], "mean": [0.5] * 3, "std": [0.2] * 3}
         self.config = {"architecture": "one", "arguments": {"num_classes": 2, "in_channels": 3}, **known}
 
     def forward(self, image, heads=False):
@@ -135,7 +135,7 @@ def test_onnx_is_made_on_the_way_and_an_exported_file_is_measured_as_it_is(tmp_p
     (made,) = measured(backends=["onnxruntime"])["rows"]
     assert made["error"] is None
     assert made["operations"] == 2 * 27 * 2 * SIZE[0] * SIZE[1]
-    (row,) = measured([file], ["eager", "optimised"])["rows"]
+    (row,) = measured([file], ["eager", "fused"])["rows"]
     assert (row["model"], row["backend"], row["error"]) == (str(file), "onnxruntime", None)
     assert row["parameters"] is None  # a file does not say
 
@@ -167,7 +167,7 @@ def test_memory_is_unknown_if_the_process_fails(monkeypatch):
         (["nowhere.onnx"], {}, "nowhere.onnx: no such file"),
         (["model.pt2"], {}, "a .pt2 program is for torch.export.load"),
         ([], {}, "no model to measure"),
-        ([TINY], {"backends": ["tensorrt"]}, "back-end 'tensorrt' is unknown: choose from eager, optimised"),
+        ([TINY], {"backends": ["tensorrt"]}, "back-end 'tensorrt' is unknown: choose from eager, fused"),
         ([TINY], {"backends": []}, "no back-end to measure"),
         ([TINY], {"sizes": [(31, 64)]}, "size 31 x 64 is too small"),
         ([TINY], {"rounds": 1}, "rounds is 1: give 2 or more"),
@@ -182,8 +182,8 @@ def test_what_cannot_be_used_is_one_line(models, options, message):
 
 
 def test_other_libraries_take_part_under_the_same_form():
-    row, optimised = measured(["torchvision/lraspp@mobilenet_v3_large"], ["eager", "optimised"])["rows"]
-    assert row["error"] is optimised["error"] is None
+    row, fused = measured(["torchvision/lraspp@mobilenet_v3_large"], ["eager", "fused"])["rows"]
+    assert row["error"] is fused["error"] is None
     assert row["parameters"] > 1e6
     assert variants.build("torchvision/lraspp@mobilenet_v3_large")(torch.zeros(1, 3, 64, 97)).shape == (1, 19, 64, 97)
 

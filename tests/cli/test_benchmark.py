@@ -20,7 +20,7 @@ def test_a_report_is_printed_and_written(tmp_path, capsys):
         "--size",
         "32x32",
         "--backends",
-        "eager,optimised",
+        "eager,fused",
         "--rounds",
         "2",
         "--threads",
@@ -33,7 +33,7 @@ def test_a_report_is_printed_and_written(tmp_path, capsys):
     assert printed.err == ""  # progress is for terminals
     result = json.loads((tmp_path / "benchmark.json").read_text())
     assert [(row["size"], row["backend"]) for row in result["rows"]] == [
-        ([64, 96], "eager"), ([64, 96], "optimised"), ([32, 32], "eager"), ([32, 32], "optimised"),
+        ([64, 96], "eager"), ([64, 96], "fused"), ([32, 32], "eager"), ([32, 32], "fused"),
     ]  # fmt: skip
     assert result["machine"]["threads"] == 1
 

@@ -66,12 +66,12 @@ def test_names_of_any_length_and_script_keep_the_text_within_80_columns(folder_d
 
 
 def test_an_interrupted_check_leaves_nothing(folder_data, tmp_path, monkeypatch, capsys):
-    import pixalign.data.check_page
+    import pixalign.checking.page
 
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pixalign.data.check_page, "_overlay", interrupt)
+    monkeypatch.setattr(pixalign.checking.page, "_overlay", interrupt)
     assert main(["data", "check", str(folder_data), "--out", str(tmp_path / "report")]) == 130
     assert not (tmp_path / "report").exists()
 

@@ -7,7 +7,7 @@ from PIL import Image
 import pixalign.weights as weights
 from pixalign import create_model, save
 from pixalign.cli import main
-from pixalign.data.camvid import CLASSES, COLOURS
+from pixalign.data.sets.camvid import CLASSES, COLORS
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def bundle(tmp_path, monkeypatch):
     """A tiny bundled `default` of CamVid's classes."""
     options = {"channels": (8, 16, 32, 64)}
     model = create_model("sfnet_lite", encoder="resnet18", num_classes=11, channels=16, encoder_options=options)
-    model.config |= {"classes": CLASSES, "colours": COLOURS}
+    model.config |= {"classes": CLASSES, "colors": COLORS}
     save(model, tmp_path / "bundled" / "default")
     monkeypatch.setattr(weights, "BUNDLED", tmp_path / "bundled")
     monkeypatch.chdir(tmp_path)

@@ -49,17 +49,17 @@ def test_both_layouts_with_splits_inside_are_read(tmp_path, layout):
 def test_classes_are_discovered_over_all_splits(folder_data):
     pairs = open_data("folder", folder_data, "val")
     assert pairs.classes == ["class_0", "class_1", "class_2"]
-    assert len({tuple(c) for c in pairs.colours}) == 3
+    assert len({tuple(c) for c in pairs.colors}) == 3
 
 
-def test_classes_yaml_gives_names_and_colours(folder_data):
-    (folder_data / "classes.yaml").write_text("classes:\n- road\n- {name: car, colour: [1, 2, 3]}\n- sky\n")
+def test_classes_yaml_gives_names_and_colors(folder_data):
+    (folder_data / "classes.yaml").write_text("classes:\n- road\n- {name: car, color: [1, 2, 3]}\n- sky\n")
     pairs = open_data("folder", folder_data, "train")
     assert pairs.classes == ["road", "car", "sky"]
-    assert pairs.colours[1] == [1, 2, 3]
+    assert pairs.colors[1] == [1, 2, 3]
 
 
-def test_palette_masks_give_their_indices_and_colours(tmp_path):
+def test_palette_masks_give_their_indices_and_colors(tmp_path):
     for i in range(3):
         write_pair(tmp_path / f"images/{i}.png", tmp_path / f"masks/{i}.png", i)
         mask = Image.open(tmp_path / f"masks/{i}.png")
@@ -68,11 +68,11 @@ def test_palette_masks_give_their_indices_and_colours(tmp_path):
         mask.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90] + [0] * 759)
         mask.save(tmp_path / f"masks/{i}.png")
     pairs = open_data("folder", tmp_path, "train")
-    assert pairs.colours == [[10, 20, 30], [40, 50, 60], [70, 80, 90]]
+    assert pairs.colors == [[10, 20, 30], [40, 50, 60], [70, 80, 90]]
     assert pairs[0][1].max() <= 2
 
 
-def test_label_counts_are_pixels_and_labelled_pixels_of_their_images(tmp_path):
+def test_label_counts_are_pixels_and_labeled_pixels_of_their_images(tmp_path):
     write_pair(tmp_path / "images/train/a.png", tmp_path / "masks/train/a.png", 0)
     write_pair(tmp_path / "images/train/b.png", tmp_path / "masks/train/b.png", 0)
     write_mask(
@@ -102,7 +102,7 @@ def test_a_value_outside_the_classes_names_file_value_and_count(folder_data):
     [
         (lambda root: (root / "masks/img3.png").unlink(), r"img3.png: no mask of the same stem"),
         (lambda root: [p.unlink() for p in (root / "images").iterdir()], "no image in it"),
-        (lambda root: (root / "masks").rename(root / "labelled"), r"masks: no such folder, though .*images is there"),
+        (lambda root: (root / "masks").rename(root / "labeled"), r"masks: no such folder, though .*images is there"),
         (lambda root: (root / "images").rename(root / "pictures"), "found neither images/ and masks/"),
         (lambda root: write_mask(root / "masks/img0.png", np.full((48, 64), 200, np.uint8)), r"ids 0, 1, 2, 200"),
         (lambda root: (root / "classes.yaml").write_text("a: [b"), "not valid YAML"),
@@ -154,15 +154,15 @@ def test_the_remedy_for_other_values_can_be_pasted(tmp_path, change, values):
     assert class_pixels(pairs).sum() == len(pairs) * 48 * 64
 
 
-def test_colours_are_listed_with_their_share(tmp_path):
+def test_colors_are_listed_with_their_share(tmp_path):
     written_as(tmp_path, lambda ids: PAINT[np.arange(48 * 64).reshape(48, 64) // 768 // 2])
     with pytest.raises(InputError, match=r"classes.yaml: classes: .* \(these cover 50 %, 50 % of the pixels\)"):
         open_data("folder", tmp_path, "train")
 
 
-def test_many_colours_are_counted(tmp_path):
+def test_many_colors_are_counted(tmp_path):
     written_as(tmp_path, lambda ids: np.arange(48 * 64 * 3, dtype=np.uint32).reshape(48, 64, 3).astype(np.uint8))
-    with pytest.raises(InputError, match=r"stored in colours, 256 in all masks: list those of the classes"):
+    with pytest.raises(InputError, match=r"stored in colors, 256 in all masks: list those of the classes"):
         open_data("folder", tmp_path, "train")
 
 
@@ -172,14 +172,14 @@ def test_many_ids_with_gaps_are_counted(tmp_path):
         open_data("folder", tmp_path, "train")
 
 
-def test_colours_and_ids_in_one_folder_are_named_with_a_file_of_each(tmp_path):
+def test_colors_and_ids_in_one_folder_are_named_with_a_file_of_each(tmp_path):
     written_as(tmp_path, lambda ids: PAINT[ids])
     write_mask(tmp_path / "masks/1.png", np.zeros((48, 64), np.uint8))
-    with pytest.raises(InputError, match=r"0.png: the mask is stored in colours, and .*1.png as class ids"):
+    with pytest.raises(InputError, match=r"0.png: the mask is stored in colors, and .*1.png as class ids"):
         open_data("folder", tmp_path, "train")
 
 
-def test_a_black_colour_mask_does_not_count_as_ids(tmp_path):
+def test_a_black_color_mask_does_not_count_as_ids(tmp_path):
     written_as(tmp_path, lambda ids: PAINT[ids])
     write_mask(tmp_path / "masks/0.png", np.zeros((48, 64, 3), np.uint8))
     with pytest.raises(InputError, match=r"classes: .*\[0, 0, 0\]"):
@@ -204,7 +204,7 @@ def test_both_splits_see_a_mask_that_was_changed_in_between(folder_data):
 
 def test_pairs_can_be_pickled(tmp_path):
     written_as(tmp_path, lambda ids: PAINT[ids])
-    entries = ", ".join(f"{{name: c{i}, colour: {colour}}}" for i, colour in enumerate(PAINT.tolist()))
+    entries = ", ".join(f"{{name: c{i}, color: {color}}}" for i, color in enumerate(PAINT.tolist()))
     (tmp_path / "classes.yaml").write_text(f"[{entries}]")
     pairs = open_data("folder", tmp_path, "train")
     again = pickle.loads(pickle.dumps(pairs))
@@ -408,7 +408,7 @@ def test_the_classes_yaml_in_the_documentation_is_valid(tmp_path):
     labels = read_labels(tmp_path, [])
     assert labels.classes == ["road", "car"]
     assert labels.ids == {7: 0, 8: 0, 26: 1, 0: 255, 1: 255, 255: 255}
-    assert labels.mask_colours == {(128, 64, 128): 0, (244, 35, 232): 0, (0, 0, 142): 1, (0, 0, 0): 255}
+    assert labels.mask_colors == {(128, 64, 128): 0, (244, 35, 232): 0, (0, 0, 142): 1, (0, 0, 0): 255}
 
 
 def test_classes_yaml_needs_no_look_at_the_masks(folder_data):

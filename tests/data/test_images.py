@@ -24,13 +24,13 @@ from pixalign.data.images import (
     walk,
     write_image,
 )
-from pixalign.data.streets import draw_scene
+from pixalign.data.sets.streets import draw_scene
 from tiffs import write_bands, write_tiff
 
 pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 
 RNG = np.random.default_rng(0)
-GREY = RNG.integers(0, 256, (40, 60), dtype=np.uint8)
+GRAY = RNG.integers(0, 256, (40, 60), dtype=np.uint8)
 RGB = RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
 
@@ -67,40 +67,40 @@ def test_a_named_pipe_is_refused_rather_than_waited_for(tmp_path):
             read(tmp_path / "pipe.png")
 
 
-def test_grey_is_repeated_over_the_channels_and_read_as_one_where_one_is_asked_for(tmp_path):
-    Image.fromarray(GREY).save(tmp_path / "a.png")
-    assert (read_image(tmp_path / "a.png") == GREY[..., None]).all()
-    assert (read_image(tmp_path / "a.png", channels=1) == GREY[..., None]).all()
+def test_gray_is_repeated_over_the_channels_and_read_as_one_where_one_is_asked_for(tmp_path):
+    Image.fromarray(GRAY).save(tmp_path / "a.png")
+    assert (read_image(tmp_path / "a.png") == GRAY[..., None]).all()
+    assert (read_image(tmp_path / "a.png", channels=1) == GRAY[..., None]).all()
     assert read_image(tmp_path / "a.png", channels=1).shape == (40, 60, 1)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
-def test_16_bit_grey_keeps_its_upper_8_bits(tmp_path, suffix):
-    values = GREY.astype(np.uint16) * 256 + 77
+def test_16_bit_gray_keeps_its_upper_8_bits(tmp_path, suffix):
+    values = GRAY.astype(np.uint16) * 256 + 77
     Image.fromarray(values).save(tmp_path / f"a.{suffix}")
-    assert (read_image(tmp_path / f"a.{suffix}") == GREY[..., None]).all()
+    assert (read_image(tmp_path / f"a.{suffix}") == GRAY[..., None]).all()
 
 
 def test_transparent_pixels_are_laid_over_white(tmp_path):
     alpha = np.zeros((40, 60), np.uint8)
     alpha[:, 30:] = 255
     Image.fromarray(np.dstack([RGB, alpha])).save(tmp_path / "rgba.png")
-    Image.fromarray(np.dstack([GREY, alpha])).save(tmp_path / "la.png")
+    Image.fromarray(np.dstack([GRAY, alpha])).save(tmp_path / "la.png")
     palette = Image.fromarray(RGB).quantize(8)
     palette.save(tmp_path / "p.png", transparency=int(np.asarray(palette)[0, 0]))
     pixels = read_image(tmp_path / "rgba.png")
     assert (pixels[:, :30] == 255).all()
     assert (pixels[:, 30:] == RGB[:, 30:]).all()
-    assert (read_image(tmp_path / "la.png")[:, 30:] == GREY[:, 30:, None]).all()
+    assert (read_image(tmp_path / "la.png")[:, 30:] == GRAY[:, 30:, None]).all()
     assert (read_image(tmp_path / "p.png")[0, 0] == 255).all()
 
 
-def test_palette_and_one_bit_images_give_their_colours(tmp_path):
+def test_palette_and_one_bit_images_give_their_colors(tmp_path):
     palette = Image.fromarray(RGB).quantize(8)
     palette.save(tmp_path / "p.png")
     assert (read_image(tmp_path / "p.png") == np.asarray(palette.convert("RGB"))).all()
-    Image.fromarray(GREY > 127).save(tmp_path / "1.png")
-    assert (read_image(tmp_path / "1.png") == np.where(GREY > 127, 255, 0)[..., None]).all()
+    Image.fromarray(GRAY > 127).save(tmp_path / "1.png")
+    assert (read_image(tmp_path / "1.png") == np.where(GRAY > 127, 255, 0)[..., None]).all()
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "tiff"])
@@ -111,14 +111,14 @@ def test_cmyk_is_turned_into_rgb(tmp_path, suffix):
 
 
 def test_of_an_animation_the_first_frame_is_read(tmp_path):
-    frames = [Image.new("RGB", (60, 40), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (60, 40), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert (read_image(tmp_path / "a.gif") == (255, 0, 0)).all()
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tiff"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_honoured(tmp_path, orientation, suffix):
+def test_exif_orientation_is_honored(tmp_path, orientation, suffix):
     turned = {
         1: RGB,
         2: RGB[:, ::-1],
@@ -137,7 +137,7 @@ def test_exif_orientation_is_honoured(tmp_path, orientation, suffix):
 
 
 def test_floating_point_images_are_refused(tmp_path):
-    Image.fromarray(GREY.astype(np.float32)).save(tmp_path / "a.tiff")
+    Image.fromarray(GRAY.astype(np.float32)).save(tmp_path / "a.tiff")
     with pytest.raises(
         InputError, match=r"a.tiff: holds float32, which has no defined white level: store uint8, or uint16"
     ):
@@ -153,7 +153,7 @@ def test_other_numbers_of_channels_are_refused(tmp_path):
 
 
 def test_rgba_gives_four_channels_as_they_are(tmp_path):
-    pixels = np.dstack([RGB, GREY])
+    pixels = np.dstack([RGB, GRAY])
     Image.fromarray(pixels).save(tmp_path / "a.png")
     assert (read_image(tmp_path / "a.png", channels=4) == pixels).all()
 
@@ -211,7 +211,7 @@ def test_without_rasterio_the_extra_is_named(tmp_path, monkeypatch):
 
 
 BANDS = RNG.integers(0, 256, (4, 40, 60), dtype=np.uint8)
-COLOURS = BANDS[:3].transpose(1, 2, 0)
+COLORS = BANDS[:3].transpose(1, 2, 0)
 
 
 @pytest.mark.parametrize("options", [{}, {"interleave": "band"}, {"photometric": "rgb", "alpha": "unspecified"}])
@@ -221,40 +221,40 @@ def test_near_infrared_as_a_fourth_band_is_no_transparency(tmp_path, options, co
     scale = {np.uint8: 1, np.uint16: 257}[kind]
     options = options if kind is np.uint8 else {"photometric": "rgb", **options}
     path = write_bands(tmp_path / "a.tif", BANDS.astype(kind) * kind(scale), compress=compress, **options)
-    assert (read_image(path) == COLOURS).all()
+    assert (read_image(path) == COLORS).all()
 
 
-def test_an_extra_band_beside_grey_is_left_out(tmp_path):
+def test_an_extra_band_beside_gray_is_left_out(tmp_path):
     path = write_bands(tmp_path / "a.tif", BANDS[:2])
     assert (read_image(path, channels=1)[..., 0] == BANDS[0]).all()
     assert (read_image(path) == BANDS[0, ..., None]).all()
 
 
-def test_grey_with_a_declared_alpha_and_a_further_band_is_grey_over_white(tmp_path):
+def test_gray_with_a_declared_alpha_and_a_further_band_is_gray_over_white(tmp_path):
     alpha = np.where(np.arange(60) < 20, 0, 255).astype(np.uint16)[None].repeat(40, 0) * np.uint16(257)
-    grey = BANDS[0].astype(np.uint16) * np.uint16(256)
-    path = write_bands(tmp_path / "a.tif", np.stack([grey, alpha, grey]), alpha="yes")
+    gray = BANDS[0].astype(np.uint16) * np.uint16(256)
+    path = write_bands(tmp_path / "a.tif", np.stack([gray, alpha, gray]), alpha="yes")
     assert (read_image(path, channels=1)[..., 0] == np.where(alpha == 0, 255, BANDS[0])).all()
 
 
 @pytest.mark.parametrize("interleave", ["pixel", "band"])
 def test_transparency_of_tiff_files_is_laid_over_white(tmp_path, interleave):
     alpha = np.where(np.arange(60) < 20, 0, 255).astype(np.uint8)[None].repeat(40, 0)
-    expected = np.where(alpha[..., None] == 0, 255, COLOURS)
+    expected = np.where(alpha[..., None] == 0, 255, COLORS)
     for name, options in (("a", {}), ("b", {"photometric": "rgb", "alpha": "premultiplied"})):
-        colours = BANDS[:3] * (alpha > 0)
+        colors = BANDS[:3] * (alpha > 0)
         path = write_bands(
-            tmp_path / f"{name}.tif", np.concatenate([colours, alpha[None]]), interleave=interleave, **options
+            tmp_path / f"{name}.tif", np.concatenate([colors, alpha[None]]), interleave=interleave, **options
         )
         assert (read_image(path) == expected).all()
-    grey = write_bands(tmp_path / "c.tif", np.stack([BANDS[0], alpha]), alpha="yes", interleave=interleave)
-    assert (read_image(grey, channels=1)[..., 0] == np.where(alpha == 0, 255, BANDS[0])).all()
+    gray = write_bands(tmp_path / "c.tif", np.stack([BANDS[0], alpha]), alpha="yes", interleave=interleave)
+    assert (read_image(gray, channels=1)[..., 0] == np.where(alpha == 0, 255, BANDS[0])).all()
 
 
 @pytest.mark.parametrize("interleave", ["pixel", "band"])
 @pytest.mark.parametrize("photometric", ["rgb", "minisblack"])
 @pytest.mark.parametrize("order", ["little", "big"])
-def test_of_16_bit_colours_the_upper_8_bits_are_kept(tmp_path, interleave, photometric, order):
+def test_of_16_bit_colors_the_upper_8_bits_are_kept(tmp_path, interleave, photometric, order):
     values = RNG.integers(0, 65536, (3, 40, 60), dtype=np.uint16)
     path = write_bands(
         tmp_path / "a.tif", values, interleave=interleave, photometric=photometric, endianness=order, compress="lzw"
@@ -266,7 +266,7 @@ def test_of_16_bit_colours_the_upper_8_bits_are_kept(tmp_path, interleave, photo
 def test_compressions_that_pillow_lacks_are_read(tmp_path, compress):
     options = {"webp_lossless": "yes"} if compress == "webp" else {}
     path = write_bands(tmp_path / "a.tif", BANDS[:3], compress=compress, **options)
-    assert (read_image(path) == COLOURS).all()
+    assert (read_image(path) == COLORS).all()
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
@@ -303,11 +303,11 @@ def test_12_bits_use_the_full_range(tmp_path):
         (
             np.zeros((3, 40, 60), np.uint8),
             {"photometric": "cielab"},
-            "has PhotometricInterpretation 8, not grey or RGB",
+            "has PhotometricInterpretation 8, not gray or RGB",
         ),
     ],
 )
-def test_tiff_files_whose_colours_are_not_known_are_one_line(tmp_path, bands, options, message):
+def test_tiff_files_whose_colors_are_not_known_are_one_line(tmp_path, bands, options, message):
     path = write_bands(tmp_path / "a.tif", bands, **options)
     with pytest.raises(InputError, match=message) as caught:
         read_image(path)
@@ -323,7 +323,7 @@ def test_without_rasterio_the_extra_is_named_for_what_pillow_does_not_read(tmp_p
         InputError, match=r"a.tif: this kind of TIFF file is read by rasterio: pip install 'pixalign\[geo\]'"
     ):
         read_image(path)
-    assert (read_image(plain) == COLOURS).all()
+    assert (read_image(plain) == COLORS).all()
     monkeypatch.undo()
     tiff._rasterio.cache_clear()
 

@@ -21,7 +21,7 @@ RNG = np.random.default_rng(0)
 IDS = RNG.integers(0, 4, (30, 40), dtype=np.uint8)
 FOUR = Labels(list("abcd"), [[0, 0, 0]] * 4)
 PAINT = np.array([[128, 64, 128], [0, 0, 142], [0, 0, 0], [255, 255, 255]], np.uint8)
-PAINTED = Labels(list("abcd"), PAINT.tolist(), None, {tuple(colour): i for i, colour in enumerate(PAINT.tolist())})
+PAINTED = Labels(list("abcd"), PAINT.tolist(), None, {tuple(color): i for i, color in enumerate(PAINT.tolist())})
 
 
 def save(path, values, mode=None, **options):
@@ -31,7 +31,7 @@ def save(path, values, mode=None, **options):
 
 
 def write_png(path, values, bits, interlaced=False, chunks=()):
-    """A grey PNG of any depth, with Adam7 if ``interlaced``, and further ``chunks`` (kind, bytes)."""
+    """A gray PNG of any depth, with Adam7 if ``interlaced``, and further ``chunks`` (kind, bytes)."""
     steps = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
     data = b""
     for top, left, down, across in steps if interlaced else [(0, 0, 1, 1)]:
@@ -53,7 +53,7 @@ def yaml(tmp_path, text):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.gif"])
-def test_grey_values_are_ids_in_every_lossless_format(tmp_path, name):
+def test_gray_values_are_ids_in_every_lossless_format(tmp_path, name):
     ids, unknown = FOUR.decode(save(tmp_path / name, IDS))
     assert ids.dtype == np.uint8
     assert (ids == IDS).all()
@@ -70,7 +70,7 @@ def test_a_palette_gives_its_indices_at_every_depth(tmp_path, bits):
 
 
 @pytest.mark.parametrize("bits", [2, 4])
-def test_grey_of_few_bits_is_not_stretched(tmp_path, bits):
+def test_gray_of_few_bits_is_not_stretched(tmp_path, bits):
     values = np.arange(4, dtype=np.uint8)
     row = int("".join(f"{v:0{bits}b}" for v in values), 2).to_bytes(4 * bits // 8, "big")
 
@@ -98,7 +98,7 @@ def test_16_bit_ids_are_mapped(tmp_path, suffix):
     assert unknown == {"999": 1}
 
 
-def test_colours_become_classes_with_and_without_an_opaque_alpha(tmp_path):
+def test_colors_become_classes_with_and_without_an_opaque_alpha(tmp_path):
     painted = PAINT[IDS]
     opaque = np.dstack([painted, np.full(IDS.shape, 255, np.uint8)])
     for name, pixels in (("rgb.png", painted), ("rgba.png", opaque), ("rgb.bmp", painted), ("rgb.tif", painted)):
@@ -109,16 +109,16 @@ def test_colours_become_classes_with_and_without_an_opaque_alpha(tmp_path):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=1, max_size=12, unique=True), st.data())
-def test_any_colours_come_back_as_their_classes(tmp_path, colours, data):
-    known = data.draw(st.integers(1, len(colours)))
-    labels = Labels([str(i) for i in range(known)], [], {}, {c: i for i, c in enumerate(colours[:known])})
-    ids, unknown = labels.decode(save(tmp_path / "a.png", np.array([colours], np.uint8)))
-    assert ids[0].tolist() == [*range(known), *[255] * (len(colours) - known)]
-    assert unknown == {str(colour): 1 for colour in colours[known:]}
-    assert [unpack(pack(colour)) for colour in colours] == colours
+def test_any_colors_come_back_as_their_classes(tmp_path, colors, data):
+    known = data.draw(st.integers(1, len(colors)))
+    labels = Labels([str(i) for i in range(known)], [], {}, {c: i for i, c in enumerate(colors[:known])})
+    ids, unknown = labels.decode(save(tmp_path / "a.png", np.array([colors], np.uint8)))
+    assert ids[0].tolist() == [*range(known), *[255] * (len(colors) - known)]
+    assert unknown == {str(color): 1 for color in colors[known:]}
+    assert [unpack(pack(color)) for color in colors] == colors
 
 
-def test_grey_in_rgb_is_ids_where_the_classes_have_no_colours(tmp_path):
+def test_gray_in_rgb_is_ids_where_the_classes_have_no_colors(tmp_path):
     path = save(tmp_path / "a.webp", IDS[..., None].repeat(3, -1), lossless=True)
     assert (FOUR.decode(path)[0] == IDS).all()
 
@@ -149,7 +149,7 @@ def test_what_is_no_mask_is_named(tmp_path):
         (save(tmp_path / "d.webp", PAINT[IDS]), PAINTED, "lossy WebP has lost its exact labels"),
         (save(tmp_path / "e.webp", half), PAINTED, "lossy WebP has lost its exact labels"),
         (save(tmp_path / "f.png", half), PAINTED, rf"{(IDS == 0).sum()} transparent pixels"),
-        (save(tmp_path / "g.png", PAINT[IDS]), FOUR, "stored in colours, and the classes have none"),
+        (save(tmp_path / "g.png", PAINT[IDS]), FOUR, "stored in colors, and the classes have none"),
         (save(tmp_path / "h.tif", IDS.astype(np.float32) / 2), FOUR, "holds fractions"),
         (save(tmp_path / "i.tif", IDS.astype(np.int32) * 70000), FOUR, "values from 0 to 210000"),
         (tmp_path / "nothing.png", FOUR, "the file is empty"),
@@ -240,21 +240,21 @@ def test_what_a_tiff_mask_stores_is_what_is_read(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    colours=st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=1, max_size=20),
+    colors=st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=1, max_size=20),
     compress=st.sampled_from(["none", "lzw", "deflate", "packbits", "zstd", "lzma"]),
     endianness=st.sampled_from(["little", "big"]),
     interleave=st.sampled_from(["pixel", "band"]),
     further=st.integers(0, 2),
 )
-def test_the_colours_that_a_tiff_mask_stores_are_what_is_read(
-    tmp_path, colours, compress, endianness, interleave, further
+def test_the_colors_that_a_tiff_mask_stores_are_what_is_read(
+    tmp_path, colors, compress, endianness, interleave, further
 ):
     bands = np.concatenate(
-        [np.array([colours], np.uint8).transpose(2, 0, 1), np.zeros((further, 1, len(colours)), np.uint8)]
+        [np.array([colors], np.uint8).transpose(2, 0, 1), np.zeros((further, 1, len(colors)), np.uint8)]
     )
     options = {"photometric": "rgb", "compress": compress, "endianness": endianness, "interleave": interleave}
     write_bands(tmp_path / "a.tif", bands, **options)
-    assert read_values(tmp_path / "a.tif").tolist() == [[pack(colour) for colour in colours]]
+    assert read_values(tmp_path / "a.tif").tolist() == [[pack(color) for color in colors]]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "I;16"])
@@ -283,8 +283,8 @@ def test_what_a_png_mask_stores_is_what_is_read(tmp_path, bits, interlaced):
     [
         (np.full((2, 9, 9), 1, np.uint8), {}, "the mask has 2 bands, and which holds the labels is not known"),
         (np.full((3, 9, 9), 1, np.uint8), {"photometric": "minisblack"}, "the mask has 3 bands"),
-        (np.full((3, 9, 9), 1, np.uint16), {"photometric": "rgb"}, "the mask has 16 bits per colour"),
-        (np.full((3, 9, 9), 1, np.float32), {"photometric": "rgb"}, "the mask has 32 bits per colour"),
+        (np.full((3, 9, 9), 1, np.uint16), {"photometric": "rgb"}, "the mask has 16 bits per color"),
+        (np.full((3, 9, 9), 1, np.float32), {"photometric": "rgb"}, "the mask has 32 bits per color"),
         (np.full((4, 9, 9), 1, np.uint8), {"photometric": "cmyk"}, "has PhotometricInterpretation 5, which is neither"),
         (np.full((4, 9, 9), 1, np.uint8), {}, "the mask has 81 transparent pixels"),
         (np.full((1, 9, 9), 1, np.uint8), {"compress": "lerc"}, "in LERC compression has lost its exact labels"),
@@ -303,7 +303,7 @@ def test_tiff_masks_that_hold_something_else_than_labels_are_one_line(tmp_path, 
     assert "\n" not in str(caught.value)
 
 
-def test_an_extra_band_of_no_stated_kind_leaves_the_colours_of_a_mask(tmp_path):
+def test_an_extra_band_of_no_stated_kind_leaves_the_colors_of_a_mask(tmp_path):
     bands = np.concatenate([PAINT[IDS].transpose(2, 0, 1), IDS[None]])
     for interleave in ("pixel", "band"):
         path = write_bands(tmp_path / f"{interleave}.tif", bands, photometric="rgb", interleave=interleave)
@@ -322,14 +322,14 @@ def test_bmp_masks_are_read_as_stored_or_refused(tmp_path):
         data = b"".join(row + b"\0" * (-len(row) % 4) for row in rows[::-1])
         start = 54 + 4 * len(palette)
         header = struct.pack("<IiiHHIIiiII", 40, 8, len(rows), 1, bits, 0, len(data), 0, 0, len(palette), 0)
-        colours = b"".join(bytes([grey, grey, grey, 0]) for grey in palette)
-        return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + header + colours + data
+        colors = b"".join(bytes([gray, gray, gray, 0]) for gray in palette)
+        return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + header + colors + data
 
     values = np.array([[0, 1, 1, 0, 0, 0, 1, 1], [1, 0, 0, 0, 0, 0, 0, 1]], np.uint8)
     (tmp_path / "eight.bmp").write_bytes(bmp(8, [0, 255], [row.tobytes() for row in values]))
     (tmp_path / "one.bmp").write_bytes(bmp(1, [0, 255], [np.packbits(row).tobytes() for row in values]))
     (tmp_path / "one_white.bmp").write_bytes(bmp(1, [255, 0], [np.packbits(row).tobytes() for row in values]))
-    with pytest.raises(InputError, match=r"eight.bmp: is a BMP of 8 bits with a short grey palette"):
+    with pytest.raises(InputError, match=r"eight.bmp: is a BMP of 8 bits with a short gray palette"):
         read_values(tmp_path / "eight.bmp")
     assert (read_values(tmp_path / "one.bmp") == values).all()
     assert (read_values(tmp_path / "one_white.bmp") == values).all()
@@ -345,12 +345,12 @@ def test_a_mask_with_an_exif_orientation_is_turned_as_its_image_is(tmp_path, ori
     assert (read_values(tmp_path / f"mask.{suffix}") == read_image(tmp_path / "image.png", channels=1)[..., 0]).all()
 
 
-def test_16_bits_per_colour_are_refused(tmp_path):
+def test_16_bits_per_color_are_refused(tmp_path):
     rasterio = pytest.importorskip("rasterio")
     options = {"driver": "PNG", "height": 30, "width": 40, "count": 3, "dtype": "uint16"}
     with rasterio.open(tmp_path / "a.png", "w", **options) as file:
         file.write(np.full((3, 30, 40), 300, np.uint16))
-    with pytest.raises(InputError, match="16 bits per colour"):
+    with pytest.raises(InputError, match="16 bits per color"):
         read_values(tmp_path / "a.png")
 
 
@@ -371,27 +371,27 @@ def test_a_class_may_claim_255_as_in_binary_masks(tmp_path):
     assert unknown == {"128": 1}
 
 
-def test_colours_are_merged_ignored_and_drawn_in_the_first_one(tmp_path):
+def test_colors_are_merged_ignored_and_drawn_in_the_first_one(tmp_path):
     labels = yaml(
         tmp_path,
-        "classes:\n- {name: road, colours: [[1, 2, 3], [4, 5, 6]]}\n"
-        "- {name: car, colour: [9, 9, 9], colours: [[7, 8, 9]]}\nignore: [[0, 0, 0]]\n",
+        "classes:\n- {name: road, colors: [[1, 2, 3], [4, 5, 6]]}\n"
+        "- {name: car, color: [9, 9, 9], colors: [[7, 8, 9]]}\nignore: [[0, 0, 0]]\n",
     )
     pixels = [[[1, 2, 3], [4, 5, 6], [7, 8, 9], [0, 0, 0], [9, 9, 9]]]
     ids, unknown = labels.decode(save(tmp_path / "a.png", np.array(pixels, np.uint8)))
     assert ids.tolist() == [[0, 0, 1, 255, 255]]
     assert unknown == {"(9, 9, 9)": 1}
-    assert labels.colours == [[1, 2, 3], [9, 9, 9]]
+    assert labels.colors == [[1, 2, 3], [9, 9, 9]]
 
 
-def test_the_drawing_colour_is_the_mask_colour_where_there_is_no_other(tmp_path):
-    labels = yaml(tmp_path, "- {name: road, colour: [1, 2, 3]}\n- {name: car, colour: [4, 5, 6]}\n")
+def test_the_drawing_color_is_the_mask_color_where_there_is_no_other(tmp_path):
+    labels = yaml(tmp_path, "- {name: road, color: [1, 2, 3]}\n- {name: car, color: [4, 5, 6]}\n")
     assert labels.decode(save(tmp_path / "a.png", np.array([[[4, 5, 6], [1, 2, 3]]], np.uint8)))[0].tolist() == [[1, 0]]
     assert labels.decode(save(tmp_path / "b.png", np.array([[0, 1, 255]], np.uint8)))[0].tolist() == [[0, 1, 255]]
 
 
-def test_classes_told_by_colours_alone_are_found_in_palette_and_grey_files_too(tmp_path):
-    labels = yaml(tmp_path, "- {name: a, colours: [[0, 0, 0]]}\n- {name: b, colours: [[255, 255, 255]]}\n")
+def test_classes_told_by_colors_alone_are_found_in_palette_and_gray_files_too(tmp_path):
+    labels = yaml(tmp_path, "- {name: a, colors: [[0, 0, 0]]}\n- {name: b, colors: [[255, 255, 255]]}\n")
     black_white = np.where(IDS > 1, 255, 0).astype(np.uint8)
     palette = Image.fromarray((IDS <= 1).astype(np.uint8))
     palette.putpalette([255, 255, 255, 0, 0, 0])
@@ -402,7 +402,7 @@ def test_classes_told_by_colours_alone_are_found_in_palette_and_grey_files_too(t
         ids, unknown = labels.decode(tmp_path / name)
         assert (ids == (IDS > 1)).all()
         assert not unknown
-    with pytest.raises(InputError, match="stored in mode I;16, which is not a colour of a class"):
+    with pytest.raises(InputError, match="stored in mode I;16, which is not a color of a class"):
         labels.decode(save(tmp_path / "16.png", IDS.astype(np.uint16)))
 
 
@@ -419,23 +419,24 @@ def test_classes_told_by_colours_alone_are_found_in_palette_and_grey_files_too(t
         ("[a, {nmae: b}]", r"entry 1 is \{'nmae': 'b'\}"),
         ("[a, 3]", "entry 1 is 3"),
         ("[{name: no}]", "entry 0 has the name False: write it in quotes"),
-        ("[{name: a, color: [1, 2, 3]}]", "unknown key 'color': the keys are name, id, ids, colour, colours"),
+        ("[{name: a, hue: [1, 2, 3]}]", "unknown key 'hue': the keys are name, id, ids, color, colors"),
+        ("[{name: a, color: [1, 2, 3], colour: [1, 2, 3]}]", "class 'a' has colour and color: leave one out"),
         ("{classes: [a], ignored: [3]}", "the key 'ignored' is unknown: the keys are classes and ignore"),
-        ("[{name: a, colour: [1, 2]}]", r"class 'a' has the colour \[1, 2\]: write three numbers 0 to 255"),
-        ("[{name: a, colour: [1, 2, 256]}]", "write three numbers"),
-        ("[{name: a, colour: red}]", "write three numbers"),
-        ("[{name: a, colours: [1, 2, 3]}]", "class 'a' has the colour 1: write three numbers"),
+        ("[{name: a, color: [1, 2]}]", r"class 'a' has the color \[1, 2\]: write three numbers 0 to 255"),
+        ("[{name: a, color: [1, 2, 256]}]", "write three numbers"),
+        ("[{name: a, color: red}]", "write three numbers"),
+        ("[{name: a, colors: [1, 2, 3]}]", "class 'a' has the color 1: write three numbers"),
         ("[{name: a, id: -1}]", "class 'a' has the id -1: write a number of 0 to 65535"),
         ("[{name: a, id: 1, ids: [2]}]", "has id and ids"),
         ("[{name: a, ids: 3}]", "has the ids 3: write a list"),
         ("[{name: a, id: 7}, {name: b, id: 7}]", "a and b both have the id 7"),
-        ("[{name: a, colour: [1, 1, 1]}, {name: b, colour: [1, 1, 1]}]", r"a and b both have the colour \[1, 1, 1\]"),
-        ("[{name: a, colours: [[1, 1, 1]]}, {name: b, colours: [[1, 1, 1]]}]", "a and b both have the colour"),
+        ("[{name: a, color: [1, 1, 1]}, {name: b, color: [1, 1, 1]}]", r"a and b both have the color \[1, 1, 1\]"),
+        ("[{name: a, colors: [[1, 1, 1]]}, {name: b, colors: [[1, 1, 1]]}]", "a and b both have the color"),
         ("[{name: a, id: 7}, b]", "class 'b' has no ids, though others have"),
-        ("[{name: a, colours: [[1, 1, 1]]}, b]", "class 'b' has no colours, though others have"),
+        ("[{name: a, colors: [[1, 1, 1]]}, b]", "class 'b' has no colors, though others have"),
         ("{classes: [a, b], ignore: [1]}", "b and ignore both have the id 1"),
         ("{classes: [a, b], ignore: 11}", "ignore is 11: write a list"),
-        ("{classes: [{name: a, colours: [[1, 1, 1]]}], ignore: [3]}", "ignore holds 3, but the classes are given by"),
+        ("{classes: [{name: a, colors: [[1, 1, 1]]}], ignore: [3]}", "ignore holds 3, but the classes are given by"),
     ],
 )
 def test_a_wrong_classes_yaml_is_one_line(tmp_path, text, message):
@@ -443,6 +444,16 @@ def test_a_wrong_classes_yaml_is_one_line(tmp_path, text, message):
         yaml(tmp_path, text)
     assert str(caught.value).startswith(str(tmp_path / "classes.yaml"))
     assert "\n" not in str(caught.value)
+
+
+def test_classes_yaml_may_spell_color_as_the_british_do(tmp_path):
+    read = []
+    for color in ("color", "colour"):
+        text = f"[{{name: a, {color}: [1, 2, 3]}}, {{name: b, {color}s: [[4, 5, 6], [7, 8, 9]]}}]"
+        (tmp_path / "classes.yaml").write_text(text)
+        read.append(labels_from_yaml(tmp_path / "classes.yaml"))
+    assert read[0] == read[1]
+    assert read[0].mask_colors == {(1, 2, 3): 0, (4, 5, 6): 1, (7, 8, 9): 1}
 
 
 def test_a_classes_yaml_that_is_no_text_is_one_line(tmp_path):

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import write_pair
+from pixalign.checking.scan import check_folder
 from pixalign.data import open_data
-from pixalign.data.check import check_folder
 from pixalign.data.remedies import proposed_ids, require_two_labels
 from pixalign.data.samples import Samples
 from pixalign.errors import InputError
@@ -27,16 +27,16 @@ def masks_of(root, values, kind=np.uint8, palette=False):
 
 
 VALUES = {
-    "three greys": [0, 127, 255],
-    "three greys by 128": [0, 128, 255],
-    "four greys": [0, 85, 170, 255],
-    "five greys": [0, 64, 128, 191, 255],
+    "three grays": [0, 127, 255],
+    "three grays by 128": [0, 128, 255],
+    "four grays": [0, 85, 170, 255],
+    "five grays": [0, 64, 128, 191, 255],
     "up to 254": [0, 127, 254],
     "without black": [50, 100, 150],
     "uneven": [0, 100, 200, 255],
     "binary": [0, 255],
     "one and white": [1, 255],
-    "grey and white": [128, 255],
+    "gray and white": [128, 255],
     "gaps and white": [7, 26, 255],
 }
 

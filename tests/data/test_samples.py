@@ -65,6 +65,6 @@ def test_cached_data_are_the_same_data():
     kept = cached(data, advanced.append)
     assert len(kept) == len(advanced) == 2
     assert np.array_equal(kept[1][0], data[1][0])
-    assert (kept.name, kept.classes, kept.colours) == (data.name, data.classes, data.colours)
+    assert (kept.name, kept.classes, kept.colors) == (data.name, data.classes, data.colors)
     assert kept.where(1) == data.where(1)
     assert kept.fingerprint() == data.fingerprint()

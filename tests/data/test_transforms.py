@@ -15,11 +15,11 @@ from pixalign.data.transforms import (
     RandomScaledCrop,
     TrainingTransform,
     UsersTransform,
-    normalise,
+    normalize,
 )
 from pixalign.errors import InputError
 
-GEOMETRY = {"crop": (40, 56), "scale": (0.5, 2.0), "flip": 0.5, "colour": 0.0, "dusk": 0.0, "blur": 0.0}
+GEOMETRY = {"crop": (40, 56), "scale": (0.5, 2.0), "flip": 0.5, "color": 0.0, "dusk": 0.0, "blur": 0.0}
 
 
 def blocks(height=64, width=80):
@@ -47,13 +47,13 @@ def test_scaled_cropped_and_flipped_images_keep_their_labels(index):
     image, mask = augmented(index)
     assert image.shape == (3, 40, 56)
     assert mask.shape == (40, 56)
-    labelled = mask != 255
-    inside = labelled & (image[0] == 40 * mask)  # all but the block borders, which the resize blends
-    assert inside.sum() > 0.6 * labelled.sum()
+    labeled = mask != 255
+    inside = labeled & (image[0] == 40 * mask)  # all but the block borders, which the resize blends
+    assert inside.sum() > 0.6 * labeled.sum()
     assert set(mask.unique().tolist()) <= {0, 1, 2, 3, 255}
 
 
-def test_padding_is_unlabelled():
+def test_padding_is_unlabeled():
     image, mask = augmented(crop=(200, 240), scale=(1.0, 1.0))
     assert (mask == 255).float().mean() == pytest.approx(1 - 64 * 80 / (200 * 240))
     assert (image[:, mask == 255] == 124).all()
@@ -77,16 +77,16 @@ def test_a_crop_has_its_size_and_its_pixels_stay_with_their_labels(size, crop, s
         assert shown.shape == (3, *crop)
         assert labels.shape == crop
         crops[dtype] = shown[0].float()
-    labelled = labels != 255
-    assert labelled.any()
+    labeled = labels != 255
+    assert labeled.any()
     # Both show row + column of the source: what differs is nearest against linear, half a pixel on each axis.
-    assert (crops[torch.float32] - labels.float()).abs()[labelled].max() <= 1 + 1 / scale + 1e-3
+    assert (crops[torch.float32] - labels.float()).abs()[labeled].max() <= 1 + 1 / scale + 1e-3
     # Bytes are rounded twice, once on each axis.
-    assert (crops[torch.uint8] - crops[torch.float32]).abs()[labelled].max() <= 1 + 0.1
+    assert (crops[torch.uint8] - crops[torch.float32]).abs()[labeled].max() <= 1 + 0.1
 
 
 @pytest.mark.parametrize("focus", [(20, 30), (0, 0), (99, 129), (50, 128)])
-def test_a_focused_crop_holds_its_pixel_and_is_centred_where_the_image_allows(focus):
+def test_a_focused_crop_holds_its_pixel_and_is_centerd_where_the_image_allows(focus):
     image = torch.zeros(3, 100, 130, dtype=torch.uint8)
     mask = torch.zeros(100, 130, dtype=torch.uint8)
     mask[focus] = 1
@@ -113,7 +113,7 @@ def test_dusk_is_darker_and_of_probability_zero_nothing():
 
 
 def test_images_of_four_bands_are_augmented_too():
-    transform = TrainingTransform(**{**GEOMETRY, "colour": 1.0, "dusk": 1.0, "blur": 1.0}, channels=4)
+    transform = TrainingTransform(**{**GEOMETRY, "color": 1.0, "dusk": 1.0, "blur": 1.0}, channels=4)
     image, mask = blocks()
     shown, _ = transform(
         torch.from_numpy(np.concatenate([image, mask[..., None]], -1)).permute(2, 0, 1), torch.from_numpy(mask)
@@ -121,7 +121,7 @@ def test_images_of_four_bands_are_augmented_too():
     assert shown.shape == (4, 40, 56)
 
 
-def test_half_of_the_crops_are_centred_on_classes_drawn_uniformly():
+def test_half_of_the_crops_are_centerd_on_classes_drawn_uniformly():
     mask = np.zeros((2, 200, 200), np.uint8)
     mask[1, 100:104, 100:104] = 2  # 16 pixels of 80,000
     items = [(np.repeat(40 * m[..., None], 3, -1), m) for m in mask]
@@ -190,8 +190,8 @@ def test_a_UsersTransform_may_not_make_up_classes():
     samples = AugmentedPairs(pairs(), UsersTransform(lambda image, mask: (image, np.full_like(mask, 7)), 3), 0)
     with pytest.raises(InputError, match="a mask with the value 7, and there are 3 classes"):
         _ = samples[(0, 0)]
-    unlabelled = AugmentedPairs(pairs(), UsersTransform(lambda image, mask: (image, np.full_like(mask, 255)), 3), 0)
-    assert (unlabelled[(0, 0)][1] == 255).all()
+    unlabeled = AugmentedPairs(pairs(), UsersTransform(lambda image, mask: (image, np.full_like(mask, 255)), 3), 0)
+    assert (unlabeled[(0, 0)][1] == 255).all()
 
 
 def test_a_UsersTransform_that_changes_its_arguments_does_not_change_the_data():
@@ -206,21 +206,21 @@ def test_a_UsersTransform_that_changes_its_arguments_does_not_change_the_data():
         np.testing.assert_array_equal(part, unchanged)
 
 
-def test_normalise_gives_float32_whatever_torch_makes_by_default():
+def test_normalize_gives_float32_whatever_torch_makes_by_default():
     images = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
-    expected = normalise(images, [0.4, 0.5, 0.6], [0.2, 0.25, 0.3])
+    expected = normalize(images, [0.4, 0.5, 0.6], [0.2, 0.25, 0.3])
     torch.set_default_dtype(torch.float64)
     try:
-        found = normalise(images, [0.4, 0.5, 0.6], [0.2, 0.25, 0.3])
+        found = normalize(images, [0.4, 0.5, 0.6], [0.2, 0.25, 0.3])
     finally:
         torch.set_default_dtype(torch.float32)
     assert found.dtype == torch.float32
     assert torch.equal(found, expected)
 
 
-def test_colour_and_blur_leave_the_label_alone():
+def test_color_and_blur_leave_the_label_alone():
     plain, mask = augmented(scale=(1.0, 1.0))
-    changed, same = augmented(scale=(1.0, 1.0), colour=1.0, blur=1.0)
+    changed, same = augmented(scale=(1.0, 1.0), color=1.0, blur=1.0)
     assert torch.equal(mask, same)
     assert not torch.equal(plain, changed)
 
@@ -241,7 +241,7 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone():
 def test_augmentation_leaves_the_global_random_state_alone():
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    augmented(0, colour=1.0)
+    augmented(0, color=1.0)
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -277,8 +277,8 @@ def test_updates_of_accumulated_batches_are_whole():
     assert EpochBatches(5, 8, 0, 1, accumulate=2).per_epoch == 2
 
 
-def test_normalise_is_pixel_over_255_minus_mean_over_std():
+def test_normalize_is_pixel_over_255_minus_mean_over_std():
     images = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
     mean, std = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
     expected = (images / 255 - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)
-    torch.testing.assert_close(normalise(images, mean, std), expected)
+    torch.testing.assert_close(normalize(images, mean, std), expected)

@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from networks import image, randomised
+from networks import image, randomized
 from pixalign.encoders import TimmEncoder
 from pixalign.errors import InputError
 
@@ -20,7 +20,7 @@ def name(request):
 
 @pytest.mark.parametrize("size", [(33, 47), (64, 96), (97, 129)])
 def test_encoder_gives_the_stem_and_the_last_map_of_every_stride(name, size):
-    encoder = randomised(TimmEncoder(name)).eval()
+    encoder = randomized(TimmEncoder(name)).eval()
     with torch.no_grad():
         maps = encoder(image(*size, batch=2))
     assert encoder.channels == CHANNELS[name]
@@ -30,7 +30,7 @@ def test_encoder_gives_the_stem_and_the_last_map_of_every_stride(name, size):
 
 
 def test_classifier_and_features_share_their_weights_and_last_map(name):
-    classifier = randomised(timm.create_model(name, num_classes=7)).eval()
+    classifier = randomized(timm.create_model(name, num_classes=7)).eval()
     encoder = TimmEncoder(name).eval()
     left = encoder.body.load_state_dict(classifier.state_dict(), strict=False)
     assert left.missing_keys == []

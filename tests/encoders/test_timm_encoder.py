@@ -81,7 +81,7 @@ def test_levels_that_are_not_read_are_not_built_and_the_others_are_as_ever(name,
     assert [n for n, p in some.named_parameters() if p.grad is None] == []
 
 
-def test_normalisation_is_the_one_timm_documents(encoder):
+def test_normalization_is_the_one_timm_documents(encoder):
     config = timm.get_pretrained_cfg(encoder.name, allow_unregistered=True)
     assert encoder.mean == config.mean
     assert encoder.std == config.std
@@ -134,7 +134,7 @@ def test_alignseg_resnet_rounds_up_where_its_max_pool_does():
 
 @pytest.fixture
 def weights(tmp_path):
-    """timm's randomly initialised resnet18, and the .safetensors file of it."""
+    """timm's randomly initialized resnet18, and the .safetensors file of it."""
     torch.manual_seed(1)
     model = timm.create_model("resnet18")
     save_file(model.state_dict(), tmp_path / "resnet18.safetensors")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from networks import NETWORKS, image, network, randomised
+from networks import NETWORKS, image, network, randomized
 from pixalign.aligners import ALIGNERS, create_aligner
 from pixalign.aligners.gated_flow import GatedFlowAlignment
 from pixalign.explaining.evidence import Alignment, aligners_of, captured, feature_steps, gates, mixing, moves, points
@@ -16,7 +16,7 @@ SIZE = (96, 160)  # of the image
 
 def at_work(name: str, convention: str = "pixel", **options) -> Alignment:
     """A random aligner, the shares of whose offsets move by several pixels, on random maps at 1/8 and 1/16."""
-    return run(randomised(create_aligner(name, 16, convention, **options)).eval())
+    return run(randomized(create_aligner(name, 16, convention, **options)).eval())
 
 
 def run(module: nn.Module) -> Alignment:
@@ -80,7 +80,7 @@ def test_a_feature_fetched_from_the_right_moves_right_in_the_image():
 
 @pytest.mark.parametrize("moved", ["high", "low"])
 def test_bialignnet_moves_the_map_that_it_says(moved):
-    alignment = run(randomised(GatedFlowAlignment(16, moved)).eval())
+    alignment = run(randomized(GatedFlowAlignment(16, moved)).eval())
     (move,) = moves(alignment, SIZE)
     assert move.what == {"high": "coarse", "low": "fine"}[moved]
     source = (6, 10) if moved == "high" else (12, 20)
@@ -100,7 +100,7 @@ def test_sampled_points_are_the_operators_own(name, source):
     np.testing.assert_allclose(mean.pixels, (found * shares[:, None]).sum(0), atol=1e-5)
 
 
-def test_nine_points_of_an_untrained_ddsm_are_the_plain_neighbourhood():
+def test_nine_points_of_an_untrained_ddsm_are_the_plain_neighborhood():
     alignment = run(create_aligner("dynamic_dual", 16).eval())
     found, shares = points(alignment, SIZE)
     np.testing.assert_allclose(np.unique(found[:, :, 5, 9].round(3)), [-8, 0, 8])
@@ -144,7 +144,7 @@ def test_the_moved_map_is_the_one_that_was_merged(name):
 
 def test_what_ddsm_draws_is_the_branchs_sum_before_its_linear_layers():
     """Where values and projection are the identity, the drawn map is what the spatial branch adds."""
-    module = randomised(create_aligner("dynamic_dual", 16, branches="spatial", position=False)).eval()
+    module = randomized(create_aligner("dynamic_dual", 16, branches="spatial", position=False)).eval()
     for layer in (module.spatial.value, module.spatial.project):
         layer.weight.data.copy_(torch.eye(16).view(16, 16, 1, 1))
         layer.bias.data.zero_()

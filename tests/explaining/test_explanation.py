@@ -15,7 +15,7 @@ from pixalign.explaining.evidence import Evidence
 from pixalign.explaining.explanation import least_certain_border
 from pixalign.explaining.pictures import View, around, cells_in, paint, painted_errors, window
 from pixalign.explaining.sections import one_network, words
-from pixalign.predict import Result
+from pixalign.predicting import Result
 from pixalign.sampling import warp
 
 
@@ -131,16 +131,16 @@ def test_images_of_other_than_three_channels_are_shown(channels):
     assert explain(network("sfnet", in_channels=channels), pixels, device="cpu").sheets
 
 
-def test_a_label_file_holds_ids_or_the_models_colours(tmp_path):
+def test_a_label_file_holds_ids_or_the_models_colors(tmp_path):
     model = network("sfnet_lite")
     ids = (street()[..., 0] > 100).astype(np.uint8)
     table = np.zeros((256, 3), np.uint8)
-    table[:CLASSES] = model.config["colours"]
+    table[:CLASSES] = model.config["colors"]
     Image.fromarray(ids).save(tmp_path / "ids.png")
-    Image.fromarray(table[ids]).save(tmp_path / "colours.png")
+    Image.fromarray(table[ids]).save(tmp_path / "colors.png")
     sheets = [
         next(iter(explain(model, street(), label, (5, 5), "cpu").sheets.values()))
-        for label in (tmp_path / "ids.png", ids, tmp_path / "colours.png")
+        for label in (tmp_path / "ids.png", ids, tmp_path / "colors.png")
     ]
     assert (np.asarray(sheets[0]) == np.asarray(sheets[1])).all()
     assert (np.asarray(sheets[0]) == np.asarray(sheets[2])).all()

@@ -28,10 +28,10 @@ def model():
         "architecture": "convolution",
         "arguments": {"encoder": "none", "num_classes": 5, "in_channels": 3},
         "classes": CLASSES,
-        "colours": [[i, i, i] for i in range(5)],
+        "colors": [[i, i, i] for i in range(5)],
         "mean": [0.5, 0.4, 0.3],
         "std": [0.2, 0.2, 0.25],
-        "licence": "Apache-2.0",
+        "license": "Apache-2.0",
         "metrics": [{"miou": 1}],
     }
     return made
@@ -92,10 +92,10 @@ def test_the_manifest_is_in_the_file_and_beside_it(onnx_report, model):
     (embedded,) = [json.loads(entry.value) for entry in file.metadata_props if entry.key == "pixalign"]
     beside = json.loads(manifest_file(onnx_report["file"]).read_text())
     for manifest in (embedded, beside, load_runtime(onnx_report["file"]).config):
-        for key in ("architecture", "classes", "colours", "mean", "std", "licence"):
+        for key in ("architecture", "classes", "colors", "mean", "std", "license"):
             assert manifest[key] == json.loads(json.dumps(model.config[key]))
         assert manifest["pixalign"] == pixalign.__version__
-        assert (manifest["input"], manifest["output"]) == ("normalised", "logits")
+        assert (manifest["input"], manifest["output"]) == ("normalized", "logits")
         assert (manifest["precision"], manifest["opset"]) == ("float32", 18)
         assert "metrics" not in manifest
     assert beside["parity"] == onnx_report["parity"]
@@ -109,7 +109,7 @@ def test_networks_export_whole(key, suffix, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])
-def test_normalisation_and_argmax_can_be_inside_the_graph(suffix, model, tmp_path):
+def test_normalization_and_argmax_can_be_inside_the_graph(suffix, model, tmp_path):
     report = export(model, tmp_path / f"model{suffix}", raw=True, labels=True)
     check(report, model, raw=True, labels=True)
 
@@ -260,6 +260,6 @@ def test_the_command_prints_the_differences(tmp_path, capsys):
     assert main(["export", str(folder), "--out", str(tmp_path / "model.pt2")]) == 0
     shown = capsys.readouterr().out
     assert "1 x 97 x 161: largest difference" in shown
-    assert "5 classes, normalised image in, logits out" in shown
+    assert "5 classes, normalized image in, logits out" in shown
     assert main(["export", str(folder), "--out", str(tmp_path / "model.pt2"), "--int8"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

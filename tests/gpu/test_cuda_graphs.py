@@ -5,7 +5,7 @@ import torch
 
 from graphs import relative_error
 from networks import NETWORKS, network
-from pixalign import Predictor, optimize
+from pixalign import Predictor, fuse
 from pixalign.errors import InputError
 from pixalign.runtime import load_runtime
 from pixalign.runtime.cuda_graphs import CudaGraphs
@@ -19,7 +19,7 @@ def images(height, width, seed=0):
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("key", NETWORKS)
 def test_every_network_gives_its_logits_at_sizes_in_turn(key, precision):
-    model = optimize(network(key).to("cuda"))
+    model = fuse(network(key).to("cuda"))
     plain, recorded = (load_runtime(model, "cuda", precision, cuda_graphs=graphs) for graphs in (False, True))
     for seed, size in enumerate(((64, 96), (65, 97), (64, 96))):
         x = images(*size, seed)

@@ -1,4 +1,4 @@
-"""Every network on a GPU computes what it computes on the CPU: as it is, optimised, and nearly so under AMP."""
+"""Every network on a GPU computes what it computes on the CPU: as it is, fused, and nearly so under AMP."""
 
 import copy
 
@@ -7,7 +7,7 @@ import torch
 
 from graphs import relative_error
 from networks import NETWORKS, image, network
-from pixalign import optimize
+from pixalign import fuse
 
 SIZES = ((64, 96), (65, 97))
 TOLERANCE = 1e-3
@@ -28,9 +28,9 @@ def test_a_network_gives_the_logits_of_the_cpu(key):
 
 
 @pytest.mark.parametrize("key", NETWORKS)
-def test_an_optimised_network_gives_the_logits_of_the_cpu(key):
+def test_an_fused_network_gives_the_logits_of_the_cpu(key):
     model = network(key)
-    quick = optimize(on_gpu(model))
+    quick = fuse(on_gpu(model))
     with torch.inference_mode():
         for size in SIZES:
             x = image(*size, batch=2)

@@ -121,5 +121,5 @@ def test_a_network_on_the_gpu_is_exported(picture, tmp_path):
 
 
 def test_the_benchmark_measures_the_cpu_where_there_is_a_gpu():
-    result = benchmark(["sfnet@test_resnet"], [(64, 96)], ["eager", "optimised"], rounds=2)
+    result = benchmark(["sfnet@test_resnet"], [(64, 96)], ["eager", "fused"], rounds=2)
     assert [row["error"] for row in result["rows"]] == [None, None]

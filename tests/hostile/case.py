@@ -21,7 +21,7 @@ STRANGE_NAMES = ["Straße", "雨 ☂", "e\u0301te\u0301", "класс 🚲", "a:
 
 @dataclass
 class Shape:
-    """A labelled area: class id and corners (P, 2) x, y on the edges of pixels, every side upright or level."""
+    """A labeled area: class id and corners (P, 2) x, y on the edges of pixels, every side upright or level."""
 
     label: int
     corners: list[tuple[int, int]]

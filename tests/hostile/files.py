@@ -46,13 +46,13 @@ def write_png(
     orientation: int = 0,
     chunks: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
-    """Write a PNG: grey or (with ``palette``) indices (H, W), grey and alpha, RGB or RGBA (H, W, C)."""
+    """Write a PNG: gray or (with ``palette``) indices (H, W), gray and alpha, RGB or RGBA (H, W, C)."""
     height, width = values.shape[:2]
     samples = 1 if values.ndim == 2 else values.shape[2]
-    colour = 3 if palette is not None else {1: 0, 2: 4, 3: 2, 4: 6}[samples]
+    color = 3 if palette is not None else {1: 0, 2: 4, 3: 2, 4: 6}[samples]
     rows = packed(values.reshape(height, -1), bits)
     data = zlib.compress(np.hstack([np.zeros((height, 1), np.uint8), rows]).tobytes())
-    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)), *chunks]
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)), *chunks]
     if palette is not None:
         parts.append((b"PLTE", palette.astype(np.uint8).tobytes()))
     if transparency:

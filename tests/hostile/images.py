@@ -109,12 +109,12 @@ def bands(case: Case) -> None:
         if writer == "rasterio":
             with_rasterio(deep, image, dtype=depth, **({"photometric": "RGB"} if count >= 3 else {}))
         else:
-            colours = 3 if count >= 3 else 1
+            colors = 3 if count >= 3 else 1
             page = Page(
                 deep,
                 16 if depth == "uint16" else 8,
-                2 if colours == 3 else 1,
-                extra=[2 if alpha else 0] * (count - colours),
+                2 if colors == 3 else 1,
+                extra=[2 if alpha else 0] * (count - colors),
             )
             page.planar = 2 if writer == "own planar" and count > 1 else 1
             write_tiff(image, [page])
@@ -187,19 +187,19 @@ def image_modes(case: Case) -> None:
     """PNG of every mode: as a viewer shows it, transparent pixels over white."""
     mode = str(
         case.pick(
-            "mode", ["L", "1 bit", "P", "LA", "RGBA", "RGBA transparent", "I;16", "RGB16", "P tRNS", "grey channels 1"]
+            "mode", ["L", "1 bit", "P", "LA", "RGBA", "RGBA transparent", "I;16", "RGB16", "P tRNS", "gray channels 1"]
         )
     )
     for stem, pair in case.scenes():
         path = case.root / "images" / f"{stem}.png"
-        grey = np.asarray(Image.fromarray(pair.picture).convert("L"))
-        if mode == "L" or mode == "grey channels 1":
-            save(Image.fromarray(grey), path)
-            pair.picture = np.dstack([grey] * 3)
-            if mode == "grey channels 1":
-                case.channels, pair.picture = 1, grey[..., None]
+        gray = np.asarray(Image.fromarray(pair.picture).convert("L"))
+        if mode == "L" or mode == "gray channels 1":
+            save(Image.fromarray(gray), path)
+            pair.picture = np.dstack([gray] * 3)
+            if mode == "gray channels 1":
+                case.channels, pair.picture = 1, gray[..., None]
         elif mode == "1 bit":
-            ones = (grey > 90).astype(np.uint8)
+            ones = (gray > 90).astype(np.uint8)
             ones[::5, ::3] ^= 1
             write_png(path, ones, 1)
             pair.picture = np.dstack([ones * 255] * 3)
@@ -214,17 +214,17 @@ def image_modes(case: Case) -> None:
         elif mode in ("LA", "RGBA"):
             save(Image.fromarray(pair.picture).convert(mode), path)
             if mode == "LA":
-                pair.picture = np.dstack([grey] * 3)
+                pair.picture = np.dstack([gray] * 3)
         elif mode == "RGBA transparent":
-            alpha_band = np.full(grey.shape, 255, np.uint8)
+            alpha_band = np.full(gray.shape, 255, np.uint8)
             alpha_band[5:12, 3:17] = 0
             alpha_band[13:16] = 100
             pixels = np.dstack([pair.picture, alpha_band])
             write_png(path, pixels)
             pair.picture = over_white(pixels)
         elif mode == "I;16":
-            write_png(path, grey.astype(np.int64) * 257, 16)
-            pair.picture = np.dstack([grey] * 3)
+            write_png(path, gray.astype(np.int64) * 257, 16)
+            pair.picture = np.dstack([gray] * 3)
         else:
             write_png(path, pair.picture.astype(np.int64) * 257, 16)
         mask_for(case, stem, pair.ids)
@@ -232,13 +232,13 @@ def image_modes(case: Case) -> None:
 
 
 @kind(must_read=True)
-def grey_tiff_white_is_zero(case: Case) -> None:
-    """A grey photograph in a TIFF whose zero is white: it is seen, and read, inverted."""
+def gray_tiff_white_is_zero(case: Case) -> None:
+    """A gray photograph in a TIFF whose zero is white: it is seen, and read, inverted."""
     for stem, pair in case.scenes():
         path = case.root / "images" / f"{stem}.tif"
-        grey = np.asarray(Image.fromarray(pair.picture).convert("L"))
-        write_tiff(path, [Page(255 - grey, photometric=0)])
-        pair.picture = np.dstack([grey] * 3)
+        gray = np.asarray(Image.fromarray(pair.picture).convert("L"))
+        write_tiff(path, [Page(255 - gray, photometric=0)])
+        pair.picture = np.dstack([gray] * 3)
         mask_for(case, stem, pair.ids)
         case.expect(path, pair)
 

@@ -304,10 +304,10 @@ def _differences(case: Case, reading: Reading, splits: Splits, report: dict[str,
                 "WRONG REPORT",
                 f"report.json counts {listed} in {split}, and reading {counts[split][: len(names)].tolist()};",
             )
-        if stats["pairs"] != len(splits[split]) or stats["unlabelled_pixels"] != counts[split][VOID]:
+        if stats["pairs"] != len(splits[split]) or stats["unlabeled_pixels"] != counts[split][VOID]:
             return (
                 "WRONG REPORT",
-                f"report.json has {stats['pairs']} pairs, {stats['unlabelled_pixels']} unlabelled in {split};",
+                f"report.json has {stats['pairs']} pairs, {stats['unlabeled_pixels']} unlabeled in {split};",
             )
     said = " ".join(
         " ".join([p["title"], p["remedy"], *p["details"], *(f["note"] for f in p["files"])]) for p in report["problems"]
@@ -339,8 +339,8 @@ def _picture(reading: Reading, path: str, pair: Any, image: np.ndarray) -> str:
     for label in np.unique(pair.ids):
         here = pair.ids == label
         if (difference := np.abs(got[here] - want[here]).mean()) > pair.tolerance:
-            colours = f"{got[here].mean(0).round().tolist()} instead of {want[here].mean(0).round().tolist()}"
-            return f"under class {label} the colors are {colours} (mean difference {difference:.1f})"
+            colors = f"{got[here].mean(0).round().tolist()} instead of {want[here].mean(0).round().tolist()}"
+            return f"under class {label} the colors are {colors} (mean difference {difference:.1f})"
     return ""
 
 

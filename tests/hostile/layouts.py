@@ -7,7 +7,7 @@ from hostile.case import VOID, Case, Pair, Reading, foreign, kind, put, save
 from hostile.files import write_png
 from hostile.masks import some_palette
 
-VOC_COLOURS = np.array([(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128)], np.uint8)
+VOC_COLORS = np.array([(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128)], np.uint8)
 
 
 def ids_png(pair: Pair, path) -> None:
@@ -18,7 +18,7 @@ def ids_png(pair: Pair, path) -> None:
 def voc_of_cvat(case: Case) -> None:
     """CVAT's "Segmentation mask 1.1": JPEGImages, SegmentationClass in colors, labelmap.txt, lists."""
     names = case.names(4, "background")
-    colours = np.vstack([[(0, 0, 0)], some_palette(case, 3)]).astype(np.uint8)
+    colors = np.vstack([[(0, 0, 0)], some_palette(case, 3)]).astype(np.uint8)
     case.classes = names
     lists = str(case.pick("lists", ["default", "train and val", "none", "train, val, trainval"]))
     objects = case.maybe("SegmentationObject")
@@ -26,9 +26,9 @@ def voc_of_cvat(case: Case) -> None:
     for i, (stem, pair) in enumerate(pairs):
         image = case.root / "JPEGImages" / f"{stem}{case.dice.choice(['.jpg', '.png'])}"
         case.write_image(pair, image)
-        save(Image.fromarray(colours[pair.ids]), case.root / "SegmentationClass" / f"{stem}.png")
+        save(Image.fromarray(colors[pair.ids]), case.root / "SegmentationClass" / f"{stem}.png")
         if objects:
-            save(Image.fromarray(colours[pair.ids][::-1]), case.root / "SegmentationObject" / f"{stem}.png")
+            save(Image.fromarray(colors[pair.ids][::-1]), case.root / "SegmentationObject" / f"{stem}.png")
         case.expect(image, pair, ("train" if i < 4 else "val") if "train" in lists else "")
     stems = [stem for stem, _ in pairs]
     folder = case.root / "ImageSets" / "Segmentation"
@@ -39,7 +39,7 @@ def voc_of_cvat(case: Case) -> None:
         put(folder / "val.txt", "\n".join(stems[4:]))
         if "trainval" in lists:
             put(folder / "trainval.txt", "\n".join(stems))
-    lines = [f"{name}:{','.join(map(str, colour))}::" for name, colour in zip(names, colours.tolist())]
+    lines = [f"{name}:{','.join(map(str, color))}::" for name, color in zip(names, colors.tolist())]
     put(case.root / "labelmap.txt", foreign(case, "# label:color_rgb:parts:actions\n" + "\n".join(lines) + "\n"))
     if any(":" in name or "#" in name for name in names):
         case.refusal = "may"  # which that file cannot say
@@ -50,7 +50,7 @@ def voc_of_palettes(case: Case) -> None:
     """Pascal VOC itself: palettes, 255 along the borders, and images that only detection uses."""
     unlisted = case.maybe("images without masks")
     palette = np.zeros((256, 3), np.uint8)
-    palette[:5], palette[255] = VOC_COLOURS, (224, 224, 192)
+    palette[:5], palette[255] = VOC_COLORS, (224, 224, 192)
     base = case.root / str(case.pick("base", ["", "", "VOC2012"]))
     if base != case.root:
         case.refusal = "may"
@@ -247,7 +247,7 @@ def splits_that_overlap(case: Case) -> None:
 
 
 @kind
-def unlabelled_masks(case: Case) -> None:
+def unlabeled_masks(case: Case) -> None:
     """Some masks, or all, hold no label but 255."""
     every = case.maybe("all of them")
     pairs = case.scenes(3, count=6)
@@ -353,7 +353,7 @@ def text_files_in_other_encodings(case: Case) -> None:
         case.write_image(pair, image)
         mask = case.root / masks / f"{name}{'_mask' if form == '_classes.csv' else ''}.png"
         if form == "labelmap.txt":
-            save(Image.fromarray(VOC_COLOURS[pair.ids]), mask)
+            save(Image.fromarray(VOC_COLORS[pair.ids]), mask)
         else:
             ids_png(pair, mask)
         case.expect(image, pair, split)
@@ -363,7 +363,7 @@ def text_files_in_other_encodings(case: Case) -> None:
         "train.txt": {"train.txt": "\n".join(stems[:4]) + "\n", "val.txt": "\n".join(stems[4:]) + "\n"},
         "labelmap.txt": {
             "labelmap.txt": "# label:color_rgb:parts:actions\n"
-            + "".join(f"{n}:{','.join(map(str, c))}::\n" for n, c in zip(names, VOC_COLOURS.tolist()))
+            + "".join(f"{n}:{','.join(map(str, c))}::\n" for n, c in zip(names, VOC_COLORS.tolist()))
         },
         "_classes.csv": {
             f"{split}/_classes.csv": "Pixel Value, Class\n" + "".join(f"{i}, {n}\n" for i, n in enumerate(names))

@@ -36,7 +36,7 @@ def pillow(values: np.ndarray, path: Path) -> None:
 
 
 def some_palette(case: Case, size: int) -> np.ndarray:
-    """Distinct colours (size, 3), which no reader may take for ids."""
+    """Distinct colors (size, 3), which no reader may take for ids."""
     chosen = case.noise.permutation(4096)[:size]
     return np.stack([chosen // 256 * 16 + 5, chosen // 16 % 16 * 16 + 3, chosen % 16 * 16 + 1], 1).astype(np.uint8)
 
@@ -45,7 +45,7 @@ def some_palette(case: Case, size: int) -> np.ndarray:
 
 
 @kind(must_read=True)
-def png_grey_bits(case: Case) -> None:
+def png_gray_bits(case: Case) -> None:
     bits = int(case.pick("bits", [1, 2, 4, 8, 16]))
     plain(case, lambda v, p: write_png(p, v, bits), bits=bits, void=True, classes=2 if bits == 1 else 3)
 
@@ -54,14 +54,14 @@ def png_grey_bits(case: Case) -> None:
 def png_palette(case: Case) -> None:
     bits = int(case.pick("bits", [1, 2, 4, 8]))
     palette = some_palette(case, 1 << bits)
-    if case.maybe("grey palette", 0.2):
+    if case.maybe("gray palette", 0.2):
         palette = np.repeat(np.linspace(255, 0, 1 << bits).astype(np.uint8)[:, None], 3, 1)  # inverted, as from a scan
     alpha = bytes(case.noise.permuted([0, 255, 128, 255])[: min(4, 1 << bits)]) if case.maybe("tRNS") else b""
     plain(case, lambda v, p: write_png(p, v, bits, palette, alpha), bits=bits, void=True, classes=2 if bits == 1 else 3)
 
 
 @kind
-def png_grey_with_transparent_value(case: Case) -> None:
+def png_gray_with_transparent_value(case: Case) -> None:
     value = int(case.pick("transparent value", [0, 1, 99]))
     plain(case, lambda v, p: write_png(p, v, transparency=bytes([0, value])), table=np.arange(256))
 
@@ -85,17 +85,17 @@ def png_transparent(case: Case) -> None:
     part = case.pick("transparent", ["class 0", "a corner", "half transparent"])
 
     def write(values: np.ndarray, path: Path) -> None:
-        grey = Image.fromarray(values.astype(np.uint8))
+        gray = Image.fromarray(values.astype(np.uint8))
         alpha = np.full(values.shape, 255, np.uint8)
         if part == "class 0":
             alpha[values == 0] = 0
         else:
             alpha[:5, :7] = 0 if part == "a corner" else 100
-        coloured = np.dstack([*[np.asarray(grey)] * (1 if mode == "LA" else 3), alpha])
+        colored = np.dstack([*[np.asarray(gray)] * (1 if mode == "LA" else 3), alpha])
         if mode == "P":
-            save(Image.fromarray(coloured).quantize(8, Image.Quantize.FASTOCTREE), path)
+            save(Image.fromarray(colored).quantize(8, Image.Quantize.FASTOCTREE), path)
         else:
-            save(Image.fromarray(coloured), path)
+            save(Image.fromarray(colored), path)
 
     plain(case, write, table=np.arange(256))
     case.must_refuse()
@@ -125,8 +125,8 @@ def _holes(pair: Pair, part: str) -> np.ndarray:
 
 
 @kind
-def png_16_bit_colour(case: Case) -> None:
-    """Grey ids in 16 bits per channel, or in 16 bits and alpha: right or refused, never cut to 8."""
+def png_16_bit_color(case: Case) -> None:
+    """Gray ids in 16 bits per channel, or in 16 bits and alpha: right or refused, never cut to 8."""
     samples = int(case.pick("samples", [2, 3, 4]))
 
     def write(values: np.ndarray, path: Path) -> None:
@@ -137,23 +137,23 @@ def png_16_bit_colour(case: Case) -> None:
 
 
 @kind(must_read=True)
-def colour_masks(case: Case) -> None:
+def color_masks(case: Case) -> None:
     """A color per class, listed in classes.yaml."""
     mode = str(case.pick("mode", ["RGB", "RGBA", "P", "tif", "bmp", "webp"]))
     palette = some_palette(case, 256)
     names = case.names(3)
     quoted = ["'" + name.replace("'", "''") + "'" for name in names]
-    lines = [f"- {{name: {n}, colour: {palette[i].tolist()}}}\n" for i, n in enumerate(quoted)]
-    key = str(case.pick("spelling", ["colour", "colours"]))
-    if key == "colours":
-        lines = [f"- {{name: {n}, colours: [{palette[i].tolist()}]}}\n" for i, n in enumerate(quoted)]
+    lines = [f"- {{name: {n}, color: {palette[i].tolist()}}}\n" for i, n in enumerate(quoted)]
+    key = str(case.pick("spelling", ["color", "colors"]))
+    if key == "colors":
+        lines = [f"- {{name: {n}, colors: [{palette[i].tolist()}]}}\n" for i, n in enumerate(quoted)]
     elif mode == "P":
-        mode = "RGB"  # with `colour` alone, a palette's indices are the ids
+        mode = "RGB"  # with `color` alone, a palette's indices are the ids
     put(case.root / "classes.yaml", "classes:\n" + "".join(lines) + f"ignore: [{palette[VOID].tolist()}]\n")
     case.classes = names
 
     def write(values: np.ndarray, path: Path) -> None:
-        colours = Image.fromarray(palette[values])
+        colors = Image.fromarray(palette[values])
         if mode == "P":
             order = np.random.default_rng(0).permutation(256)  # the indices mean nothing
             write_png(path, np.argsort(order)[values], palette=palette[order])
@@ -161,7 +161,7 @@ def colour_masks(case: Case) -> None:
             write_tiff(path, [Page(palette[values], photometric=2, compression=8)])
         else:
             save(
-                colours.convert("RGBA") if mode == "RGBA" else colours,
+                colors.convert("RGBA") if mode == "RGBA" else colors,
                 path,
                 **({"lossless": True} if mode == "webp" else {}),
             )
@@ -171,7 +171,7 @@ def colour_masks(case: Case) -> None:
 
 
 @kind
-def colour_masks_untold(case: Case) -> None:
+def color_masks_untold(case: Case) -> None:
     """Colors, of which no list says the classes: refused, and the proposed list makes them right."""
     palette = some_palette(case, 3)
     plain(case, lambda v, p: save(Image.fromarray(palette[v]), p), table=np.arange(256))
@@ -193,7 +193,7 @@ def stretched_ids(case: Case) -> None:
     deep = max(values) > 255
     table = np.zeros(256, np.int64)
     table[: len(values)] = values
-    mode = str(case.pick("written as", ["16 bits"] if deep else ["grey", "RGB", "tif", "RGBA"]))
+    mode = str(case.pick("written as", ["16 bits"] if deep else ["gray", "RGB", "tif", "RGBA"]))
 
     def write(stretched: np.ndarray, path: Path) -> None:
         if mode == "tif":
@@ -307,7 +307,7 @@ def gif_masks(case: Case) -> None:
     def write(values: np.ndarray, path: Path) -> None:
         image = Image.fromarray(values.astype(np.uint8))
         image.putpalette(some_palette(case, 256).tobytes())
-        save(image, path, optimize=False)
+        save(image, path, fuse=False)
         with Image.open(path) as written:
             assert (np.asarray(written) == values).all()
 

@@ -105,9 +105,9 @@ def value_outside(case: Case) -> None:
     case.must_refuse()
 
 
-def coloured_mask(case: Case) -> None:
-    path = add(case, "coloured", 48, 64)
-    mask_path(case, "coloured").write_bytes(path.read_bytes())
+def colored_mask(case: Case) -> None:
+    path = add(case, "colored", 48, 64)
+    mask_path(case, "colored").write_bytes(path.read_bytes())
     case.must_refuse()
 
 
@@ -194,7 +194,7 @@ def output_with_a_strange_name(case: Case) -> None:
 
 SPOILERS: tuple[Callable[[Case], None], ...] = (
     text_as_image, empty_image, truncated_image, flipped_bytes, random_bytes, huge_header, any_size, large_image,
-    very_long_image, value_outside, coloured_mask, empty_mask, truncated_mask, folder_named_like_an_image,
+    very_long_image, value_outside, colored_mask, empty_mask, truncated_mask, folder_named_like_an_image,
     link_to_nothing, link_to_an_image, circle_of_links, link_to_itself, named_pipe, classes_yaml_as_found,
     output_is_a_file,
     output_below_a_file, output_unwritable, output_with_a_strange_name,

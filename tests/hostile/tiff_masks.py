@@ -41,7 +41,7 @@ def tiff_few_bits(case: Case) -> None:
 
 
 @kind(must_read=True)
-def tiff_grey(case: Case) -> None:
+def tiff_gray(case: Case) -> None:
     """8 and 16 bits, in strips and tiles, in every order of bytes and common compression."""
     bits, order = int(case.pick("bits", [8, 16])), str(case.pick("order", "<>"))
     tile = int(case.pick("tile", [0, 0, 16, 32]))
@@ -144,7 +144,7 @@ def tiff_pages(case: Case) -> None:
 
 @kind
 def tiff_overviews(case: Case) -> None:
-    """A second page that is only a smaller copy, as in cloud-optimized GeoTIFF: the first page."""
+    """A second page that is only a smaller copy, as in cloud-fused GeoTIFF: the first page."""
     plain(
         case,
         lambda v, p: write_tiff(p, [Page(v, tile=16), Page(v[::2, ::2].copy(), tile=16, subfile=1)]),
@@ -154,7 +154,7 @@ def tiff_overviews(case: Case) -> None:
 
 
 @kind
-def tiff_colour(case: Case) -> None:
+def tiff_color(case: Case) -> None:
     """RGB and more samples that repeat the ids, chunky or by plane, with and without declared alpha."""
     form = str(case.pick("form", ["RGB", "planar", "extra", "alpha", "two bands"]))
 

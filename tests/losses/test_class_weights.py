@@ -7,7 +7,7 @@ import torch
 from pixalign.errors import InputError
 from pixalign.losses.weights import adjust_logits, class_weights
 
-# Two images of 100 labelled pixels: 90 road + 10 car, and 100 road; no tree.
+# Two images of 100 labeled pixels: 90 road + 10 car, and 100 road; no tree.
 PIXELS = np.array([190, 10, 0])
 IMAGE_PIXELS = np.array([200, 100, 0])
 

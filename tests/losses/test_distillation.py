@@ -64,7 +64,7 @@ def test_other_shapes_are_refused():
         distillation_loss(random(1, 4, 8, 8), random(1, 3, 8, 8))
 
 
-def test_the_total_holds_it_times_its_factor_also_where_no_pixel_is_labelled():
+def test_the_total_holds_it_times_its_factor_also_where_no_pixel_is_labeled():
     logits, teacher = random(1, 4, 8, 8), random(1, 4, 8, 8, seed=1)
     target = torch.randint(0, 4, (1, 8, 8), generator=torch.Generator().manual_seed(2))
     total, parts = total_loss({"logits": logits}, target, distill=3.0, teacher=teacher)

@@ -35,14 +35,14 @@ def brute_force_edges(target: np.ndarray) -> np.ndarray:
     result = np.zeros((height, width), np.int64)
     for i, j in np.ndindex(height, width):
         near = [(i + a, j + b) for a, b in ((-1, 0), (1, 0), (0, -1), (0, 1))]
-        neighbours = [target[p] for p in near if 0 <= p[0] < height and 0 <= p[1] < width]
+        neighbors = [target[p] for p in near if 0 <= p[0] < height and 0 <= p[1] < width]
         if target[i, j] == 255:
             result[i, j] = 255
         elif min(i, j, height - 1 - i, width - 1 - j) < 3:
             result[i, j] = 0
-        elif any(x not in (255, target[i, j]) for x in neighbours):
+        elif any(x not in (255, target[i, j]) for x in neighbors):
             result[i, j] = 1
-        elif 255 in neighbours:
+        elif 255 in neighbors:
             result[i, j] = 255
     return result
 
@@ -66,7 +66,7 @@ def test_a_straight_border_is_two_pixels_wide_and_ends_three_pixels_before_the_r
     assert torch.equal(edge_labels(target)[0], expected)
 
 
-def test_where_an_unlabelled_area_begins_is_unknown_and_no_border():
+def test_where_an_unlabeled_area_begins_is_unknown_and_no_border():
     target = torch.zeros(1, 12, 12, dtype=torch.int64)
     target[..., 6:] = 255
     edges = edge_labels(target)[0]
@@ -167,7 +167,7 @@ def test_edge_loss_is_computed_at_least_in_float32(given_, computed):
     assert edges.grad.dtype == given_
 
 
-def test_nan_at_a_labelled_pixel_shows_in_the_edge_loss():
+def test_nan_at_a_labeled_pixel_shows_in_the_edge_loss():
     _, edges, target = example()
     edges[0, 0, 10, 10] = math.nan
     target[0, 7:14, 7:14] = 1

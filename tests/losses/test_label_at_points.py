@@ -19,19 +19,19 @@ def labels() -> torch.Tensor:
     return target
 
 
-def centres(height: int, width: int) -> torch.Tensor:
+def centers(height: int, width: int) -> torch.Tensor:
     y, x = ((2 * torch.arange(n) + 1) / n - 1 for n in (height, width))
     return torch.stack((x.expand(height, width), y.unsqueeze(1).expand(height, width)), -1).view(1, -1, 2)
 
 
-def test_pixel_centres_have_their_pixels_labels():
+def test_pixel_centers_have_their_pixels_labels():
     target = labels()
-    assert torch.equal(label_at_points(target, centres(12, 20).expand(2, -1, -1)), target.view(2, -1, 1))
+    assert torch.equal(label_at_points(target, centers(12, 20).expand(2, -1, -1)), target.view(2, -1, 1))
 
 
-def test_centres_of_another_grid_have_the_labels_that_a_map_of_its_size_meets():
+def test_centers_of_another_grid_have_the_labels_that_a_map_of_its_size_meets():
     target = labels()
-    got = label_at_points(target, centres(5, 7).expand(2, -1, -1))
+    got = label_at_points(target, centers(5, 7).expand(2, -1, -1))
     assert torch.equal(got.view(2, 5, 7), label_at(target, (5, 7)))
 
 

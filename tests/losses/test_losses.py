@@ -26,7 +26,7 @@ laws = settings(max_examples=40, deadline=None, derandomize=True)
 
 
 def example(seed: int = 0, num_classes: int = 4, ignored: float = 0.2, size=(2, 5, 6)) -> tuple[Tensor, Tensor]:
-    """Logits float64 (N, K, H, W) and a target (N, H, W) with ignored pixels, at least one labelled."""
+    """Logits float64 (N, K, H, W) and a target (N, H, W) with ignored pixels, at least one labeled."""
     generator = torch.Generator().manual_seed(seed)
     n, h, w = size
     target = torch.randint(0, num_classes, size, generator=generator)
@@ -42,7 +42,7 @@ def examples(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
 
 
 def pixels(logits: Tensor, target: Tensor) -> list[tuple[np.ndarray, int]]:
-    """The labelled pixels as (probabilities of the classes, label)."""
+    """The labeled pixels as (probabilities of the classes, label)."""
     values = logits.detach().double().movedim(1, -1).reshape(-1, logits.shape[1]).numpy()
     exp = np.exp(values - values.max(axis=1, keepdims=True))
     shares = exp / exp.sum(axis=1, keepdims=True)
@@ -74,7 +74,7 @@ def test_a_batch_without_labels_costs_nothing_even_where_logits_are_not_finite(l
 
 
 @every_loss
-def test_nan_at_a_labelled_pixel_shows(loss):
+def test_nan_at_a_labeled_pixel_shows(loss):
     logits, target = example(ignored=0.0, size=(1, 4, 4))
     logits[0, :, 1, 1] = math.nan
     assert loss(logits, target).isnan()
@@ -169,7 +169,7 @@ def test_a_label_outside_the_classes_is_an_error(loss, label):
 
 @given(examples())
 @laws
-def test_cross_entropy_is_the_mean_over_labelled_pixels(case):
+def test_cross_entropy_is_the_mean_over_labeled_pixels(case):
     logits, target = case
     expected = np.mean([-math.log(p[y]) for p, y in pixels(logits, target)])
     assert cross_entropy(logits, target).item() == pytest.approx(expected)
@@ -280,11 +280,11 @@ def test_ohem_refuses_settings_that_mean_nothing(threshold, min_kept):
 @laws
 def test_dice_is_its_definition_over_the_classes_present(case, smooth):
     logits, target = case
-    labelled = pixels(logits, target)
+    labeled = pixels(logits, target)
     scores = []
-    for c in {y for _, y in labelled}:
-        overlap = sum(p[c] for p, y in labelled if y == c)
-        sizes = sum(p[c] for p, _ in labelled) + sum(y == c for _, y in labelled)
+    for c in {y for _, y in labeled}:
+        overlap = sum(p[c] for p, y in labeled if y == c)
+        sizes = sum(p[c] for p, _ in labeled) + sum(y == c for _, y in labeled)
         scores.append((2 * overlap + smooth) / (sizes + smooth))
     value = dice_loss(logits, target, smooth).item()
     assert value == pytest.approx(1 - np.mean(scores), abs=1e-9)
@@ -296,11 +296,11 @@ def test_dice_is_its_definition_over_the_classes_present(case, smooth):
 
 def lovasz_by_hand(logits: Tensor, target: Tensor) -> float:
     """Mean over present classes of sum m_i (J(first i wrong) - J(first i - 1 wrong)), with J from sets of pixels."""
-    labelled = pixels(logits, target)
+    labeled = pixels(logits, target)
     losses = []
-    for c in {y for _, y in labelled}:
-        errors = [1 - p[c] if y == c else p[c] for p, y in labelled]
-        truth = {i for i, (_, y) in enumerate(labelled) if y == c}
+    for c in {y for _, y in labeled}:
+        errors = [1 - p[c] if y == c else p[c] for p, y in labeled]
+        truth = {i for i, (_, y) in enumerate(labeled) if y == c}
         wrong: set[int] = set()
         loss = before = 0.0
         for i in sorted(range(len(errors)), key=lambda i: -errors[i]):
@@ -324,11 +324,11 @@ def test_lovasz_of_a_hard_prediction_is_one_minus_iou(case, seed):
     logits, target = case
     num_classes = logits.shape[1]
     prediction = torch.randint(0, num_classes, target.shape, generator=torch.Generator().manual_seed(seed))
-    labelled = target != 255
+    labeled = target != 255
     losses = []
-    for c in target[labelled].unique():
+    for c in target[labeled].unique():
         overlap = ((prediction == c) & (target == c)).sum()
-        union = ((prediction == c) | (target == c))[labelled].sum()
+        union = ((prediction == c) | (target == c))[labeled].sum()
         losses.append(1 - overlap.item() / union.item())
     hard = 1000 * F.one_hot(prediction, num_classes).movedim(-1, 1).double()
     assert lovasz_softmax(hard, target).item() == pytest.approx(np.mean(losses), abs=1e-9)

@@ -187,22 +187,22 @@ def accumulated(out: dict, target: torch.Tensor, parts: int, **options) -> torch
     return torch.stack(losses).mean()
 
 
-def big_batch(seed: int, unlabelled: float) -> tuple[dict, torch.Tensor]:
-    """Outputs for four images whose shares of labelled pixels are far apart."""
+def big_batch(seed: int, unlabeled: float) -> tuple[dict, torch.Tensor]:
+    """Outputs for four images whose shares of labeled pixels are far apart."""
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(4, 3, 24, 32, generator=generator).requires_grad_()
     heads = [torch.randn(4, 3, *size, generator=generator).requires_grad_() for size in ((2, 3), (5, 8))]
     edge = torch.randn(4, 1, 24, 32, generator=generator).requires_grad_()
     target = torch.randint(0, 3, (4, 4, 4), generator=generator).repeat_interleave(6, 1).repeat_interleave(8, 2)
     hidden = torch.rand(4, 24, 32, generator=generator) < torch.rand(4, 1, 1, generator=generator)
-    target[hidden & (torch.rand(4, 1, 1, generator=generator) < unlabelled)] = 255
+    target[hidden & (torch.rand(4, 1, 1, generator=generator) < unlabeled)] = 255
     return {"logits": logits, "auxiliaries": heads, "edge": edge}, target
 
 
 @given(st.integers(0, 2**31), st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([1, 2, 4]), st.booleans())
 @settings(max_examples=30, deadline=None, derandomize=True)
-def test_accumulated_batches_have_loss_and_gradient_of_the_larger_batch(seed, unlabelled, parts, weighted):
-    out, target = big_batch(seed, unlabelled)
+def test_accumulated_batches_have_loss_and_gradient_of_the_larger_batch(seed, unlabeled, parts, weighted):
+    out, target = big_batch(seed, unlabeled)
     options = {"edge": 5.0, "distill": 0.5, "teacher": torch.randn_like(out["logits"])}
     options["weight"] = torch.tensor([1.0, 7.0, 0.3]) if weighted else None
     leaves = [out["logits"], *out["auxiliaries"], out["edge"]]
@@ -214,7 +214,7 @@ def test_accumulated_batches_have_loss_and_gradient_of_the_larger_batch(seed, un
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
 
 
-def test_a_lone_labelled_pixel_counts_as_every_other_of_its_update():
+def test_a_lone_labeled_pixel_counts_as_every_other_of_its_update():
     logits = torch.zeros(2, 3, 8, 8, requires_grad=True)
     target = torch.full((2, 8, 8), 255)
     target[0], target[1, 0, 0] = 0, 0
@@ -231,9 +231,9 @@ def test_accumulated_hard_pixels_are_weighed_by_the_labels_of_their_batch():
         accumulated(out, target, 4, threshold=1.0, edge_guided=0.0, **options),
         total_loss(out, target, threshold=1.0, **options)[0],
     )
-    labelled = [(t != 255).sum() for t in target]
+    labeled = [(t != 255).sum() for t in target]
     each = [ohem_cross_entropy(out["logits"][i : i + 1], target[i : i + 1], 0.3, 0) for i in range(4)]
-    expected = sum(loss * count for loss, count in zip(each, labelled)) / sum(labelled)
+    expected = sum(loss * count for loss, count in zip(each, labeled)) / sum(labeled)
     torch.testing.assert_close(accumulated(out, target, 4, threshold=0.3, auxiliary=0.0, **options), expected)
 
 
@@ -247,13 +247,13 @@ def test_accumulated_random_points_count_the_same_wherever_they_fell():
     sizes = logits.grad.abs().sum(1).flatten()
     assert 50 < (sizes > 0).sum() < 100
     torch.testing.assert_close(sizes[sizes > 0], sizes.max().expand(int((sizes > 0).sum())))
-    one_pixel = 4 / 3 / (50 * 1.25)  # |p - y| summed over three classes, over the labelled points to be expected
+    one_pixel = 4 / 3 / (50 * 1.25)  # |p - y| summed over three classes, over the labeled points to be expected
     torch.testing.assert_close(sizes.max(), torch.tensor(one_pixel))
 
 
 @given(*(st.integers(1, 40) for _ in range(4)))
 @settings(max_examples=100, deadline=None, derandomize=True)
-def test_the_label_at_a_map_is_the_one_under_its_pixel_centres(height, width, h, w):
+def test_the_label_at_a_map_is_the_one_under_its_pixel_centers(height, width, h, w):
     target = torch.arange(height * width).reshape(1, height, width)
     rows = [int((i + 0.5) * height / h + 1e-9) for i in range(h)]
     columns = [int((j + 0.5) * width / w + 1e-9) for j in range(w)]

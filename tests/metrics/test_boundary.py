@@ -14,7 +14,7 @@ SIZES = st.tuples(st.integers(1, 14), st.integers(1, 14))
 
 
 def plain_edges(mask, counted):
-    """Pixel by pixel: does the right, lower or lower right neighbour differ?"""
+    """Pixel by pixel: does the right, lower or lower right neighbor differ?"""
     edges = np.zeros_like(mask)
     for y, x in np.ndindex(mask.shape):
         for dy, dx in ((0, 1), (1, 0), (1, 1)):

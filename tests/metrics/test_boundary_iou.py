@@ -15,18 +15,18 @@ SIZES = st.tuples(st.integers(1, 14), st.integers(1, 14))
 
 def plain_counts(prediction, label, classes, widths, share):
     """The counts of both measures, one class, width and pixel's square at a time."""
-    labelled = label != 255
+    labeled = label != 255
 
     def others(ids, y, x, d):
         square = np.s_[max(y - d, 0) : y + d + 1, max(x - d, 0) : x + d + 1]
-        return (ids[square][labelled[square]] != ids[y, x]).any()
+        return (ids[square][labeled[square]] != ids[y, x]).any()
 
     def at_the_border(y, x, d):
         return min(y, x, label.shape[0] - 1 - y, label.shape[1] - 1 - x) < d
 
     boundary = np.zeros((3, 1 + len(widths), classes), int)
     trimap = np.zeros((3, len(widths), classes), int)
-    for y, x in zip(*np.nonzero(labelled)):
+    for y, x in zip(*np.nonzero(labeled)):
         guess, truth = prediction[y, x], label[y, x]
         for i, d in enumerate([share, *widths]):
             own, true = (others(ids, y, x, d) or at_the_border(y, x, d) for ids in (prediction, label))
@@ -114,14 +114,14 @@ def test_errors_far_from_borders_touch_neither_measure():
     assert (bands.boundary[1] > perfect.boundary[1]).any()
 
 
-def test_borders_to_unlabelled_regions_make_no_band():
+def test_borders_to_unlabeled_regions_make_no_band():
     label = np.zeros((40, 40), np.uint8)
     label[:, 20:] = 255
     bands = BandIoU(2, (1, 3))
     bands.update(np.where(label == 255, 1, 0), label)
     assert not bands.trimap.any()
     assert bands.summary(["a", "b"])["trimap"]["mean"] == {"1": None, "3": None}
-    assert bands.boundary[2, 1].tolist() == [20 * 2 + 38, 0]  # three sides of the image, none at the unlabelled half
+    assert bands.boundary[2, 1].tolist() == [20 * 2 + 38, 0]  # three sides of the image, none at the unlabeled half
 
 
 @pytest.mark.parametrize(

@@ -49,16 +49,16 @@ def test_the_matrix_is_that_of_a_loop_over_the_pixels(case):
 
 @given(pairs())
 @settings(max_examples=50, deadline=None, derandomize=True)
-def test_an_image_gives_its_own_three_counts_over_labelled_pixels(case):
+def test_an_image_gives_its_own_three_counts_over_labeled_pixels(case):
     num_classes, prediction, label = case
     confusion = Confusion(num_classes)
     confusion.update(np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8))
     counts = confusion.update(prediction, label)
     for c in range(num_classes):
-        labelled = label != 255
-        assert counts.intersection[c] == ((prediction == c) & (label == c) & labelled).sum()
-        assert counts.prediction[c] == ((prediction == c) & labelled).sum()
-        assert counts.label[c] == ((label == c) & labelled).sum()
+        labeled = label != 255
+        assert counts.intersection[c] == ((prediction == c) & (label == c) & labeled).sum()
+        assert counts.prediction[c] == ((prediction == c) & labeled).sum()
+        assert counts.label[c] == ((label == c) & labeled).sum()
     assert {x.dtype for x in counts} == {np.dtype(np.int64)}
     assert {x.shape for x in counts} == {(num_classes,)}
 
@@ -207,7 +207,7 @@ def test_counts_beyond_32_bits_stay_exact():
 
 
 def test_a_split_without_labels_is_refused():
-    with pytest.raises(InputError, match="no labelled pixel"):
+    with pytest.raises(InputError, match="no labeled pixel"):
         summary(np.zeros((3, 3), np.int64), CLASSES)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm, t
 
 from pixalign.errors import InputError
-from pixalign.evaluation import evaluate
+from pixalign.evaluating import evaluate
 from pixalign.metrics.intervals import blocks_of, paired_interval, read_images
 
 COLUMNS = {"miou": 3, "boundary_f": 4}
@@ -237,7 +237,7 @@ class Guess(torch.nn.Module):
 
 
 class Squares:
-    name, classes, colours = "squares/val", ["ground", "tree, tall", "Häuser"], [[0, 0, 0]] * 3
+    name, classes, colors = "squares/val", ["ground", "tree, tall", "Häuser"], [[0, 0, 0]] * 3
 
     def __len__(self):
         return 4

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from graphs import relative_error
-from networks import displacements, image, network, randomised
+from networks import displacements, image, network, randomized
 from pixalign import create_model
 from pixalign.losses.weights import adjust_logits
 from pixalign.models.alignseg import AlignedContext
@@ -45,7 +45,7 @@ def test_every_level_reaches_the_logits_and_levels_up_to_c4_the_auxiliary(model)
 
 
 def test_context_is_the_grid_where_the_offsets_say_added_to_the_local_map():
-    context = randomised(AlignedContext(24, 16)).eval()
+    context = randomized(AlignedContext(24, 16)).eval()
     x = torch.randn(2, 24, 14, 17, generator=torch.Generator().manual_seed(0))
     pooled = torch.nn.functional.adaptive_avg_pool2d(x, 3)
     with torch.no_grad():

@@ -48,24 +48,24 @@ def plain(model: nn.Module, features: list[Tensor], reads: list[Reads]) -> Tenso
 
 
 def exact_axis(out: int, size: int) -> tuple[Tensor, Tensor]:
-    """Nearest of ``size`` cells to ``out`` pixel centres, ties to even, and the positions inside, in half cells."""
+    """Nearest of ``size`` cells to ``out`` pixel centers, ties to even, and the positions inside, in half cells."""
     positions = [Fraction((2 * i + 1) * size, 2 * out) - Fraction(1, 2) for i in range(out)]
     cells = [round(p) for p in positions]
     return torch.tensor(cells), torch.tensor([float(2 * (p - c)) for p, c in zip(positions, cells)])
 
 
 def sampled_axis(out: int, size: int) -> tuple[Tensor, Tensor]:
-    """The same in float32 by `grid_sample`, which reads the cells' numbers and centres."""
-    query, centres = ((-1 + 1 / n) + (2 / n) * torch.arange(n).float() for n in (out, size))
+    """The same in float32 by `grid_sample`, which reads the cells' numbers and centers."""
+    query, centers = ((-1 + 1 / n) + (2 / n) * torch.arange(n).float() for n in (out, size))
     query = (query + 1) - 1
-    table = torch.stack((torch.arange(size).float(), centres)).view(1, 2, 1, size)
+    table = torch.stack((torch.arange(size).float(), centers)).view(1, 2, 1, size)
     points = torch.stack((query, torch.zeros(out)), -1).view(1, 1, out, 2)
-    cell, centre = F.grid_sample(table, points, mode="nearest", align_corners=False).view(2, out)
-    return cell.long(), (query - centre) * size
+    cell, center = F.grid_sample(table, points, mode="nearest", align_corners=False).view(2, out)
+    return cell.long(), (query - center) * size
 
 
 def grid_reads(features: list[Tensor], size: tuple[int, int], axis=exact_axis) -> list[Reads]:
-    """What the pixel centres of a grid read in each level."""
+    """What the pixel centers of a grid read in each level."""
     levels = []
     for x in features:
         (rows, dy), (columns, dx) = axis(size[0], x.shape[-2]), axis(size[1], x.shape[-1])
@@ -93,7 +93,7 @@ def surrounding(x: Tensor, points: Tensor) -> Reads:
     return reads
 
 
-def centres(height: int, width: int, batch: int = 2) -> Tensor:
+def centers(height: int, width: int, batch: int = 2) -> Tensor:
     y, x = ((2 * torch.arange(n) + 1) / n - 1 for n in (height, width))
     grid = torch.stack((x.expand(height, width), y.unsqueeze(1).expand(height, width)), -1)
     return grid.reshape(1, -1, 2).expand(batch, -1, -1)
@@ -229,11 +229,11 @@ def test_a_share_chooses_as_many_cells_in_each_image_and_a_larger_one_more(share
 
 
 @pytest.mark.parametrize("ensemble", [False, True])
-def test_points_at_pixel_centres_have_the_grids_logits(ensemble):
+def test_points_at_pixel_centers_have_the_grids_logits(ensemble):
     model = network("ifa", queries="pixels", local_ensemble=ensemble)
     features = pyramid(model, (25, 17))
     with torch.no_grad():
-        at_points = model.decode(features, points=centres(101, 67))
+        at_points = model.decode(features, points=centers(101, 67))
         assert relative_error(at_points, model.decode(features, (101, 67)).flatten(2)) < 1e-4
 
 
@@ -254,7 +254,7 @@ def test_local_ensemble_weighs_the_four_cells_around_a_point_by_the_area_opposit
     model = network("ifa", local_ensemble=True)
     features = pyramid(model, (12, 9), batch=1)
     points = 2 * torch.rand(1, 40, 2, generator=torch.Generator().manual_seed(0)) - 1
-    points[0, 0] = torch.tensor([-0.99, 0.99])  # beyond the outermost centres
+    points[0, 0] = torch.tensor([-0.99, 0.99])  # beyond the outermost centers
     with torch.no_grad():
         expected = plain(model, features, [surrounding(x, points[0]) for x in features])
         assert relative_error(model.decode(features, points=points), expected) < 1e-4
@@ -331,7 +331,7 @@ def test_learning_at_points_teaches_the_map():
 def test_class_weights_are_taken_back_from_map_and_points(model):
     weight = torch.tensor([1.0, 2.0, 4.0, 0.5, 1.0])
     adjusted, features = adjust_logits(model, weight, 0.5), pyramid(model, (25, 17))
-    for ask in ({"size": (64, 64)}, {"points": centres(9, 9)}):
+    for ask in ({"size": (64, 64)}, {"points": centers(9, 9)}):
         with torch.no_grad():
             change = model.decode(features, **ask) - adjusted.decode(features, **ask)
         expected = 0.5 * weight.log().view(-1, *[1] * (change.dim() - 2)).expand_as(change)

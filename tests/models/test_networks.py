@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from graphs import relative_error
-from networks import CLASSES, NETWORKS, image, network, randomised
+from networks import CLASSES, NETWORKS, image, network, randomized
 from pixalign import create_model, list_models
 from pixalign.blocks import PyramidPooling
 from pixalign.errors import InputError
@@ -79,7 +79,7 @@ def test_gradients_reach_every_parameter(key):
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-        if not (key == "ifa" and name == "encodings.0.frequencies"):  # asked at the finest cells' centres, d is 0 there
+        if not (key == "ifa" and name == "encodings.0.frequencies"):  # asked at the finest cells' centers, d is 0 there
             assert parameter.grad.abs().sum() > 0, name
 
 
@@ -104,7 +104,7 @@ def test_config_rebuilds_the_network(key, model):
     again = create_model(config["architecture"], **config["arguments"])
     again.load_state_dict(model.state_dict())
     assert config["classes"] == default_classes(CLASSES)
-    assert len(config["colours"]) == CLASSES
+    assert len(config["colors"]) == CLASSES
     assert config["mean"] == list(model.encoder.mean)
     with torch.no_grad():
         assert torch.equal(again.eval()(image(33, 47)), model(image(33, 47)))
@@ -124,7 +124,7 @@ def test_auxiliary_head_can_be_left_out(key):
 
 
 def test_sfnet_is_the_aligned_fpn_with_flow():
-    sfnet, frame = network("sfnet"), randomised(network("aligned_fpn-flow"), seed=1)
+    sfnet, frame = network("sfnet"), randomized(network("aligned_fpn-flow"), seed=1)
     frame.load_state_dict(sfnet.state_dict())
     with torch.no_grad():
         assert torch.equal(frame(image(97, 129)), sfnet(image(97, 129)))

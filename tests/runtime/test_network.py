@@ -14,11 +14,11 @@ from graphs import relative_error
 from networks import image, network
 from pixalign import InputError
 from pixalign.benchmarking.variants import prepare
-from pixalign.comparison.measure import time_by_turns
-from pixalign.evaluation.biases import fit_biases
+from pixalign.comparing.measure import time_by_turns
+from pixalign.evaluating.biases import fit_biases
 from pixalign.models.cost import cost
-from pixalign.predict import open_model, predict_files, predict_ids, predict_logits, predict_probabilities
-from pixalign.predict.files import plan
+from pixalign.predicting import open_model, predict_files, predict_ids, predict_logits, predict_probabilities
+from pixalign.predicting.files import plan
 from pixalign.runtime import load_runtime
 from pixalign.runtime.network import ready
 
@@ -49,7 +49,7 @@ def state(model: nn.Module) -> list:
 
 
 class Two:
-    """Two labelled images of the network's classes."""
+    """Two labeled images of the network's classes."""
 
     classes, name = tuple("abcde"), "two"
 
@@ -86,7 +86,7 @@ def everything(model: nn.Module, tmp_path):
         "evaluate": lambda: pixalign.evaluate(model, pairs),
         "explain": lambda: pixalign.explain(model, PIXELS, device="cpu"),
         "fit_biases": lambda: fit_biases(model, pairs),
-        "optimize": lambda: pixalign.optimize(model)(x),
+        "fuse": lambda: pixalign.fuse(model)(x),
         "save": lambda: pixalign.save(model, tmp_path / "saved"),
         "benchmark's prepare": lambda: prepare("model", "eager", 1, model),
         "compare's times": lambda: time_by_turns({"model": model}, (1, 3, 48, 64), CPU),
@@ -96,7 +96,7 @@ def everything(model: nn.Module, tmp_path):
 
 FUNCTIONS = (
     *("Predictor", "open_model", "load_runtime", "predict_files", "predict_ids", "predict_probabilities"),
-    *("predict_logits", "evaluate", "explain", "fit_biases", "optimize", "save", "benchmark's prepare"),
+    *("predict_logits", "evaluate", "explain", "fit_biases", "fuse", "save", "benchmark's prepare"),
     *("compare's times", "cost"),
 )
 

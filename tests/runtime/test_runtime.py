@@ -14,16 +14,16 @@ from PIL import Image
 from networks import network
 from pixalign import InputError, Mode, Predictor, evaluate
 from pixalign.data.samples import Samples
-from pixalign.data.transforms import normalise
-from pixalign.predict import predict_files
+from pixalign.data.transforms import normalize
+from pixalign.predicting import predict_files
 from pixalign.runtime import Runtime, load_runtime, manifest_file
 
 MANIFEST = {
     "classes": ["near", "far"],
-    "colours": [[255, 0, 0], [0, 0, 255]],
+    "colors": [[255, 0, 0], [0, 0, 255]],
     "mean": [0.5, 0.4, 0.3],
     "std": [0.2, 0.2, 0.25],
-    "input": "normalised",
+    "input": "normalized",
     "output": "logits",
 }
 WEIGHT = np.array([[1, -2, 3], [-1, 0.5, 2]], np.float32)[..., None, None]
@@ -70,9 +70,9 @@ def path(request, tmp_path):
     return tmp_path / request.param
 
 
-def test_images_are_normalised_as_the_file_says(path):
+def test_images_are_normalized_as_the_file_says(path):
     runtime = load_runtime(write(path, graph(), MANIFEST), threads=1)
-    wanted = expected(normalise(IMAGES, MANIFEST["mean"], MANIFEST["std"]))
+    wanted = expected(normalize(IMAGES, MANIFEST["mean"], MANIFEST["std"]))
     torch.testing.assert_close(runtime(IMAGES), wanted, atol=1e-4, rtol=1e-5)
     torch.testing.assert_close(runtime(IMAGES.float()), runtime(IMAGES))
     assert torch.equal(runtime.ids(IMAGES), wanted.argmax(1).to(torch.uint8))
@@ -103,7 +103,7 @@ def test_torch_networks_have_the_same_call():
     model.config |= {"mean": MANIFEST["mean"], "std": MANIFEST["std"]}
     runtime = load_runtime(model, device="cpu")
     with torch.no_grad():
-        wanted = model(normalise(IMAGES, MANIFEST["mean"], MANIFEST["std"]))
+        wanted = model(normalize(IMAGES, MANIFEST["mean"], MANIFEST["std"]))
     torch.testing.assert_close(runtime(IMAGES), wanted, atol=1e-4, rtol=1e-4)
     assert runtime.backend == "PyTorch"
     runtime.need_logits("blending tiles")
@@ -129,12 +129,12 @@ def test_a_file_from_elsewhere_runs_with_a_description_beside_it(path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"classes": ["a", "b", "c"], "colours": [[0, 0, 0]] * 3}, "does not fit the 3 channels and 3 classes"),
+        ({"classes": ["a", "b", "c"], "colors": [[0, 0, 0]] * 3}, "does not fit the 3 channels and 3 classes"),
         ({"mean": [0.5] * 4, "std": [0.5] * 4}, "does not fit the 4 channels and 2 classes"),
         ({"output": "labels"}, "does not fit the 3 channels and 2 classes .labels."),
-        ({"colours": [[0, 0, 0]]}, "2 classes but 1 colours"),
+        ({"colors": [[0, 0, 0]]}, "2 classes but 1 colors"),
         ({"mean": None}, "the entry 'mean' is None, and a list is expected"),
-        ({"input": "bgr"}, "the entry 'input' is 'bgr': choose one of normalised, uint8"),
+        ({"input": "bgr"}, "the entry 'input' is 'bgr': choose one of normalized, uint8"),
         ({"format_version": 2, "pixalign": "9.0"}, "newer pixalign .9.0.: update pixalign"),
     ],
 )
@@ -231,7 +231,7 @@ LABELS_OUT = {**MANIFEST, "input": "uint8", "output": "labels"}
 
 def test_the_predictor_takes_an_exported_file_as_it_takes_a_model(path):
     predictor = Predictor(write(path, graph(), MANIFEST))
-    wanted = expected(normalise(IMAGES[:1], MANIFEST["mean"], MANIFEST["std"]))[0]
+    wanted = expected(normalize(IMAGES[:1], MANIFEST["mean"], MANIFEST["std"]))[0]
     result = predictor(PIXELS, probabilities=True)
     assert (result.ids == wanted.argmax(0).numpy()).all()
     np.testing.assert_allclose(result.probabilities, wanted.softmax(0), atol=1e-5)

@@ -19,7 +19,7 @@ ALL_BUT_THE_CLASS_LAYER = "encoder,pool,laterals,aligners,smooth,fuse,auxiliary"
 def configuration(root, out, batch_size, accumulate, **changes):
     config = TrainConfig(
         model=ModelConfig("sfnet", "test_resnet", options={"channels": 16}),
-        data=DataConfig(root=str(root), crop=(64, 64), workers=0, colour=0.2, check=False),
+        data=DataConfig(root=str(root), crop=(64, 64), workers=0, color=0.2, check=False),
         optim=OptimConfig("sgd", lr=0.05),
         freeze=ALL_BUT_THE_CLASS_LAYER,
         epochs=2,

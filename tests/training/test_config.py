@@ -55,7 +55,7 @@ OUT_OF_RANGE = [
     ("precision", "fp8", "one of auto, fp32, bf16, fp16"),
     ("model.in_channels", 0, "at least 1"),
     ("data.flip", 1.1, "from 0 to 1"),
-    ("data.colour", math.nan, "from 0 to 1"),
+    ("data.color", math.nan, "from 0 to 1"),
     ("data.workers", -1, "0 or more"),
     ("loss.threshold", 1.5, "above 0 and at most 1"),
     ("loss.threshold", 0, "above 0 and at most 1"),

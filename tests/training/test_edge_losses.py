@@ -17,7 +17,7 @@ def configuration(root, out):
     options = {"channels": 16, "encoder_options": {"channels": [8, 16, 24, 32]}}
     return TrainConfig(
         model=ModelConfig("bialignnet", "resnet18", options=options),
-        data=DataConfig(root=str(root), crop=(48, 64), scale=(1.0, 1.0), workers=0, colour=0.2, blur=0.0),
+        data=DataConfig(root=str(root), crop=(48, 64), scale=(1.0, 1.0), workers=0, color=0.2, blur=0.0),
         loss=LossConfig(name="ohem", class_weights="enet", adjust=0.5, auxiliary=0.3, edge=25.0, edge_guided=1.0),
         optim=OptimConfig(lr=3e-3),
         epochs=12,

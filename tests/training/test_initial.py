@@ -8,12 +8,12 @@ from safetensors.torch import load_file
 
 import pixalign
 from conftest import write_pair
-from networks import CLASSES, NETWORKS, image, randomised
+from networks import CLASSES, NETWORKS, image, randomized
 from networks import network as registered
 from pixalign.errors import InputError
 from pixalign.models import MODELS
 from pixalign.training.config import DataConfig, ModelConfig, OptimConfig, TrainConfig
-from pixalign.training.initial import initialise, learning_rate_factor
+from pixalign.training.initial import initialize, learning_rate_factor
 from pixalign.training.loop import train
 
 TINY = {"channels": 16, "encoder_options": {"channels": [8, 16, 24, 32]}}
@@ -45,7 +45,7 @@ def configuration(root, out, **changes):
 
 def test_every_tensor_of_a_network_of_the_same_classes_is_taken():
     source, model = network("abc"), network("abc")
-    assert initialise(model, source) == ([], [])
+    assert initialize(model, source) == ([], [])
     ours, theirs = model.state_dict(), source.state_dict()
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
@@ -53,7 +53,7 @@ def test_every_tensor_of_a_network_of_the_same_classes_is_taken():
 def test_class_rows_go_by_name_and_new_classes_are_listed():
     source, model = network("abc"), network("xca")
     fresh = model.classify.weight[0].clone()
-    left, new = initialise(model, source)
+    left, new = initialize(model, source)
     assert (left, new) == ([], ["x"])
     assert torch.equal(model.classify.weight[0], fresh)
     for ours, theirs in ((1, 2), (2, 0)):
@@ -63,7 +63,7 @@ def test_class_rows_go_by_name_and_new_classes_are_listed():
 
 def test_another_number_of_classes_keeps_all_but_the_new_rows():
     source, model = network("abc"), network("abcde")
-    left, new = initialise(model, source)
+    left, new = initialize(model, source)
     assert (left, new) == ([], ["d", "e"])
     assert torch.equal(model.classify.weight[:3], source.classify.weight)
     image = torch.randn(1, 3, 64, 64)
@@ -85,7 +85,7 @@ def test_every_network_started_from_itself_is_itself_whatever_its_classes(key, c
     source.config["classes"] = list("abcde")
     model = of_classes(key, classes)
     fresh = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    left, new = initialise(model, source)
+    left, new = initialize(model, source)
     assert (left, new) == ([], [c for c in classes if c not in "abcde"])
     x = image(64, 96)
     with torch.inference_mode():
@@ -128,9 +128,9 @@ def test_tensors_without_a_block_of_rows_for_each_class_are_taken_for_the_same_c
         return model
 
     source, same, turned = mixing("ab"), mixing("ab"), mixing("ba")
-    assert initialise(same, source) == ([], [])
+    assert initialize(same, source) == ([], [])
     assert all(torch.equal(same.state_dict()[k], x) for k, x in source.state_dict().items())
-    left, _ = initialise(turned, source)
+    left, _ = initialize(turned, source)
     assert left == [
         "columns.weight (4, 2): depends on the classes, but has no rows for each",
         "one_more.weight (3, 2): depends on the classes, but has no rows for each",
@@ -139,9 +139,9 @@ def test_tensors_without_a_block_of_rows_for_each_class_are_taken_for_the_same_c
 
 
 def test_a_class_layer_of_another_number_of_rows_for_each_class_is_named_and_stays():
-    source, model = randomised(of_classes("sfnet", "abcd")), of_classes("bialignnet", "ab")
+    source, model = randomized(of_classes("sfnet", "abcd")), of_classes("bialignnet", "ab")
     before = model.classify.weight.clone()
-    left, _ = initialise(model, source)
+    left, _ = initialize(model, source)
     assert any(line.startswith("classify.bias (128,): has shape (4,) there") for line in left)
     assert torch.equal(model.classify.weight, before)
 
@@ -149,7 +149,7 @@ def test_a_class_layer_of_another_number_of_rows_for_each_class_is_named_and_sta
 def test_what_does_not_fit_is_named_with_both_shapes_and_stays():
     source, model = network("abc"), network("abc", channels=24)
     before = model.fuse[0].weight.clone()
-    left, _ = initialise(model, source)
+    left, _ = initialize(model, source)
     assert torch.equal(model.fuse[0].weight, before)
     assert any(line.startswith("fuse.0.weight (24, 96, 3, 3): has shape (16, 64, 3, 3) there") for line in left)
     assert torch.equal(model.encoder.body.conv1.weight, source.encoder.body.conv1.weight)

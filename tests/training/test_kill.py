@@ -24,7 +24,7 @@ def configuration(root, out, workers):
             "resnet18",
             options={"channels": 8, "encoder_options": {"channels": [8, 8, 16, 16], "drop_path_rate": 0.3}},
         ),
-        data=DataConfig(root=str(root), crop=(32, 32), workers=workers, colour=0.2, dusk=0.3, check=False),
+        data=DataConfig(root=str(root), crop=(32, 32), workers=workers, color=0.2, dusk=0.3, check=False),
         loss=LossConfig(class_weights="enet", adjust=0.5),
         optim=OptimConfig(lr=3e-3),
         epochs=EPOCHS,

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import pixalign
 from pixalign.data import class_pixels, label_counts, open_data
-from pixalign.data.transforms import normalise
+from pixalign.data.transforms import normalize
 from pixalign.errors import InputError
 from pixalign.losses import distillation_loss
 from pixalign.losses.weights import class_weights
@@ -28,7 +28,7 @@ TINY = {"channels": 16, "encoder_options": {"channels": [8, 16, 24, 32]}}
 def configuration(root, out, **changes):
     config = TrainConfig(
         model=ModelConfig("sfnet", "resnet18", options=TINY),
-        data=DataConfig(root=str(root), crop=(32, 48), workers=0, colour=0.2, blur=0.0),
+        data=DataConfig(root=str(root), crop=(32, 48), workers=0, color=0.2, blur=0.0),
         optim=OptimConfig(lr=3e-3),
         epochs=2,
         batch_size=4,
@@ -133,7 +133,7 @@ def test_saved_weights_are_adjusted_once_and_training_goes_on_with_its_own(folde
 
 
 def teacher(tmp_path, classes=("class_0", "class_1", "class_2"), **arguments):
-    """A saved network of another kind than the student, with weights of its own and its own normalisation."""
+    """A saved network of another kind than the student, with weights of its own and its own normalization."""
     torch.manual_seed(5)
     model = pixalign.create_model("sfnet_lite", encoder="resnet18", num_classes=len(classes), **TINY, **arguments)
     torch.nn.init.normal_(model.classify.weight, std=1.0)
@@ -152,7 +152,7 @@ def test_a_taught_network_comes_nearer_to_its_teacher(folder_data, tmp_path):
     def logits(model):
         model.eval()
         with torch.inference_mode():
-            return model(normalise(pixels, model.config["mean"], model.config["std"]))
+            return model(normalize(pixels, model.config["mean"], model.config["std"]))
 
     wanted = logits(pixalign.load(path))
     distance = {}
@@ -171,7 +171,7 @@ def test_a_teacher_sees_the_image_as_it_was_trained_to(tmp_path):
     pixels = torch.randint(0, 256, (2, 3, 32, 48), dtype=torch.uint8)
     config = TrainConfig(teacher=path, precision="fp32")
     with torch.inference_mode():
-        expected = model(normalise(pixels, [0.2, 0.3, 0.4], [0.5, 0.6, 0.7]))
+        expected = model(normalize(pixels, [0.2, 0.3, 0.4], [0.5, 0.6, 0.7]))
     logits = load_teacher(config, model.config["classes"], torch.device("cpu"))(pixels)
     assert not logits.requires_grad
     torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)

@@ -22,7 +22,7 @@ from pixalign.losses import cross_entropy, total_loss
 from pixalign.training.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig, write_config
 from pixalign.training.launch import processes_to_start
 from pixalign.training.loop import train
-from pixalign.training.parallel import synchronise_norms
+from pixalign.training.parallel import synchronize_norms
 
 
 def configuration(root, out, batch_size):
@@ -30,7 +30,7 @@ def configuration(root, out, batch_size):
         model=ModelConfig(
             "sfnet", "resnet18", options={"channels": 8, "encoder_options": {"channels": [8, 8, 16, 16]}}
         ),
-        data=DataConfig(root=str(root), crop=(64, 64), workers=0, colour=0.2, check=False),
+        data=DataConfig(root=str(root), crop=(64, 64), workers=0, color=0.2, check=False),
         loss=LossConfig(class_weights="enet"),
         optim=OptimConfig("sgd", lr=0.02),
         freeze="pool,auxiliary",  # whose dropout would be drawn differently
@@ -119,8 +119,8 @@ def test_a_process_whose_crops_hold_no_label_does_not_stop_the_other(data, tmp_p
         Image.fromarray(np.full((96, 96), 255, np.uint8)).save(data / "masks" / "train" / f"img{i}.png")
     config = replace(configuration(data, tmp_path / "run", batch_size=2), epochs=8, evaluate_every=8)
     shares = [list(EpochBatches(8, 2, config.seed, config.epochs, rank=rank, world=2)) for rank in (0, 1)]
-    unlabelled = [[all(index % 2 == 0 for _, index in batch) for batch in share] for share in shares]
-    assert sum(a != b for a, b in zip(*unlabelled)) > 0, "no batch is without labels on one process alone"
+    unlabeled = [[all(index % 2 == 0 for _, index in batch) for batch in share] for share in shares]
+    assert sum(a != b for a, b in zip(*unlabeled)) > 0, "no batch is without labels on one process alone"
     lines = launch(config, tmp_path)
     assert len(lines) == 8
     assert all(np.isfinite(line["loss"]) for line in lines)
@@ -134,14 +134,14 @@ CASES = [
 
 
 def global_norms(rank, folder):
-    """One of two processes: normalise its half of each batch, and hand in what came out."""
+    """One of two processes: normalize its half of each batch, and hand in what came out."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     left = {}
     for case, (dtype, layout) in enumerate(CASES):
         whole, gradient, norm = batch_for_a_norm(dtype)
         half = whole[2 * rank : 2 * rank + 2].contiguous(memory_format=layout).requires_grad_()
-        norm = synchronise_norms(torch.nn.Sequential(norm), torch.device("cpu"))[0]
+        norm = synchronize_norms(torch.nn.Sequential(norm), torch.device("cpu"))[0]
         out = norm(half)
         out.backward(gradient[2 * rank : 2 * rank + 2])
         tensors = {"out": out, "x": half.grad, "weight": norm.weight.grad, "bias": norm.bias.grad}

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 import pixalign
-from pixalign.data.streets import draw_scene
+from pixalign.data.sets.streets import draw_scene
 from pixalign.weights import BUNDLED, bundled
 
 LIMIT = 32_000_000  # bytes, all bundled weights together
@@ -19,9 +19,9 @@ def test_bundled_weights_stay_small():
 
 
 @pytest.mark.parametrize("name", bundled())
-def test_a_bundled_model_states_licence_data_and_measured_figures(name):
+def test_a_bundled_model_states_license_data_and_measured_figures(name):
     config = pixalign.load(name).config
-    assert config["licence"] == "Apache-2.0"
+    assert config["license"] == "Apache-2.0"
     assert config["data"]["name"]
     assert config["data"]["terms"]
     assert all({"data", "images", "miou", "iou"} <= set(figures) for figures in config["metrics"])
@@ -31,8 +31,8 @@ def test_a_bundled_model_states_licence_data_and_measured_figures(name):
 def test_a_bundled_model_finds_its_way_on_a_drawn_street(name):
     picture, label = draw_scene(seed=0)
     result = pixalign.Predictor(name)(Image.fromarray(picture))
-    labelled = label != 255
-    assert (result.ids == label)[labelled].mean() > 0.6
+    labeled = label != 255
+    assert (result.ids == label)[labeled].mean() > 0.6
     for thing in ("sky", "road"):
         class_id = result.classes.index(thing)
         assert (result.ids == class_id)[label == class_id].mean() > 0.8

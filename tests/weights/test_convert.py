@@ -87,7 +87,7 @@ def test_converted_model_is_cityscapes_in_evaluation_mode(state, kind):
     assert model.config["arguments"]["convention"] == KINDS[kind].convention
     assert model.config["classes"][0] == "road"
     assert model.config["classes"][18] == "bicycle"
-    assert model.config["colours"][13] == [0, 0, 142]
+    assert model.config["colors"][13] == [0, 0, 142]
 
 
 def test_number_of_classes_is_read_from_the_checkpoint(state, kind):

@@ -103,7 +103,7 @@ def test_half_keeps_a_tensor_that_fp16_cannot_hold(tmp_path):
 
 def test_what_training_knows_is_kept_and_shown_on_the_card(tmp_path):
     model = small_model()
-    model.config |= {"data": {"name": "camvid/train", "terms": "research"}, "licence": "CC-BY-4.0"}
+    model.config |= {"data": {"name": "camvid/train", "terms": "research"}, "license": "CC-BY-4.0"}
     metrics = [{"data": "camvid/val", "images": 101, "miou": 0.6012, "iou": {"class_0": 0.5, "class_1": None}}]
     folder = save(model, tmp_path / "m", metrics=metrics)
     again = load(folder)
@@ -179,6 +179,16 @@ def test_a_module_without_config_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_of_format_version_1_loads(model, tmp_path):
+    """It spelled two keys otherwise."""
+    folder = save(model, tmp_path / "m")
+    config = json.loads((folder / "config.json").read_text())
+    assert config["format_version"] == 2
+    old = {{"colors": "colours", "license": "licence"}.get(key, key): value for key, value in config.items()}
+    (folder / "config.json").write_text(json.dumps(old | {"format_version": 1}))
+    assert load(folder).config == load(save(model, tmp_path / "again")).config
+
+
 def test_a_compiled_model_is_saved_under_its_own_names(model, tmp_path):
     wrapped = nn.Module()
     wrapped._orig_mod = model
@@ -188,14 +198,14 @@ def test_a_compiled_model_is_saved_under_its_own_names(model, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 2, "pixalign": "9.9"}, r"newer pixalign \(9.9\)"),
+        ({"format_version": 3, "pixalign": "9.9"}, r"newer pixalign \(9.9\)"),
         ({"format_version": None}, "no format_version"),
         ({"classes": None}, "'classes' is missing"),
         ({"mean": 0.5}, "'mean' is 0.5"),
         ({"classes": ["road"]}, "1 classes but num_classes 3"),
         ({"architecture": "nonet"}, "model 'nonet' is unknown"),
         ({"arguments": {"num_classes": 3, "in_channels": 3, "encoder": "resnet_none"}}, "resnet_none"),
-        ({"arguments": {"num_classes": 3, "in_channels": 3, "colour": 1}}, "no option 'colour'"),
+        ({"arguments": {"num_classes": 3, "in_channels": 3, "color": 1}}, "no option 'color'"),
         (
             {"arguments": {"num_classes": 3, "in_channels": 3, "encoder_options": {"checkpoint_path": "x.pth"}}},
             "checkpoint_path, which is refused",

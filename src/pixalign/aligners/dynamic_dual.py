@@ -5,7 +5,7 @@ that lie around it at learned places: the affinity is a softmax over the N of qu
 values weighted by it.
 
 - Spatial: one query per pixel of low. A position embedding is added to both maps. query = 1x1(x_l), keys =
-  1x1([x_l, up(x_h)]), values = 1x1(up(x_h)); keys and values are read at the same N positions, a 3 x 3 neighbourhood
+  1x1([x_l, up(x_h)]), values = 1x1(up(x_h)); keys and values are read at the same N positions, a 3 x 3 neighborhood
   displaced by offsets that come from the key map. The sum goes through another 1x1.
 - Channel: one query per channel. Both maps are pooled to a x a; query = 1x1(pooled x_l), keys = 1x1([pooled x_l,
   pooled x_h]), an a^2-vector per channel. The C channels are laid out row by row as a square image, in which each
@@ -18,7 +18,7 @@ and its figure leaves much open. Our choices, each an argument of `DynamicDual` 
 - the position embedding is the sinusoidal one (``position``), x and y in half of the channels each, wavelengths from
   2 pi to 20,000 pi; both maps are measured in low's pixels, so that one place has one code in both;
 - offsets come from a 3x3 convolution on the keys (channel branch: a linear layer on each channel's key vector), in grid
-  cells; it starts at zero (``zero_offsets``), so that training begins at the plain 3 x 3 neighbourhood. Its output
+  cells; it starts at zero (``zero_offsets``), so that training begins at the plain 3 x 3 neighborhood. Its output
   counts in tenths of a cell (`PACE`), which under Adam is a tenth of the learning rate, as Deformable DETR (arXiv
   2010.04159) gives the layers that predict its sampling points: at the full rate the places run away to the rim of the
   map within a few epochs, where no gradient brings them back;
@@ -51,7 +51,7 @@ class DynamicDual(nn.Module):
         channels: channels C of both maps; a perfect square (64, 144, 256) unless ``branches`` is "spatial".
         convention: sampling convention of resize and spatial sampling (`pixalign.sampling`).
         branches: "dual", "spatial" or "channel".
-        grid: side of the neighbourhood, so that N = grid^2.
+        grid: side of the neighborhood, so that N = grid^2.
         pooled: side a of the pooled maps in the channel branch.
         position: add the sinusoidal position embedding in the spatial branch.
         zero_offsets: start the layers that predict offsets at zero, rather than as torch starts a convolution.
@@ -130,7 +130,7 @@ class SpatialSampling(nn.Module):
     def geometry(self, low: Tensor, high: Tensor) -> dict[str, Tensor]:
         """Return {"offsets": (N, grid^2, 2, H, W), dx then dy in pixels of low, "affinity": (N, grid^2, H, W)}.
 
-        The offsets include the place in the neighbourhood: without learned ones they are -1, 0 and 1.
+        The offsets include the place in the neighborhood: without learned ones they are -1, 0 and 1.
         """
         _, offsets, affinity = self._sample(low, high)
         return {"offsets": offsets, "affinity": affinity}
@@ -144,7 +144,7 @@ class SpatialSampling(nn.Module):
         coarse = torch.cat((self.key_high(high), self.value(high)), dim=1)
         key_high, values = resize(coarse, size, self.convention).chunk(2, dim=1)
         keys = self.key_low(low) + key_high
-        offsets = _neighbourhood(self.make_flow(keys), self.grid)
+        offsets = _neighborhood(self.make_flow(keys), self.grid)
         query = self.query(low) * self.scale
         sampled, affinity = dynamic_sampling(query, keys, values, offsets, self.convention, recompute=self.training)
         return sampled, offsets, affinity
@@ -192,7 +192,7 @@ class ChannelSampling(nn.Module):
         pooled_low, pooled_high = pool_to_bins(low, self.pooled), pool_to_bins(high, self.pooled)
         keys = self._square(self.key(torch.cat((pooled_low, pooled_high), dim=1)))
         query = self._square(self.query(pooled_low)) * self.scale
-        offsets = _neighbourhood(self.make_flow(keys), self.grid)
+        offsets = _neighborhood(self.make_flow(keys), self.grid)
         channels = self.side**2
         identity = torch.eye(channels, device=high.device, dtype=offsets.dtype).view(1, channels, self.side, self.side)
         every = identity.expand(high.shape[0], -1, -1, -1)
@@ -236,8 +236,8 @@ def _offset_layer(channels: int, grid: int, kernel_size: int, zero: bool) -> nn.
     return layer
 
 
-def _neighbourhood(learned: Tensor, grid: int) -> Tensor:
-    """Add predicted offsets (N, 2 grid^2, H, W) to a centred neighbourhood: (N, grid^2, 2, H, W), float32 at least."""
+def _neighborhood(learned: Tensor, grid: int) -> Tensor:
+    """Add predicted offsets (N, 2 grid^2, H, W) to a centerd neighborhood: (N, grid^2, 2, H, W), float32 at least."""
     learned = PACE * learned.to(torch.promote_types(learned.dtype, torch.float32)).unflatten(1, (grid**2, 2))
     step = torch.arange(grid, device=learned.device, dtype=learned.dtype) - (grid - 1) / 2
     dy, dx = torch.meshgrid(step, step, indexing="ij")

@@ -4,7 +4,7 @@ A displacement field ("semantic flow") is predicted from both maps, and the coar
 sum. Both maps are first reduced to half of their channels by 1x1 convolutions without bias; the flow comes from a 3x3
 convolution without bias on their concatenation, the coarse map's part first.
 
-The paper leaves the flow's initialisation open, and the release uses the default one; so do we.
+The paper leaves the flow's initialization open, and the release uses the default one; so do we.
 """
 
 import torch

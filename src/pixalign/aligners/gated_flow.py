@@ -8,7 +8,7 @@ The network has two of these, one that warps the coarse map and one that warps t
 concatenates what they give (`pixalign.models.bialignnet`). As an operator of the frame (our choice), `GatedFlow` warps
 the coarse map and adds it to the fine one.
 
-The paper leaves the initialisation open; the flow's and the gate's are torch's defaults, as in the release.
+The paper leaves the initialization open; the flow's and the gate's are torch's defaults, as in the release.
 """
 
 from typing import Literal

@@ -10,7 +10,7 @@ from pixalign.app.sentences import spoken
 from pixalign.app.service import Service
 from pixalign.app.view import disagreement
 from pixalign.data.images import ID_MAP, write_image
-from pixalign.predict import Result
+from pixalign.predicting import Result
 
 
 def add_api(service: Service, folder: Path, queue: str) -> None:
@@ -71,13 +71,13 @@ def add_api(service: Service, folder: Path, queue: str) -> None:
         backend = gr.Textbox("", label="backend", info="one of the model's in /models; empty for its first")
         second = gr.Textbox("", label="second model")
         second_backend = gr.Textbox("", label="second back-end")
-        opacity = gr.Number(0.5, label="opacity", info="of the colours, 0 to 1")
+        opacity = gr.Number(0.5, label="opacity", info="of the colors, 0 to 1")
         x, y = gr.Number(0, label="x", precision=0), gr.Number(0, label="y", precision=0)
         file, told, lines = gr.File(label="file"), gr.JSON(label="result"), gr.JSON(label="failed")
         start = gr.Button()
     endpoints: list[tuple[Any, list[Any], list[Any], str]] = [
         (segment, [image, model, backend], [file, told], "Ids as a PNG file, and the areas of the classes in percent."),
-        (overlay, [image, model, backend, opacity], [file], "The image under the class colours, a PNG file."),
+        (overlay, [image, model, backend, opacity], [file], "The image under the class colors, a PNG file."),
         (
             probabilities,
             [image, model, backend],
@@ -120,18 +120,18 @@ def add_api(service: Service, folder: Path, queue: str) -> None:
 
 
 def summary(result: Result) -> dict[str, Any]:
-    """What JSON says of a result: size, classes in the order of the ids, their colours and areas in percent."""
+    """What JSON says of a result: size, classes in the order of the ids, their colors and areas in percent."""
     return {
         "width": result.ids.shape[1],
         "height": result.ids.shape[0],
         "classes": result.classes,
-        "colours": result.colours,
+        "colors": result.colors,
         "percent": {name: 100 * share for name, share in result.areas().items()},
     }
 
 
 def write_ids(result: Result, folder: Path, image: Path) -> str:
-    """Write the ids as a PNG with the class colours as its palette; return the path."""
+    """Write the ids as a PNG with the class colors as its palette; return the path."""
     file = new_file(folder, f"{image.stem}_ids.png")
     write_image(result.id_image(), file, **ID_MAP)
     return str(file)

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from pixalign.errors import InputError
-from pixalign.predict import Predictor
+from pixalign.predicting import Predictor
 from pixalign.runtime import Runtime
 
 _end: ContextVar[tuple[float, float] | None] = ContextVar("end", default=None)  # when, and the limit in seconds

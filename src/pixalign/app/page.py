@@ -21,9 +21,9 @@ from pixalign.app.files import Sweeper, new_file, uploaded
 from pixalign.app.sentences import spoken
 from pixalign.app.service import BACKENDS, Service
 from pixalign.app.view import disagreement_panel, picked_panel, verdict, viewed
-from pixalign.data.streets import draw_scene
+from pixalign.data.sets.streets import draw_scene
 from pixalign.errors import InputError
-from pixalign.predict import Result
+from pixalign.predicting import Result
 
 _HERE = Path(__file__).parent
 _QUEUE = "network"  # the events of this queue take turns: one network runs at a time

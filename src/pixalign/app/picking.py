@@ -12,7 +12,7 @@ from pixalign.explaining.pictures import View, paint
 from pixalign.explaining.sections import words
 from pixalign.explaining.sheet import font
 from pixalign.models.ifa import IFA
-from pixalign.predict import Predictor
+from pixalign.predicting import Predictor
 from pixalign.runtime import Runtime
 
 _LARGEST_SHARE = 0.2  # of the image's sides that a picture shows, unless a network reaches further
@@ -88,10 +88,10 @@ def _geometry(
     starts, ends, levels, told = [], [], [], []
     for alignment in alignments:
         for move in moves(alignment, size):
-            cell, centre = _cell(pixel, move.pixels.shape[1:], size)
+            cell, center = _cell(pixel, move.pixels.shape[1:], size)
             displacement = move.pixels[:, *cell]
-            starts.append(centre)
-            ends.append(np.array(centre) + displacement)
+            starts.append(center)
+            ends.append(np.array(center) + displacement)
             levels.append(_levels(alignment, size))
             told.append(f"{levels[-1]}, {move.what} map: {words(displacement)}")
     if not told:
@@ -114,13 +114,13 @@ def _points(
     pictures = []
     for alignment in alignments:
         offsets, shares = points(alignment, size)
-        cell, centre = _cell(pixel, alignment.grid, size)
-        places = np.array(centre) + offsets[:, :, *cell]
+        cell, center = _cell(pixel, alignment.grid, size)
+        places = np.array(center) + offsets[:, :, *cell]
         margin = 0.15 * np.ptp(places, axis=0)
         roomy = np.concatenate((places - margin, places + margin))
         view = draw.around(draw.window(image, pixel, 0.08, 32), roomy, size)
         picture = _pale(paint(draw.rgb(image), view, size, smooth=True))
-        picture = draw.draw_points(picture, view, centre, places, shares[:, *cell])
+        picture = draw.draw_points(picture, view, center, places, shares[:, *cell])
         best = int(shares[:, *cell].argmax())
         told = f"most ({100 * shares[best, *cell]:.0f} %) from {words(offsets[best, :, *cell])}"
         if isinstance(alignment.module, DySample):
@@ -152,7 +152,7 @@ def _cells(
 def _cell(
     pixel: tuple[int, int], grid: tuple[int, ...], size: tuple[int, int]
 ) -> tuple[tuple[int, int], tuple[float, float]]:
-    """Row and column of a pixel's cell in a grid (H, W), and its centre x, y in pixels of the image."""
+    """Row and column of a pixel's cell in a grid (H, W), and its center x, y in pixels of the image."""
     row, column = int((pixel[1] + 0.5) * grid[0] / size[0]), int((pixel[0] + 0.5) * grid[1] / size[1])
     return (row, column), ((column + 0.5) * size[1] / grid[1], (row + 0.5) * size[0] / grid[0])
 

@@ -24,15 +24,15 @@ from pixalign.app.models import Models, watched, within
 from pixalign.app.picking import Picked, pick
 from pixalign.data.images import ID_MAP, read_image
 from pixalign.errors import InputError, first_line, replacing
-from pixalign.optimization import optimize
-from pixalign.predict import Mode, Predictor, Result, pick_device
-from pixalign.predict.inference import PLAIN
+from pixalign.fusing import fuse
+from pixalign.predicting import Mode, Predictor, Result, pick_device
+from pixalign.predicting.inference import PLAIN
 from pixalign.runtime import EXPORTED, is_exported
 from pixalign.weights import load
 
 BACKENDS = {
     "pytorch": "PyTorch",
-    "optimised": "PyTorch, optimised",
+    "fused": "PyTorch, fused",
     "onnxruntime": "ONNX Runtime",
     "openvino": "OpenVINO",
 }
@@ -75,7 +75,7 @@ class Service:
     """Networks offered to visitors.
 
     Args:
-        models: what `pixalign.predict.open_model` takes by name: bundled names, folders, Hub ids, FILE.onnx, FILE.xml.
+        models: names that `pixalign.predicting.open_model` takes: bundled ones, folders, Hub ids, FILE.onnx, FILE.xml.
         limits: of one request.
         allow_hub: visitors may name other models of the Hub, "owner/name".
 
@@ -115,7 +115,7 @@ class Service:
         source = self._source(name)
         if is_exported(source):
             return [key for key, suffix in _FILES.items() if suffix == Path(source).suffix.lower()]
-        found = ["pytorch", "optimised"]
+        found = ["pytorch", "fused"]
         if importlib.util.find_spec("onnx") and importlib.util.find_spec("onnxscript"):
             found += [key for key in _FILES if importlib.util.find_spec(key)]
         return found
@@ -260,7 +260,7 @@ class Service:
             return watched(Predictor(source))
         if backend in _FILES:
             return watched(Predictor(self._exported(name, backend)))
-        return watched(Predictor(optimize(load(source, pick_device())) if backend == "optimised" else source))
+        return watched(Predictor(fuse(load(source, pick_device())) if backend == "fused" else source))
 
     def _exported(self, name: str, backend: str) -> Path:
         """The file of a network for a back-end; while it is being made, InputError asks to come back."""

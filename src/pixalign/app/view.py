@@ -10,8 +10,8 @@ from pixalign.app.picking import Picked
 from pixalign.app.service import Comparison, encoded
 from pixalign.data.images import ID_MAP
 from pixalign.explaining.pictures import rgb
-from pixalign.page import data_uri
-from pixalign.predict import Result
+from pixalign.pages import data_uri
+from pixalign.predicting import Result
 
 _SHOWN = 1280  # pixels of the longer side that a browser gets
 _TOP = 5  # classes of a picked pixel
@@ -21,8 +21,8 @@ def viewed(result: Result, title: str) -> dict[str, Any]:
     """A result as ``viewer.js`` draws it, reduced to at most 1280 pixels a side.
 
     Returns:
-        ``image`` (JPEG) and ``ids`` (grey PNG) as data addresses, ``width`` and ``height`` of the whole image,
-        ``classes`` (id, name, colour, percent) that are there, largest first, ``title`` and ``alt``.
+        ``image`` (JPEG) and ``ids`` (gray PNG) as data addresses, ``width`` and ``height`` of the whole image,
+        ``classes`` (id, name, color, percent) that are there, largest first, ``title`` and ``alt``.
     """
     height, width = result.ids.shape
     factor = min(1.0, _SHOWN / max(height, width))
@@ -32,7 +32,7 @@ def viewed(result: Result, title: str) -> dict[str, Any]:
     areas = list(result.areas().values())
     present = sorted((i for i, share in enumerate(areas) if share), key=lambda i: -areas[i])
     classes: list[dict[str, Any]] = [
-        {"id": i, "name": result.classes[i], "colour": list(result.colours[i]), "percent": 100 * areas[i]}
+        {"id": i, "name": result.classes[i], "color": list(result.colors[i]), "percent": 100 * areas[i]}
         for i in present
     ]
     return {
@@ -42,7 +42,7 @@ def viewed(result: Result, title: str) -> dict[str, Any]:
         "height": height,
         "classes": classes,
         "title": title,
-        "alt": f"The image under its class colours, mostly {', '.join(c['name'] for c in classes[:3])}",
+        "alt": f"The image under its class colors, mostly {', '.join(c['name'] for c in classes[:3])}",
     }
 
 
@@ -90,10 +90,10 @@ def disagreement_panel(comparison: Comparison) -> str:
 
 
 def disagreement(comparison: Comparison) -> Image.Image:
-    """The image in pale grey, orange where the two results differ."""
+    """The image in pale gray, orange where the two results differ."""
     assert comparison.differs is not None
-    grey = 150 + 105 * (rgb(comparison.first.image).mean(-1, keepdims=True) / 255)
-    picture = grey.repeat(3, -1)
+    gray = 150 + 105 * (rgb(comparison.first.image).mean(-1, keepdims=True) / 255)
+    picture = gray.repeat(3, -1)
     picture[comparison.differs] = (230, 110, 0)
     return Image.fromarray(picture.astype(np.uint8))
 

@@ -1,4 +1,4 @@
-// The viewer: a picture under its class colours, an opacity slider, a legend that isolates classes, a marker that picks
+// The viewer: a picture under its class colors, an opacity slider, a legend that isolates classes, a marker that picks
 // a pixel. props.value is what pixalign.app.view.viewed gives, or null; all of it is drawn here, without the server.
 const { prefix, pickable } = props;
 let opacity = 0.55;
@@ -44,10 +44,10 @@ async function draw() {
 
   const size = { width: map.width, height: map.height };
   const canvas = (kind) => make("canvas", { ...size, class: kind, "aria-hidden": "true" });
-  layers = { ids, ...size, dim: canvas("dim"), colours: canvas("colours"), borders: canvas("borders") };
+  layers = { ids, ...size, dim: canvas("dim"), colors: canvas("colors"), borders: canvas("borders") };
   photo.alt = value.alt;
   const ring = make("span", { class: "ring", hidden: "", "aria-hidden": "true" });
-  const stage = make("div", { class: "stage" }, photo, layers.dim, layers.colours, layers.borders, ring);
+  const stage = make("div", { class: "stage" }, photo, layers.dim, layers.colors, layers.borders, ring);
   if (pickable) {
     stage.id = `${prefix}-stage`;
     stage.tabIndex = 0;
@@ -64,7 +64,7 @@ async function draw() {
     const button = make(
       "button",
       { type: "button", "aria-pressed": "false", "data-id": entry.id, title: "Show this class alone" },
-      make("span", { class: "swatch", style: `background: rgb(${entry.colour.join(",")})` }),
+      make("span", { class: "swatch", style: `background: rgb(${entry.color.join(",")})` }),
       make("span", { class: "class" }, entry.name),
       make("span", { class: "percent" }, entry.percent < 0.05 ? "< 0.1 %" : `${entry.percent.toFixed(1)} %`),
     );
@@ -89,28 +89,28 @@ async function draw() {
 }
 
 function fade() {
-  layers.colours.style.opacity = opacity;
+  layers.colors.style.opacity = opacity;
   layers.borders.style.opacity = opacity > 0 ? 0.4 : 0;
 }
 
 function paint(value) {
   const { ids, width, height } = layers;
   const table = new Uint32Array(256);
-  for (const { id, colour } of value.classes) {
+  for (const { id, color } of value.classes) {
     if (isolated === null || isolated === id)
-      table[id] = (255 << 24) | (colour[2] << 16) | (colour[1] << 8) | colour[0];
+      table[id] = (255 << 24) | (color[2] << 16) | (color[1] << 8) | color[0];
   }
   const dark = (190 << 24) | (24 << 16) | (22 << 8) | 21;
   const thick = Math.max(1, Math.round(Math.min(width, height) / 600));
-  const [colours, borders, dim] = [0, 0, 0].map(() => new Uint32Array(ids.length));
+  const [colors, borders, dim] = [0, 0, 0].map(() => new Uint32Array(ids.length));
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i];
-    colours[i] = table[id];
+    colors[i] = table[id];
     if (isolated !== null && id !== isolated) dim[i] = dark;
     else if ((i % width >= thick && ids[i - thick] !== id) || (i >= thick * width && ids[i - thick * width] !== id))
       borders[i] = table[id];
   }
-  for (const [layer, values] of [["colours", colours], ["borders", borders], ["dim", dim]]) {
+  for (const [layer, values] of [["colors", colors], ["borders", borders], ["dim", dim]]) {
     const data = new ImageData(new Uint8ClampedArray(values.buffer), width, height);
     layers[layer].getContext("2d").putImageData(data, 0, 0);
   }

@@ -16,10 +16,10 @@ HEADINGS = (
 )  # fmt: skip
 FILES = ("benchmark.json", "table.md", "benchmark.png")
 
-_INK, _GREY, _FIRST = "#1c1c1e", "#6b6b70", "#b3541e"
-_COLOURS = {  # a hue for each program that runs networks, darker in 8 bits
+_INK, _GRAY, _FIRST = "#1c1c1e", "#6b6b70", "#b3541e"
+_COLORS = {  # a hue for each program that runs networks, darker in 8 bits
     "eager": "#a9b4c2",
-    "optimised": "#1f4e8c",
+    "fused": "#1f4e8c",
     "bf16": "#4f86c6",
     "compiled": "#7b5ea7",
     "onnxruntime": "#3f8f6b",
@@ -43,7 +43,7 @@ def notes(result: Mapping[str, Any]) -> list[str]:
     first = result["rows"][0]
     said = [
         f"{machine['processor']}, {_count(machine['threads'], 'thread')} of {machine['cores']} cores; {versions}.",
-        f"ms: median of {result['rounds']} calls with {_count(batch, 'image')} each, from the normalised image in "
+        f"ms: median of {result['rounds']} calls with {_count(batch, 'image')} each, from the normalized image in "
         "memory to logits at its size; p95: 95th percentile. All variants of a size take turns, one call each a round.",
         f"speed: how many times that of {first['model']} on {first['backend']}, the median over rounds.",
         "MiB: memory at the peak of a call, with its result, above what the process holds before it, with the weights; "
@@ -184,13 +184,13 @@ def _panel(axes: Any, rows: list[dict[str, Any]]) -> None:
             axes.text(0.004, y, model, weight="bold", color=_INK, path_effects=clear, **at)
             y += 1
         if row["speed"]:
-            axes.barh(y, row["speed"], height=0.76, color=_COLOURS.get(row["backend"], _GREY))
+            axes.barh(y, row["speed"], height=0.76, color=_COLORS.get(row["backend"], _GRAY))
         text = "failed" if row["error"] else f"{1e3 * row['latency']:.1f} ms"
         if row["speed"]:
             text = f"× {row['speed']:.2f}   {text}"
-        colour = _GREY if row["error"] else _INK
+        color = _GRAY if row["error"] else _INK
         at_end = (row["speed"] or 0) + 0.015 * most
-        axes.text(at_end, y, text, va="center", fontsize=9, color=colour, path_effects=clear)
+        axes.text(at_end, y, text, va="center", fontsize=9, color=color, path_effects=clear)
         places.append(y)
         labels.append(row["backend"])
         y += 1

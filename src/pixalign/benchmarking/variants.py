@@ -10,31 +10,31 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pixalign.data.images import write_image
-from pixalign.data.streets import draw_scene
-from pixalign.data.transforms import normalise
+from pixalign.data.sets.streets import draw_scene
+from pixalign.data.transforms import normalize
 from pixalign.errors import InputError
 from pixalign.exporting import export
+from pixalign.fusing import fuse
 from pixalign.models import create_model, list_models
-from pixalign.optimization import optimize
-from pixalign.palette import default_classes, default_colours
+from pixalign.palette import default_classes, default_colors
 from pixalign.runtime import Runtime, is_exported, load_runtime
 from pixalign.weights import load
 
 # name: what it is
 BACKENDS = {
     "eager": "PyTorch, float32, channels last",
-    "optimised": "PyTorch, float32, rewritten by pixalign.optimize",
-    "bf16": "PyTorch, rewritten by pixalign.optimize, bfloat16",
-    "compiled": "PyTorch, float32, pixalign.optimize with torch.compile for dynamic sizes",
+    "fused": "PyTorch, float32, rewritten by pixalign.fuse",
+    "bf16": "PyTorch, rewritten by pixalign.fuse, bfloat16",
+    "compiled": "PyTorch, float32, pixalign.fuse with torch.compile for dynamic sizes",
     "onnxruntime": "ONNX Runtime, float32, dynamic sizes",
     "openvino": "OpenVINO, float32, dynamic sizes",
     "openvino-bf16": "OpenVINO, float32 weights, computing in bfloat16",
     "onnxruntime-int8": "ONNX Runtime, 8-bit weights and activations",
     "openvino-int8": "OpenVINO, 8-bit weights and activations",
 }
-DEFAULT = ("eager", "optimised", "onnxruntime", "openvino")
+DEFAULT = ("eager", "fused", "onnxruntime", "openvino")
 
-_OPTIMISED: dict[str, dict[str, Any]] = {"optimised": {}, "bf16": {"precision": "bf16"}, "compiled": {"compile": True}}
+_FUSED: dict[str, dict[str, Any]] = {"fused": {}, "bf16": {"precision": "bf16"}, "compiled": {"compile": True}}
 _FILES = {"onnxruntime": ".onnx", "openvino": ".xml"}
 _CLASSES = 19  # of a network without weights
 _SCENES, _SCENE = 4, (192, 256)  # drawn streets that int8 graphs are calibrated on: their ranges do not matter for time
@@ -50,7 +50,7 @@ class TorchvisionModel(nn.Module):
             "architecture": "torchvision",
             "arguments": {"num_classes": _CLASSES, "in_channels": 3},
             "classes": default_classes(_CLASSES),
-            "colours": default_colours(_CLASSES),
+            "colors": default_colors(_CLASSES),
             "mean": [0.485, 0.456, 0.406],
             "std": [0.229, 0.224, 0.225],
         }
@@ -135,19 +135,17 @@ def prepare(source: str, backend: str, threads: int, model: nn.Module | None = N
         model: what `build` gave for ``source``, to save building it again; its weights are put channels last.
 
     Raises:
-        InputError: as `build`, `load_runtime` and `optimize` do.
+        InputError: as `build`, `load_runtime` and `fuse` do.
     """
     if is_exported(source):
         return load_runtime(source, "cpu", "bf16" if backend.endswith("-bf16") else "fp32", threads)
     model = build(source) if model is None else model
-    return load_runtime(
-        optimize(model, **_OPTIMISED[backend]) if backend in _OPTIMISED else model, "cpu", "fp32", threads
-    )
+    return load_runtime(fuse(model, **_FUSED[backend]) if backend in _FUSED else model, "cpu", "fp32", threads)
 
 
 def images_for(runtime: Runtime, batch: int, size: tuple[int, int]) -> Tensor:
-    """Seeded noise as the graph takes it: (batch, C, H, W), normalised float32, or uint8 for a ``raw`` graph."""
+    """Seeded noise as the graph takes it: (batch, C, H, W), normalized float32, or uint8 for a ``raw`` graph."""
     config = runtime.config
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(rng.integers(0, 256, (batch, len(config["mean"]), *size), np.uint8))
-    return pixels if runtime.raw else normalise(pixels, config["mean"], config["std"]).contiguous()
+    return pixels if runtime.raw else normalize(pixels, config["mean"], config["std"]).contiguous()

@@ -1,4 +1,4 @@
-"""Fit a model's class biases to the mean IoU on labelled images, and save the model with them.
+"""Fit a model's class biases to the mean IoU on labeled images, and save the model with them.
 
 One number per class is added to the logits and becomes part of the last layer's bias: nothing is slower for it. Fit on
 the images that the model was trained on (--data.split, by default train); what it brings is shown on --data.val.
@@ -32,8 +32,8 @@ def run(args: Namespace) -> int:
     from rich.text import Text
 
     from pixalign.data import open_data
-    from pixalign.evaluation import evaluate
-    from pixalign.evaluation.biases import fit_biases
+    from pixalign.evaluating import evaluate
+    from pixalign.evaluating.biases import fit_biases
     from pixalign.runtime import pick_device
     from pixalign.weights import check_classes, load, save
 

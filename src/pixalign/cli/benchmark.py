@@ -8,7 +8,7 @@ from pixalign.cli.forms import is_number, joined
 HELP = "measure latency, memory and arithmetic of models by back-end"
 
 _BACKENDS = (
-    "eager", "optimised", "bf16", "compiled", "onnxruntime", "openvino", "openvino-bf16", "onnxruntime-int8",
+    "eager", "fused", "bf16", "compiled", "onnxruntime", "openvino", "openvino-bf16", "onnxruntime-int8",
     "openvino-int8",
 )  # fmt: skip  # those of pixalign.benchmarking, which imports torch
 
@@ -26,7 +26,7 @@ def add_arguments(parser: Any) -> None:
     )
     parser.add_argument(
         "--backends",
-        default="eager,optimised,onnxruntime,openvino",
+        default="eager,fused,onnxruntime,openvino",
         metavar="LIST",
         help=f"of {', '.join(_BACKENDS)}",
     )

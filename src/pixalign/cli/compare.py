@@ -19,7 +19,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     from rich.console import Console
 
-    from pixalign.comparison import compare, result_table
+    from pixalign.comparing import compare, result_table
 
     console = Console()
     only = [name for word in args.only for name in word.split(",") if name]

@@ -9,7 +9,7 @@ from pixalign.training.values import Count
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pixalign.data.check import Problem, Report
+    from pixalign.checking.scan import Problem, Report
 
 _CLASSES, _LINES = 40, 13  # the most that the terminal shows
 
@@ -45,8 +45,8 @@ def _check(args: Any) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-    from pixalign.data.check import check_data
-    from pixalign.data.check_page import write_report
+    from pixalign.checking.page import write_report
+    from pixalign.checking.scan import check_data
     from pixalign.errors import InputError
 
     console = Console(highlight=False)
@@ -73,7 +73,7 @@ def _list_sets() -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from pixalign.data.catalogue import CATALOGUE
+    from pixalign.data.catalog import CATALOG
 
     console = Console(highlight=False)
     table = Table(title="data sets: --data.name NAME --data.root DIR")
@@ -81,14 +81,14 @@ def _list_sets() -> int:
     table.add_column("classes", justify="right")
     table.add_column("splits")
     table.add_column("labels")
-    for name, entry in CATALOGUE.items():
+    for name, entry in CATALOG.items():
         count = str(len(entry.classes)) if entry.classes else "the data's"
         table.add_row(name, count, " ".join(entry.splits), entry.protocol)
     console.print(table)
     for heading, lines in (
-        ("What DIR holds", {name: entry.folders for name, entry in CATALOGUE.items()}),
-        ("Terms of use", {name: entry.terms for name, entry in CATALOGUE.items()}),
-        ("The classes of one, with their colours", {"pixalign data list NAME": ""}),
+        ("What DIR holds", {name: entry.folders for name, entry in CATALOG.items()}),
+        ("Terms of use", {name: entry.terms for name, entry in CATALOG.items()}),
+        ("The classes of one, with their colors", {"pixalign data list NAME": ""}),
     ):
         console.print(f"\n{heading}", style="bold")
         for name, line in lines.items():
@@ -100,12 +100,12 @@ def _list_classes(name: str) -> int:
     from rich.console import Console
     from rich.text import Text
 
-    from pixalign.data.catalogue import CATALOGUE
+    from pixalign.data.catalog import CATALOG
     from pixalign.errors import InputError
 
-    if name not in CATALOGUE:
-        raise InputError(f"data set {name!r} is unknown: choose one of {', '.join(CATALOGUE)}")
-    console, entry = Console(highlight=False), CATALOGUE[name]
+    if name not in CATALOG:
+        raise InputError(f"data set {name!r} is unknown: choose one of {', '.join(CATALOG)}")
+    console, entry = Console(highlight=False), CATALOG[name]
     for key, value in (
         ("splits", " ".join(entry.splits)),
         ("labels", entry.protocol),
@@ -115,7 +115,7 @@ def _list_classes(name: str) -> int:
         console.print(f"{key}: {value}", soft_wrap=True, markup=False)
     if not entry.classes:
         console.print("classes: what the data says")
-    for i, (label, (red, green, blue)) in enumerate(zip(entry.classes, entry.colours)):
+    for i, (label, (red, green, blue)) in enumerate(zip(entry.classes, entry.colors)):
         line = Text(f"{i:>4}  ")
         line.append("██", f"rgb({red},{green},{blue})")
         line.append(f"  #{red:02x}{green:02x}{blue:02x}  {label}")
@@ -128,31 +128,31 @@ def _print(console: "Console", report: "Report") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pixalign.data.check import percent, shown
-    from pixalign.data.check_page import sizes_text
+    from pixalign.checking.page import sizes_text
+    from pixalign.checking.scan import percent, shown
 
     table = Table(title=Text(shown(report.source, 76)))
-    for heading in ("split", "pairs", "labelled"):
+    for heading in ("split", "pairs", "labeled"):
         table.add_column(heading, justify="left" if heading == "split" else "right")
     table.add_column("width x height")
     for split in report.splits:
-        table.add_row(split.name, f"{split.pairs:,}", percent(split.labelled()), sizes_text(split))
+        table.add_row(split.name, f"{split.pairs:,}", percent(split.labeled()), sizes_text(split))
     if report.layout:
         console.print(shown(report.layout), soft_wrap=True, markup=False)
     console.print(table)
     if report.labels.classes:
-        shares = Table(title="share of the labelled pixels")
+        shares = Table(title="share of the labeled pixels")
         shares.add_column("class", overflow="fold")
         for split in report.splits:
             shares.add_column(Text(shown(split.name)))
         width = max(4, (console.width - 30) // len(report.splits) - 13)
         widest = max((max(split.shares()) for split in report.splits), default=0) or 1
-        for i, (name, colour) in [*enumerate(zip(report.labels.classes, report.labels.colours))][:_CLASSES]:
+        for i, (name, color) in [*enumerate(zip(report.labels.classes, report.labels.colors))][:_CLASSES]:
             cells = []
             for split in report.splits:
                 share = split.shares()[i]
                 cell = Text(f"{percent(share):>8} ")
-                cell.append(_bar(width * share / widest), f"rgb({','.join(map(str, colour))})")
+                cell.append(_bar(width * share / widest), f"rgb({','.join(map(str, color))})")
                 cells.append(cell)
             shares.add_row(Text(shown(name, 24)), *cells)
         console.print(shares)
@@ -174,7 +174,7 @@ def _print_problem(console: "Console", problem: "Problem") -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from pixalign.data.check import shown
+    from pixalign.checking.scan import shown
 
     heading = Text(f"\n{problem.severity}: ", "bold red" if problem.severity == "error" else "bold yellow")
     heading.append(problem.heading, "bold")

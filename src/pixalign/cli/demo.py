@@ -21,13 +21,13 @@ def run(args: Any) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from pixalign.data.camvid import CLASSES
     from pixalign.data.images import write_image
-    from pixalign.data.streets import draw_scene
+    from pixalign.data.sets.camvid import CLASSES
+    from pixalign.data.sets.streets import draw_scene
     from pixalign.metrics.confusion import Confusion, summary
-    from pixalign.predict import Predictor
-    from pixalign.predict.result import draw_overlay
-    from pixalign.predict.sheet import draw_sheet
+    from pixalign.predicting import Predictor
+    from pixalign.predicting.result import draw_overlay
+    from pixalign.predicting.sheet import draw_sheet
 
     predictor = Predictor(args.model)
     if args.image:
@@ -37,7 +37,7 @@ def run(args: Any) -> int:
         picture, label = draw_scene(_SEED)
         result = predictor(picture)
         name, title = "street", "A drawn street"
-    classes, colours, areas = result.classes, result.colours, result.areas()
+    classes, colors, areas = result.classes, result.colors, result.areas()
     scores = None
     if label is not None and classes == CLASSES:
         confusion = Confusion(len(classes))
@@ -46,14 +46,14 @@ def run(args: Any) -> int:
 
     panels = [("image", Image.fromarray(result.image.squeeze())), ("prediction", result.overlay(0.6))]
     if label is not None and scores:
-        panels.append(("label", draw_overlay(result.image, label, colours, 0.6)))
+        panels.append(("label", draw_overlay(result.image, label, colors, 0.6)))
     shown = [i for i, name_ in enumerate(classes) if areas[name_] or (scores and scores["iou"][name_] is not None)]
     model = f"{predictor.config['architecture']} with {predictor.config['arguments']['encoder']}"
     sheet = draw_sheet(
         title,
         f"{model}, {len(classes)} classes" + (f", mIoU {scores['miou']:.1%} on this picture" if scores else ""),
         panels,
-        [(classes[i], colours[i], f"{areas[classes[i]]:.1%}") for i in shown],
+        [(classes[i], colors[i], f"{areas[classes[i]]:.1%}") for i in shown],
     )
     out = Path(args.out)
     if label is not None:

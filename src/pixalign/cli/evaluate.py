@@ -6,7 +6,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from pixalign.cli.mode import add_mode_arguments, mode_in_words, mode_of
 
-HELP = "measure a model on labelled images"
+HELP = "measure a model on labeled images"
 rewritten = mode_in_words
 
 
@@ -34,10 +34,10 @@ def run(args: Namespace) -> int:
     from rich.progress import Progress
 
     from pixalign.data import open_data
-    from pixalign.evaluation import evaluate, result_table, write_result
-    from pixalign.evaluation.report import shown_images, write_report
-    from pixalign.predict import open_model
-    from pixalign.predict.inference import predict_ids
+    from pixalign.evaluating import evaluate, result_table, write_result
+    from pixalign.evaluating.report import shown_images, write_report
+    from pixalign.predicting import open_model
+    from pixalign.predicting.inference import predict_ids
     from pixalign.weights import check_classes
 
     console = Console()

@@ -16,7 +16,7 @@ def add_arguments(parser: Any) -> None:
         help="models, if any (bundled names, folders, files, Hub ids; without: default), and last the image",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the sheets, one PNG per model")
-    parser.add_argument("--label", metavar="MASK", help="the true classes, as ids or in the model's colours")
+    parser.add_argument("--label", metavar="MASK", help="the true classes, as ids or in the model's colors")
     parser.add_argument("--pixel", metavar="X,Y", help="the pixel to look at (default: the least certain class border)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the networks run")
 

@@ -9,7 +9,7 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument("model", help="default, another bundled name, a folder, a file, or a Hub id")
     parser.add_argument("--out", required=True, metavar="FILE", help="FILE.onnx, FILE.xml (OpenVINO) or FILE.pt2")
     parser.add_argument("--format", choices=["onnx", "openvino", "pt2"], help="by the suffix of FILE if left out")
-    parser.add_argument("--raw", action="store_true", help="the graph takes uint8 pixels and normalises them itself")
+    parser.add_argument("--raw", action="store_true", help="the graph takes uint8 pixels and normalizes them itself")
     parser.add_argument("--labels", action="store_true", help="the graph gives class ids in place of logits")
     parser.add_argument("--int8", action="store_true", help="8-bit weights and activations (onnx and openvino)")
     parser.add_argument(

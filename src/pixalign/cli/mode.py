@@ -7,7 +7,7 @@ from pixalign.cli.forms import is_number, joined, numbers
 from pixalign.errors import InputError
 
 if TYPE_CHECKING:
-    from pixalign.predict import Mode
+    from pixalign.predicting import Mode
 
 _TTA = (0.75, 1.0, 1.25)
 
@@ -18,7 +18,7 @@ def add_mode_arguments(parser: Any) -> None:
         type=int | None,
         help="side of tiles in pixels; 0: always whole images (default: 1024 above 16 megapixels, else 0)",
     )
-    parser.add_argument("--overlap", type=float | None, help="share of a tile that neighbours share (default: a third)")
+    parser.add_argument("--overlap", type=float | None, help="share of a tile that neighbors share (default: a third)")
     parser.add_argument("--scales", default="", metavar="LIST", help="average over these scales, such as 0.75,1,1.25")
     parser.add_argument("--flip", action="store_true", help="average over the mirror image too")
     parser.add_argument("--tta", action="store_true", help="the same as --scales 0.75,1,1.25 --flip")
@@ -40,7 +40,7 @@ def mode_in_words(arguments: Sequence[str]) -> list[str]:
 
 def mode_of(args: Any) -> "Mode":
     """Return the mode that the arguments describe; InputError for one that makes no sense."""
-    from pixalign.predict import Mode
+    from pixalign.predicting import Mode
 
     overlap = Mode.overlap if args.overlap is None else args.overlap
     try:

@@ -35,10 +35,10 @@ def add_arguments(parser: Any) -> None:
 def run(args: Any) -> int:
     from pathlib import Path
 
-    from pixalign.data.cityscapes import submission_paths, write_submission
     from pixalign.data.images import find_images, noted_kinds, other_images
-    from pixalign.predict import Predictor, predict_files
-    from pixalign.predict.files import plan
+    from pixalign.data.sets.cityscapes import submission_paths, write_submission
+    from pixalign.predicting import Predictor, predict_files
+    from pixalign.predicting.files import plan
 
     mode = mode_of(args)
     targets = plan(find_images(args.images), args.out)

@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from pixalign.data.ade20k import ade20k
-from pixalign.data.camvid import camvid, camvid_b
-from pixalign.data.cityscapes import cityscapes
 from pixalign.data.folder import folder
-from pixalign.data.hub import hub
-from pixalign.data.pairs import IGNORE, Pairs
-from pixalign.data.pascal_context import pascal_context, pascal_context_60
+from pixalign.data.pairs import Pairs
 from pixalign.data.samples import Data
-from pixalign.data.streets import Streets
+from pixalign.data.sets.ade20k import ade20k
+from pixalign.data.sets.camvid import camvid, camvid_b
+from pixalign.data.sets.cityscapes import cityscapes
+from pixalign.data.sets.hub import hub
+from pixalign.data.sets.pascal_context import pascal_context, pascal_context_60
+from pixalign.data.sets.streets import Streets
 from pixalign.errors import InputError
+from pixalign.palette import IGNORE
 
 DATASETS: dict[str, Callable[..., Any]] = {
     "folder": folder,
@@ -72,5 +73,5 @@ def class_pixels(data: Data, limit: int = 2000) -> np.ndarray:
 
 
 def label_counts(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return int64 (K,) counts from (N, K): pixels of each class, and labelled pixels of the pairs that hold it."""
+    """Return int64 (K,) counts from (N, K): pixels of each class, and labeled pixels of the pairs that hold it."""
     return pixels.sum(0), ((pixels > 0) * pixels.sum(1, keepdims=True)).sum(0)

@@ -37,18 +37,18 @@ What a mask file may hold
 -------------------------
 PNG, BMP, TIFF, GIF or lossless WebP of the image's size, of one page or frame:
 
-- grey of 1, 2, 4, 8 or 16 bits, or a palette: class ids (of a palette the index), 255 = no label. TIFF files also as
+- gray of 1, 2, 4, 8 or 16 bits, or a palette: class ids (of a palette the index), 255 = no label. TIFF files also as
   other whole numbers of 0 to 65535; what counts is the stored value, whether the file shows 0 as black or as white;
-- RGB, or RGBA that is opaque throughout: a colour per class, which classes.yaml must list;
-- RGB that is grey in every pixel, where the classes have no colours: class ids.
+- RGB, or RGBA that is opaque throughout: a color per class, which classes.yaml must list;
+- RGB that is gray in every pixel, where the classes have no colors: class ids.
 
 JPEG, JPEG 2000, AVIF and lossy WebP are refused: their labels are not exact any more. A mask with an EXIF orientation
 is turned by it, as images are.
 
 Annotations in place of masks: Labelme files (``.json`` beside each image, then also without ``images/`` and ``masks/``
-folders; or in ``masks/``; see `pixalign.data.labelme`), COCO files where there is no ``masks/`` folder (see
-`pixalign.data.coco`), and those of YOLO, Supervisely and Label Studio (see `pixalign.data.formats`). What they leave
-uncovered is the class ``background``.
+folders; or in ``masks/``; see `pixalign.data.formats.labelme`), COCO files where there is no ``masks/`` folder (see
+`pixalign.data.formats.coco`), and those of YOLO, Supervisely and Label Studio (see `pixalign.data.formats`). What they
+leave uncovered is the class ``background``.
 
 classes.yaml
 ------------
@@ -56,23 +56,23 @@ classes.yaml
 
     classes:
     - name: road
-      ids: [7, 8]                                  # in grey and palette masks; `id: 7` for one
-      colours: [[128, 64, 128], [244, 35, 232]]    # in colour masks
-      colour: [128, 64, 128]                       # to draw it in; without `colours` also the one in colour masks
-    - {name: car, id: 26, colours: [[0, 0, 142]]}
-    ignore: [0, 1, [0, 0, 0]]                      # ids and colours that mean "no label"
+      ids: [7, 8]                                  # in gray and palette masks; `id: 7` for one
+      colors: [[128, 64, 128], [244, 35, 232]]    # in color masks
+      color: [128, 64, 128]                       # to draw it in; without `colors` also the one in color masks
+    - {name: car, id: 26, colors: [[0, 0, 142]]}
+    ignore: [0, 1, [0, 0, 0]]                      # ids and colors that mean "no label"
 
-- Several ids or colours of a class are merged into it. If one class has ids, all must; without any, the ids in the
+- Several ids or colors of a class are merged into it. If one class has ids, all must; without any, the ids in the
   masks are the positions in the list, from 0.
 - 255 means "no label" unless a class claims it, as in binary masks: ``- {name: background, id: 0}`` and
   ``- {name: object, id: 255}``.
-- If classes have ``colours`` and none has ids, grey and palette masks are decoded by their colours, too.
+- If classes have ``colors`` and none has ids, gray and palette masks are decoded by their colors, too.
 - With annotations, the names choose the labels and their order; pixels without annotation have no label if there
   is no class ``background``.
 
 Without classes.yaml the classes are those of the tool's own list (labelmap.txt, _classes.csv and so on; class_dict.csv
 and labelmap.txt also beside ``images/``), else the ids found in the masks of all splits, which must be 0, 1, 2, ...
-without a gap, named class_0 and so on, in the colours of the masks' palette; or the labels of the annotations, after
+without a gap, named class_0 and so on, in the colors of the masks' palette; or the labels of the annotations, after
 ``background``.
 """
 
@@ -87,25 +87,24 @@ from pathlib import Path
 
 import numpy as np
 
-from pixalign.data.annotations import IGNORE
 from pixalign.data.formats import plain
 from pixalign.data.formats.files import entries, images_in, key_of, nfc, read_lines
+from pixalign.data.formats.labelme import read_labelme
 from pixalign.data.formats.lacking import lacking, unknown
 from pixalign.data.formats.layout import SPLITS, Found, Layout, drawn, split_of
 from pixalign.data.formats.recognize import recognize
 from pixalign.data.formats.template import by_template
 from pixalign.data.images import opened
-from pixalign.data.labelme import read_labelme
-from pixalign.data.masks import Labels, grey_of, labels_from_yaml, read_values, unpack
+from pixalign.data.masks import Labels, gray_of, labels_from_yaml, read_values, unpack
 from pixalign.data.pairs import Pairs
 from pixalign.data.remedies import proposed_ids
 from pixalign.data.samples import require_two_classes
 from pixalign.errors import InputError
-from pixalign.palette import default_classes, default_colours
+from pixalign.palette import IGNORE, default_classes, default_colors
 
 _VAL_SHARE = 0.2
 _LISTED = 12
-_MANY_COLOURS = 4096
+_MANY_COLORS = 4096
 
 
 def folder(root: str | Path, split: str, mask_template: str = "", channels: int = 3) -> Pairs:
@@ -351,71 +350,71 @@ def _labels_found(root: Path, stamps: tuple[tuple[Path, int], ...]) -> Labels:
     if len(drawings) == len(masks):
         found = {shape.label for path in drawings for shape in read_labelme(path).shapes}
         if not found - {None}:
-            raise InputError(f"{root}: the Labelme files hold no labelled area: draw some, or remove the files")
+            raise InputError(f"{root}: the Labelme files hold no labeled area: draw some, or remove the files")
         return drawn(sorted(label for label in found if label is not None), root)
     if drawings:
         raise InputError(
             f"{drawings[0]}: a Labelme file among masks: list the classes in {root / 'classes.yaml'}, or use one kind"
         )
-    ids, colours = np.zeros(65536, np.int64), Counter[int]()
+    ids, colors = np.zeros(65536, np.int64), Counter[int]()
     first: dict[str, Path] = {}
     with ThreadPoolExecutor(4) as threads:
         for path, (kind, values, counts) in zip(masks, threads.map(_contents, masks)):
             first.setdefault(kind, path)
-            if kind != "colours":
+            if kind != "colors":
                 ids[values] += counts
-            if kind != "ids" and len(colours) <= _MANY_COLOURS:
-                packed = values * 0x010101 if kind == "grey" else values
-                colours.update(dict(zip(packed.tolist(), counts.tolist())))
-    if "colours" in first and "ids" in first:
+            if kind != "ids" and len(colors) <= _MANY_COLORS:
+                packed = values * 0x010101 if kind == "gray" else values
+                colors.update(dict(zip(packed.tolist(), counts.tolist())))
+    if "colors" in first and "ids" in first:
         raise InputError(
-            f"{first['colours']}: the mask is stored in colours, and {first['ids']} as class ids: store all one way, "
-            f"or list ids and colours of the classes in {root / 'classes.yaml'}"
+            f"{first['colors']}: the mask is stored in colors, and {first['ids']} as class ids: store all one way, "
+            f"or list ids and colors of the classes in {root / 'classes.yaml'}"
         )
-    if "colours" in first:
-        raise _unlisted_colours(root, first["colours"], colours)
-    ids[IGNORE], unlabelled = 0, ids[IGNORE]
-    return _from_ids(root, masks[0], np.flatnonzero(ids).tolist(), bool(unlabelled))
+    if "colors" in first:
+        raise _unlisted_colors(root, first["colors"], colors)
+    ids[IGNORE], unlabeled = 0, ids[IGNORE]
+    return _from_ids(root, masks[0], np.flatnonzero(ids).tolist(), bool(unlabeled))
 
 
 def _contents(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
-    """What a mask file holds, "ids", "colours" or "grey" (colours, all of them grey): values and pixels of each."""
+    """What a mask file holds, "ids", "colors" or "gray" (colors, all of them gray): values and pixels of each."""
     values = read_values(path)
     if values.dtype != np.uint32:
         kind, counts = "ids", np.bincount(values.ravel())
-    elif (grey := grey_of(values)) is not None:
-        kind, counts = "grey", np.bincount(grey.ravel())
+    elif (gray := gray_of(values)) is not None:
+        kind, counts = "gray", np.bincount(gray.ravel())
     else:
-        return "colours", *np.unique(values, return_counts=True)
+        return "colors", *np.unique(values, return_counts=True)
     present = np.flatnonzero(counts)
     return kind, present, counts[present]
 
 
-def _unlisted_colours(root: Path, mask: Path, colours: Counter[int]) -> InputError:
-    """The error about colour masks without classes.yaml, with the file to write."""
-    start = f"{mask}: the mask is stored in colours"
-    if len(colours) > _LISTED:
-        many = f"more than {_MANY_COLOURS:,}" if len(colours) > _MANY_COLOURS else str(len(colours))
+def _unlisted_colors(root: Path, mask: Path, colors: Counter[int]) -> InputError:
+    """The error about color masks without classes.yaml, with the file to write."""
+    start = f"{mask}: the mask is stored in colors"
+    if len(colors) > _LISTED:
+        many = f"more than {_MANY_COLORS:,}" if len(colors) > _MANY_COLORS else str(len(colors))
         return InputError(
             f"{start}, {many} in all masks: list those of the classes in {root / 'classes.yaml'} ({{name: road, "
-            "colour: [128, 64, 128]}, ...), or store the masks again without smoothing"
+            "color: [128, 64, 128]}, ...), or store the masks again without smoothing"
         )
-    ranked = colours.most_common()
-    entries = ", ".join(f"{{name: class_{i}, colour: {[*unpack(value)]}}}" for i, (value, _) in enumerate(ranked))
-    shares = ", ".join(f"{100 * count / colours.total():.2g} %" for _, count in ranked)
+    ranked = colors.most_common()
+    entries = ", ".join(f"{{name: class_{i}, color: {[*unpack(value)]}}}" for i, (value, _) in enumerate(ranked))
+    shares = ", ".join(f"{100 * count / colors.total():.2g} %" for _, count in ranked)
     return InputError(
         f"{start}: name the classes and write them into {root / 'classes.yaml'}: classes: [{entries}] "
         f"(these cover {shares} of the pixels)"
     )
 
 
-def _from_ids(root: Path, mask: Path, found: list[int], unlabelled: bool) -> Labels:
+def _from_ids(root: Path, mask: Path, found: list[int], unlabeled: bool) -> Labels:
     """Classes named by their ids 0, 1, 2, ...; InputError, with the remedy, for any others."""
     file = root / "classes.yaml"
     if not found:
         raise InputError(f"{root}: the masks hold no label but 255, which means none: draw some, or see whether it is")
     listed = ", ".join(str(value) for value in found[:8]) + (", ..." if len(found) > 8 else "")
-    if len(found) == 1 and not unlabelled:
+    if len(found) == 1 and not unlabeled:
         raise InputError(
             f"{root}: the masks hold the id {listed} alone, and one class cannot be learned: label a second one, or "
             f"list the classes in {file} (classes: [name, ...])"
@@ -427,21 +426,21 @@ def _from_ids(root: Path, mask: Path, found: list[int], unlabelled: bool) -> Lab
             f"{root}: the masks hold {len(found)} ids ({listed}), not 0 to {len(found) - 1}: list those of the classes "
             f"in {file} ({{name: road, id: 7}}, ...), or store the masks again without smoothing"
         )
-    chosen, looks, note = proposed_ids(sorted([*found, IGNORE]) if unlabelled else found)
+    chosen, looks, note = proposed_ids(sorted([*found, IGNORE]) if unlabeled else found)
     names = ["background", "object"] if found == [0] else [f"class_{value}" for value in chosen]
     entries = ", ".join(f"{{name: {name}, id: {value}}}" for name, value in zip(names, chosen))
-    ids = f"the ids {listed}{' and 255' if unlabelled else ''}" if len(found) > 1 else f"{listed} and 255 alone"
+    ids = f"the ids {listed}{' and 255' if unlabeled else ''}" if len(found) > 1 else f"{listed} and 255 alone"
     looks += f" ({note})" if note else ""
     raise InputError(f"{root}: the masks hold {ids}: {looks}: write {file}: classes: [{entries}]")
 
 
 def _palette(mask: Path, count: int) -> list[list[int]]:
-    """The mask file's own palette if it has one with distinct colours, else the default colours."""
+    """The mask file's own palette if it has one with distinct colors, else the default colors."""
     palette = None
     with suppress(InputError), opened(mask) as file:  # which Pillow need not read
         palette = file.getpalette() if file.mode == "P" else None
     if palette and len(palette) >= 3 * count:
-        colours = [palette[3 * i : 3 * i + 3] for i in range(count)]
-        if len({tuple(c) for c in colours}) == count:
-            return colours
-    return default_colours(count)
+        colors = [palette[3 * i : 3 * i + 3] for i in range(count)]
+        if len({tuple(c) for c in colors}) == count:
+            return colors
+    return default_colors(count)

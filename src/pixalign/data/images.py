@@ -83,7 +83,7 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS, channels: int = 3
     Args:
         path: the file.
         max_pixels: larger images are refused from the header, before anything is decoded.
-        channels: 3 (RGB), 1 (grey), or the number of bands in the file.
+        channels: 3 (RGB), 1 (gray), or the number of bands in the file.
 
     Returns:
         (H, W, channels) uint8, as `to_pixels` converts it.
@@ -169,11 +169,11 @@ def page_count(path: Path) -> int:
 
 
 def unused_bands(path: Path) -> int:
-    """Return the number of bands of a TIFF file of which `read_image` leaves some out as grey or RGB; 0 if none."""
+    """Return the number of bands of a TIFF file of which `read_image` leaves some out as gray or RGB; 0 if none."""
     tiff = tiff_of(path)
     if tiff is None or tiff.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
         return 0
-    used = tiff.colours + tiff.transparent
+    used = tiff.colors + tiff.transparent
     if tiff.bands == used and tiff.transparent and tiff.extra[0] != 1:
         if tiff.by_pillow:
             with opened(path) as image:
@@ -195,9 +195,9 @@ def left_out(path: Path, channels: int) -> list[str]:
 def to_pixels(image: Image.Image, channels: int = 3) -> np.ndarray:
     """Turn a Pillow image into (H, W, channels) uint8, upright by its EXIF orientation.
 
-    With 1 or 3 channels transparent pixels are laid over white; with 4 an RGBA image is taken as it is. 16-bit grey
-    keeps its upper 8 bits (as Pillow does for 16-bit colour); palettes, 1-bit, CMYK and other colour spaces are
-    converted as Pillow does it, without colour profiles.
+    With 1 or 3 channels transparent pixels are laid over white; with 4 an RGBA image is taken as it is. 16-bit gray
+    keeps its upper 8 bits (as Pillow does for 16-bit color); palettes, 1-bit, CMYK and other color spaces are
+    converted as Pillow does it, without color profiles.
 
     Raises:
         InputError: another number of channels, or floating-point or 32-bit values, which have no defined white.
@@ -356,8 +356,8 @@ def _check_bands(tiff: Tiff) -> None:
     if any(kind != UNSIGNED for kind in tiff.kinds) or max(tiff.bits) > 16:
         name = {SIGNED: "int", FLOAT: "float"}.get(max(tiff.kinds), "uint") + str(max(tiff.bits))
         raise InputError(f"holds {name}, {_NO_WHITE}")
-    grey = tiff.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO)
-    if grey and tiff.bands > 3:
+    gray = tiff.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO)
+    if gray and tiff.bands > 3:
         raise InputError(
             f"has {tiff.bands} bands, which the file does not call red, green and blue: set --model.in_channels "
             f"{tiff.bands}, or store 3 bands"
@@ -365,17 +365,17 @@ def _check_bands(tiff: Tiff) -> None:
     if tiff.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR) or (
         tiff.photometric == PALETTE and not tiff.by_pillow
     ):
-        raise InputError(f"has PhotometricInterpretation {tiff.photometric}, not grey or RGB: store it as RGB")
+        raise InputError(f"has PhotometricInterpretation {tiff.photometric}, not gray or RGB: store it as RGB")
 
 
 def _picture(bands: np.ndarray, tiff: Tiff) -> Image.Image:
-    """Bands (C, H, W) uint8 of grey or RGB as a Pillow image, with the transparency that they have."""
-    colours = tiff.colours
-    mode = "L" if colours == 1 else "RGB"
+    """Bands (C, H, W) uint8 of gray or RGB as a Pillow image, with the transparency that they have."""
+    colors = tiff.colors
+    mode = "L" if colors == 1 else "RGB"
     if tiff.photometric == WHITE_IS_ZERO:
-        bands = np.concatenate([255 - bands[:colours], bands[colours:]])
-    if tiff.transparent and (tiff.extra[0] == 1 or is_transparency(bands[colours])):
-        mode += "a" if tiff.extra[0] == 1 else "A"  # small: the colours are multiplied by it
+        bands = np.concatenate([255 - bands[:colors], bands[colors:]])
+    if tiff.transparent and (tiff.extra[0] == 1 or is_transparency(bands[colors])):
+        mode += "a" if tiff.extra[0] == 1 else "A"  # small: the colors are multiplied by it
     pixels = bands[: len(mode)].transpose(1, 2, 0)
     return Image.frombytes(mode, (bands.shape[2], bands.shape[1]), pixels.tobytes()).convert(mode.upper())
 
@@ -408,14 +408,14 @@ def _open(file: BinaryIO) -> Image.Image:
 
 
 def _check_bmp(image: Image.Image, file: BinaryIO) -> None:
-    """InputError for palettes of grey that Pillow takes for the values of another depth."""
+    """InputError for palettes of gray that Pillow takes for the values of another depth."""
     place = file.tell()
     file.seek(14)
     header = file.read(16)
     file.seek(place)
     bits = int.from_bytes(header[10:12] if header[0] == 12 else header[14:16], "little")
     if (image.mode, bits) not in (("1", 1), ("L", 8)) and image.mode in ("1", "L"):
-        raise InputError(f"is a BMP of {bits} bits with a short grey palette, which is misread: store it as PNG")
+        raise InputError(f"is a BMP of {bits} bits with a short gray palette, which is misread: store it as PNG")
 
 
 def _without_limits(read: Callable[[], _T]) -> _T:
@@ -430,7 +430,7 @@ def _without_limits(read: Callable[[], _T]) -> _T:
 
 
 def _upper_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits as 8; InputError for values outside 16 bits."""
+    """Gray of 16 bits as 8; InputError for values outside 16 bits."""
     values = np.asarray(image)
     if image.mode == "F" or (values.size and (values.min() < 0 or values.max() > 65535)):
         raise InputError(f"has mode {image.mode}, which has no defined white level: convert it to 8 or 16 bits")

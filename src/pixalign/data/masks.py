@@ -1,4 +1,4 @@
-"""Mask files and the classes that their values mean: ids, palettes, colours, binary masks, Labelme files."""
+"""Mask files and the classes that their values mean: ids, palettes, colors, binary masks, Labelme files."""
 
 import functools
 import json
@@ -11,9 +11,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from pixalign.data.annotations import IGNORE
+from pixalign.data.formats.labelme import read_labelme
 from pixalign.data.images import opened
-from pixalign.data.labelme import read_labelme
 from pixalign.data.tiff import (
     BLACK_IS_ZERO,
     LOSSY,
@@ -28,7 +27,7 @@ from pixalign.data.tiff import (
     upright,
 )
 from pixalign.errors import InputError, first_line
-from pixalign.palette import default_colours
+from pixalign.palette import IGNORE, default_colors
 
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 _LOSSY_KINDS = {
@@ -43,9 +42,9 @@ _LOSSY = "has lost its exact labels: store masks as PNG"
 _LOSSY_FORMATS = {"JPEG": "JPEG", "MPO": "JPEG", "JPEG2000": "JPEG 2000", "AVIF": "AVIF"}
 _ONE_PAGE = "store one picture of class ids in its place, or the one that holds the labels alone"
 _TRANSPARENT = "transparent pixels, which have no known label: store it without an alpha channel"
-_KEYS = ("name", "id", "ids", "colour", "colours")
-_FORM = "write `classes: [road, car]`, or a list of `{name: road, colour: [128, 64, 128]}`, in the order of the ids"
-_SCALED = {"L;2": 85, "L;4": 17}  # Pillow stretches grey of 2 and 4 bits to 0..255
+_KEYS = ("name", "id", "ids", "color", "colors")
+_FORM = "write `classes: [road, car]`, or a list of `{name: road, color: [128, 64, 128]}`, in the order of the ids"
+_SCALED = {"L;2": 85, "L;4": 17}  # Pillow stretches gray of 2 and 4 bits to 0..255
 
 
 @dataclass(frozen=True)
@@ -54,18 +53,18 @@ class Labels:
 
     Attributes:
         classes: class names; ids are their positions. At most 255.
-        colours: the colour to draw each class in, RGB 0 to 255.
-        ids: values of grey, palette and 1-bit masks (0 to 65535) -> class id, or 255 for "no label". None: the class
-            ids themselves and 255. Empty: the classes are told by colour alone, and every file is read as RGB.
-        mask_colours: (red, green, blue) in colour masks -> class id, or 255 for "no label". Empty: colour masks are
-            refused, unless they are grey in every pixel (red = green = blue): then that value is an id.
+        colors: the color to draw each class in, RGB 0 to 255.
+        ids: values of gray, palette and 1-bit masks (0 to 65535) -> class id, or 255 for "no label". None: the class
+            ids themselves and 255. Empty: the classes are told by color alone, and every file is read as RGB.
+        mask_colors: (red, green, blue) in color masks -> class id, or 255 for "no label". Empty: color masks are
+            refused, unless they are gray in every pixel (red = green = blue): then that value is an id.
         remedy: what to do about values that mean no class, where classes.yaml is not the place to say it.
     """
 
     classes: list[str]
-    colours: list[list[int]]
+    colors: list[list[int]]
     ids: dict[int, int] | None = None
-    mask_colours: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    mask_colors: dict[tuple[int, int, int], int] = field(default_factory=dict)
     remedy: str = field(default="", repr=False)
 
     def decode(self, path: Path) -> tuple[np.ndarray, dict[str, int]]:
@@ -80,17 +79,17 @@ class Labels:
         """
         if path.suffix.lower() == ".json":
             return read_labelme(path).draw(self.classes)
-        values = read_values(path, as_colours=self.ids == {})
-        if values.dtype == np.uint32 and not self.mask_colours:
-            grey = grey_of(values)
-            if grey is None:
+        values = read_values(path, as_colors=self.ids == {})
+        if values.dtype == np.uint32 and not self.mask_colors:
+            gray = gray_of(values)
+            if gray is None:
                 raise InputError(
-                    f"{path}: the mask is stored in colours, and the classes have none: give each class its colour in "
-                    "classes.yaml ({name: ..., colour: [r, g, b]}), or store class ids, one 8-bit value per pixel"
+                    f"{path}: the mask is stored in colors, and the classes have none: give each class its color in "
+                    "classes.yaml ({name: ..., color: [r, g, b]}), or store class ids, one 8-bit value per pixel"
                 )
-            values = grey
+            values = gray
         if values.dtype == np.uint32:
-            table = _table(tuple((pack(colour), index) for colour, index in self.mask_colours.items()), 1 << 24)
+            table = _table(tuple((pack(color), index) for color, index in self.mask_colors.items()), 1 << 24)
         else:
             table = _table(tuple(self.id_table().items()), 1 << 16)
         found = np.take(table, values)
@@ -111,7 +110,7 @@ def labels_from_yaml(file: Path) -> Labels:
     """Read classes.yaml, whose form `pixalign.data.folder` describes.
 
     Raises:
-        InputError: it is no YAML, has unknown keys, an id, colour or name that is none or occurs twice, or fewer than
+        InputError: it is no YAML, has unknown keys, an id, color or name that is none or occurs twice, or fewer than
             two classes.
     """
     try:
@@ -135,46 +134,46 @@ def labels_from_yaml(file: Path) -> Labels:
     owners: dict[Any, str] = {}
     drawn: dict[Any, str] = {}
     ids: dict[int, int] = {}
-    mask_colours: dict[tuple[int, int, int], int] = {}
+    mask_colors: dict[tuple[int, int, int], int] = {}
     with_ids = any("ids" in entry for entry in classes)
-    by_colour = not with_ids and any("colours" in entry for entry in classes)
+    by_color = not with_ids and any("colors" in entry for entry in classes)
     for index, entry in enumerate(classes):
         name = entry["name"]
         if with_ids and "ids" not in entry:
             raise InputError(f"{file}: class {name!r} has no ids, though others have: give each class its id or ids")
-        if by_colour and not {"colour", "colours"} & set(entry):
-            raise InputError(f"{file}: class {name!r} has no colours, though others have: give each class its colours")
-        if "colour" in entry:
-            _claim(file, drawn, entry["colour"], name)
-        for value in entry.get("ids", [] if by_colour else [index]):
+        if by_color and not {"color", "colors"} & set(entry):
+            raise InputError(f"{file}: class {name!r} has no colors, though others have: give each class its colors")
+        if "color" in entry:
+            _claim(file, drawn, entry["color"], name)
+        for value in entry.get("ids", [] if by_color else [index]):
             _claim(file, owners, value, name)
             ids[value] = index
-        for colour in entry.get("colours", [entry["colour"]] if "colour" in entry else []):
-            _claim(file, owners, colour, name)
-            mask_colours[colour] = index
+        for color in entry.get("colors", [entry["color"]] if "color" in entry else []):
+            _claim(file, owners, color, name)
+            mask_colors[color] = index
     if not isinstance(ignore, list):
-        raise InputError(f"{file}: ignore is {ignore!r}: write a list of ids or colours, such as [0, [0, 0, 0]]")
+        raise InputError(f"{file}: ignore is {ignore!r}: write a list of ids or colors, such as [0, [0, 0, 0]]")
     for value in ignore:
         if isinstance(value, list):
-            colour = _colour(file, "ignore", value)
-            _claim(file, owners, colour, "ignore")
-            mask_colours[colour] = IGNORE
-        elif by_colour:
-            raise InputError(f"{file}: ignore holds {value!r}, but the classes are given by colours: write [r, g, b]")
+            color = _color(file, "ignore", value)
+            _claim(file, owners, color, "ignore")
+            mask_colors[color] = IGNORE
+        elif by_color:
+            raise InputError(f"{file}: ignore holds {value!r}, but the classes are given by colors: write [r, g, b]")
         else:
             _claim(file, owners, _id(file, "ignore", value), "ignore")
             ids[value] = IGNORE
     if len(classes) == 1:
         both = _with_background(classes[0], ignore)
         raise InputError(f"{file}: one class cannot be learned: list everything else as a class, too: {both}")
-    if not by_colour:
+    if not by_color:
         ids.setdefault(IGNORE, IGNORE)
-    defaults = default_colours(len(classes))
-    colours = [
-        list(entry.get("colour") or entry.get("colours", [default])[0]) for entry, default in zip(classes, defaults)
+    defaults = default_colors(len(classes))
+    colors = [
+        list(entry.get("color") or entry.get("colors", [default])[0]) for entry, default in zip(classes, defaults)
     ]
     plain = ids == {**{i: i for i in range(len(classes))}, IGNORE: IGNORE}
-    return Labels(names, colours, None if plain else ids, mask_colours)
+    return Labels(names, colors, None if plain else ids, mask_colors)
 
 
 def _with_background(entry: dict[str, Any], ignore: Any) -> str:
@@ -185,16 +184,16 @@ def _with_background(entry: dict[str, Any], ignore: Any) -> str:
     if "ids" in entry:
         ids = [value for value in listed if isinstance(value, int)] or [255 if 0 in entry["ids"] else 0]
         return f"classes: [{{name: {other}, ids: {ids}}}, {{name: {name}, ids: {entry['ids']}}}]"
-    if "colours" in entry or "colour" in entry:
-        own = [list(colour) for colour in entry.get("colours", [entry.get("colour")])]
+    if "colors" in entry or "color" in entry:
+        own = [list(color) for color in entry.get("colors", [entry.get("color")])]
         rest = [value for value in listed if isinstance(value, list)]
         rest = rest or [[255, 255, 255] if [0, 0, 0] in own else [0, 0, 0]]
-        return f"classes: [{{name: {other}, colours: {rest}}}, {{name: {name}, colours: {own}}}]"
+        return f"classes: [{{name: {other}, colors: {rest}}}, {{name: {name}, colors: {own}}}]"
     return f"classes: [{', '.join([name, other] if other == 'object' else [other, name])}]"
 
 
 def _entry(file: Path, index: int, entry: Any) -> dict[str, Any]:
-    """An entry of classes.yaml as a dictionary: name, and where given ids, colours (tuples) and colour (a tuple)."""
+    """An entry of classes.yaml as a dictionary: name, and where given ids, colors (tuples) and color (a tuple)."""
     if isinstance(entry, str):
         return {"name": entry}
     if not isinstance(entry, dict) or "name" not in entry:
@@ -202,6 +201,10 @@ def _entry(file: Path, index: int, entry: Any) -> dict[str, Any]:
     name = entry["name"]
     if isinstance(name, bool) or not isinstance(name, str | int):
         raise InputError(f"{file}: entry {index} has the name {name!r}: write it in quotes")
+    for british, key in (("colour", "color"), ("colours", "colors")):
+        if british in entry and key in entry:
+            raise InputError(f"{file}: class {name!r} has {british} and {key}: leave one out")
+        entry = {key if each == british else each: value for each, value in entry.items()}
     if unknown := [key for key in entry if key not in _KEYS]:
         raise InputError(f"{file}: class {name!r} has the unknown key {unknown[0]!r}: the keys are {', '.join(_KEYS)}")
     read: dict[str, Any] = {"name": str(name)}
@@ -213,14 +216,12 @@ def _entry(file: Path, index: int, entry: Any) -> dict[str, Any]:
         if not isinstance(values, list) or not values:
             raise InputError(f"{file}: {where} has the ids {values!r}: write a list, such as [7, 8]")
         read["ids"] = [_id(file, where, value) for value in values]
-    if "colour" in entry:
-        read["colour"] = _colour(file, where, entry["colour"])
-    if "colours" in entry:
-        if not isinstance(entry["colours"], list) or not entry["colours"]:
-            raise InputError(
-                f"{file}: {where} has the colours {entry['colours']!r}: write a list, such as [[0, 0, 142]]"
-            )
-        read["colours"] = [_colour(file, where, value) for value in entry["colours"]]
+    if "color" in entry:
+        read["color"] = _color(file, where, entry["color"])
+    if "colors" in entry:
+        if not isinstance(entry["colors"], list) or not entry["colors"]:
+            raise InputError(f"{file}: {where} has the colors {entry['colors']!r}: write a list, such as [[0, 0, 142]]")
+        read["colors"] = [_color(file, where, value) for value in entry["colors"]]
     return read
 
 
@@ -230,31 +231,31 @@ def _id(file: Path, where: str, value: Any) -> int:
     return value
 
 
-def _colour(file: Path, where: str, value: Any) -> tuple[int, int, int]:
+def _color(file: Path, where: str, value: Any) -> tuple[int, int, int]:
     numbers = isinstance(value, list) and all(isinstance(c, int) and not isinstance(c, bool) for c in value)
     if not numbers or len(value) != 3 or not all(0 <= c <= 255 for c in value):
-        raise InputError(f"{file}: {where} has the colour {value}: write three numbers 0 to 255")
+        raise InputError(f"{file}: {where} has the color {value}: write three numbers 0 to 255")
     return (value[0], value[1], value[2])
 
 
 def _claim(file: Path, owners: dict[Any, str], value: Any, name: str) -> None:
-    """Note that ``name`` has an id or colour; InputError if another class has it."""
+    """Note that ``name`` has an id or color; InputError if another class has it."""
     if owners.setdefault(value, name) != name:
-        kind = "id" if isinstance(value, int) else "colour"
+        kind = "id" if isinstance(value, int) else "color"
         shown = list(value) if isinstance(value, tuple) else value
         raise InputError(f"{file}: {owners[value]} and {name} both have the {kind} {shown}: give it to one of them")
 
 
-def read_values(path: Path, as_colours: bool = False) -> np.ndarray:
-    """Read what a mask file stores, (H, W) upright by its EXIF orientation: ids as uint8 or uint16, colours as uint32.
+def read_values(path: Path, as_colors: bool = False) -> np.ndarray:
+    """Read what a mask file stores, (H, W) upright by its EXIF orientation: ids as uint8 or uint16, colors as uint32.
 
-    Grey of 1 to 16 bits and palettes give ids (of a palette the index; of TIFF files the stored values, whether 0 is
-    shown as black or as white), RGB and RGBA colours (see `pack`); with ``as_colours`` palettes and grey give the
-    colours that they show, too. MATLAB files (.mat) give the ids in their variable LabelMap (PASCAL Context).
+    Gray of 1 to 16 bits and palettes give ids (of a palette the index; of TIFF files the stored values, whether 0 is
+    shown as black or as white), RGB and RGBA colors (see `pack`); with ``as_colors`` palettes and gray give the
+    colors that they show, too. MATLAB files (.mat) give the ids in their variable LabelMap (PASCAL Context).
 
     Raises:
         InputError: an unreadable or lossy file, several pages or frames, transparent pixels, values that are neither
-            ids nor 8-bit colours.
+            ids nor 8-bit colors.
     """
     suffix = path.suffix.lower()
     if suffix == ".mat":
@@ -267,20 +268,20 @@ def read_values(path: Path, as_colours: bool = False) -> np.ndarray:
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         if not tiff.by_pillow:
-            return _by_rasterio(path, tiff, as_colours)
+            return _by_rasterio(path, tiff, as_colors)
     with opened(path) as image:
         _check_kind(image, path)
         tiles = getattr(image, "tile", None)
         stored = tiles[0][3] if tiles else None
         kind = stored if isinstance(stored, str) else str(next(iter(stored or ()), ""))
         if ";16" in kind and image.mode in ("RGB", "RGBA", "LA"):
-            raise InputError(f"the mask has 16 bits per colour (mode {image.mode}): store 8 bits per colour, or ids")
+            raise InputError(f"the mask has 16 bits per color (mode {image.mode}): store 8 bits per color, or ids")
         if kind.startswith("BGR;1"):
             raise InputError("the mask has 5 or 6 bits per color: store 8 bits per color, or ids")
         image.load()
         turn = 1 if tiff else image.getexif().get(0x0112, 1)  # Pillow turns TIFF files itself
-        if image.mode in ("RGB", "RGBA", "LA", "PA") or (as_colours and image.mode in ("1", "L", "P")):
-            return upright(_colours(image), turn)
+        if image.mode in ("RGB", "RGBA", "LA", "PA") or (as_colors and image.mode in ("1", "L", "P")):
+            return upright(_colors(image), turn)
         inverted = tiff is not None and tiff.photometric in (WHITE_IS_ZERO, -1)
         if image.mode in ("1", "L", "P"):
             values = np.asarray(image).astype(np.uint8)
@@ -289,10 +290,8 @@ def read_values(path: Path, as_colours: bool = False) -> np.ndarray:
             if inverted:
                 values = (1 if image.mode == "1" else 255) - values
             return upright(values // _SCALED.get(kind[:3], 1), turn)
-        if not image.mode.startswith(("I", "F")) or as_colours:
-            reason = (
-                "which is not a colour of a class" if as_colours else "which holds neither class ids nor RGB colours"
-            )
+        if not image.mode.startswith(("I", "F")) or as_colors:
+            reason = "which is not a color of a class" if as_colors else "which holds neither class ids nor RGB colors"
             raise InputError(f"the mask is stored in mode {image.mode}, {reason}: store it as 8-bit PNG")
         return upright(_ids_of(np.asarray(image)), turn)
 
@@ -315,18 +314,18 @@ def _check_tiff(tiff: Tiff) -> None:
         raise InputError(f"the mask has {tiff.pages} pages: {_ONE_PAGE}")
     if tiff.reduced:
         raise InputError("the mask's first page is a thumbnail: store the whole mask as the first page")
-    colours = tiff.photometric == RGB
-    if colours and (set(tiff.bits) != {8} or set(tiff.kinds) != {UNSIGNED}):
-        raise InputError(f"the mask has {tiff.bits[0]} bits per colour: store 8 bits per colour, or ids")
-    if not colours and tiff.photometric not in (-1, WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE):
+    colors = tiff.photometric == RGB
+    if colors and (set(tiff.bits) != {8} or set(tiff.kinds) != {UNSIGNED}):
+        raise InputError(f"the mask has {tiff.bits[0]} bits per color: store 8 bits per color, or ids")
+    if not colors and tiff.photometric not in (-1, WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE):
         raise InputError(
             f"the mask has PhotometricInterpretation {tiff.photometric}, which is neither ids nor RGB: store it as PNG"
         )
-    if not colours and tiff.bands > 1 + tiff.transparent:
+    if not colors and tiff.bands > 1 + tiff.transparent:
         raise InputError(f"the mask has {tiff.bands} bands, and which holds the labels is not known: store that alone")
 
 
-def _by_rasterio(path: Path, tiff: Tiff, as_colours: bool) -> np.ndarray:
+def _by_rasterio(path: Path, tiff: Tiff, as_colors: bool) -> np.ndarray:
     """As `read_values`, of a TIFF file that Pillow does not read."""
     with opened_bands(path) as file:
         bands = file.read()
@@ -336,8 +335,8 @@ def _by_rasterio(path: Path, tiff: Tiff, as_colours: bool) -> np.ndarray:
             raise InputError(f"the mask has {count} {_TRANSPARENT}")
         if first == 3:
             return upright(_packed(bands[:3].transpose(1, 2, 0)), tiff.orientation)
-        if as_colours:
-            raise InputError(f"the mask holds {bands.dtype}, which is not a colour of a class: store it as 8-bit PNG")
+        if as_colors:
+            raise InputError(f"the mask holds {bands.dtype}, which is not a color of a class: store it as 8-bit PNG")
         return upright(_ids_of(bands[0]), tiff.orientation)
 
 
@@ -351,9 +350,9 @@ def _ids_of(values: np.ndarray) -> np.ndarray:
     return values.astype(np.uint16)
 
 
-def pack(colour: Iterable[int]) -> int:
-    """Return red + 256 green + 65536 blue, the number by which `read_values` gives a colour."""
-    red, green, blue = colour
+def pack(color: Iterable[int]) -> int:
+    """Return red + 256 green + 65536 blue, the number by which `read_values` gives a color."""
+    red, green, blue = color
     return red | green << 8 | blue << 16
 
 
@@ -362,30 +361,30 @@ def unpack(value: int) -> tuple[int, int, int]:
     return value & 255, value >> 8 & 255, value >> 16
 
 
-def grey_of(colours: np.ndarray) -> np.ndarray | None:
-    """Return packed colours (H, W) uint32 as grey (H, W) uint8, or None if red, green and blue differ in a pixel."""
-    grey = colours & 255
-    return grey.astype(np.uint8) if (colours == grey * 0x010101).all() else None
+def gray_of(colors: np.ndarray) -> np.ndarray | None:
+    """Return packed colors (H, W) uint32 as gray (H, W) uint8, or None if red, green and blue differ in a pixel."""
+    gray = colors & 255
+    return gray.astype(np.uint8) if (colors == gray * 0x010101).all() else None
 
 
-def _colours(image: Image.Image) -> np.ndarray:
-    """Packed colours (H, W) uint32 of an opaque image."""
+def _colors(image: Image.Image) -> np.ndarray:
+    """Packed colors (H, W) uint32 of an opaque image."""
     packed = np.asarray(image.convert("RGBA")).view("<u4")[..., 0].astype(np.uint32, copy=False)
     if image.has_transparency_data and (packed >> 24 != 255).any():
         raise InputError(f"the mask has {int((packed >> 24 != 255).sum())} {_TRANSPARENT}")
     return packed & 0xFFFFFF
 
 
-def _packed(colours: np.ndarray) -> np.ndarray:
-    """Colours (H, W, 3) uint8 as `pack` packs one."""
-    return (colours.astype(np.uint32) << np.array([0, 8, 16], np.uint32)).sum(-1, dtype=np.uint32)
+def _packed(colors: np.ndarray) -> np.ndarray:
+    """Colors (H, W, 3) uint8 as `pack` packs one."""
+    return (colors.astype(np.uint32) << np.array([0, 8, 16], np.uint32)).sum(-1, dtype=np.uint32)
 
 
 @functools.lru_cache(maxsize=8)
 def _table(entries: tuple[tuple[int, int], ...], size: int) -> np.ndarray:
     """(size,) uint16: class id + 1, 256 for "no label", 0 for values that mean nothing.
 
-    Pages that hold no entry stay unmapped zeros: the table of 2^24 colours takes a few KiB of memory, not 32 MiB.
+    Pages that hold no entry stay unmapped zeros: the table of 2^24 colors takes a few KiB of memory, not 32 MiB.
     """
     table = np.zeros(size, np.uint16)
     for value, index in entries:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pixalign.data.annotations import Drawing
+from pixalign.data.formats.annotations import Drawing
 from pixalign.data.images import orientation, read_image
-from pixalign.data.masks import IGNORE, Labels
+from pixalign.data.masks import Labels
 from pixalign.errors import InputError
+from pixalign.palette import IGNORE
 
 __all__ = ["IGNORE", "Pairs", "pair_up"]
 
@@ -24,7 +25,7 @@ class Pairs:
         name: the data set and split, such as ``camvid/val``.
         images, masks: files, pair by pair; with COCO the mask's file is the annotations' for every image.
         labels: the classes, and how the masks' values become their ids.
-        channels: bands of the images: 3 (RGB), 1 (grey), or as `pixalign.data.images.read_image` says.
+        channels: bands of the images: 3 (RGB), 1 (gray), or as `pixalign.data.images.read_image` says.
         drawings: where masks are drawn from annotations, the shapes of each image, or a function that reads them (one
             that can be pickled); otherwise empty.
     """
@@ -42,9 +43,9 @@ class Pairs:
         return self.labels.classes
 
     @property
-    def colours(self) -> list[list[int]]:
+    def colors(self) -> list[list[int]]:
         """The RGB triple (0 to 255) to draw each class in."""
-        return self.labels.colours
+        return self.labels.colors
 
     def __len__(self) -> int:
         return len(self.images)
@@ -107,7 +108,7 @@ def unknown_values(values: dict[str, int], labels: Labels) -> str:
     if all(value.isdecimal() for value in values):
         return f"{found} belongs to no class: add it to a class's `ids`, or to `ignore`, in classes.yaml"
     if all(value.startswith("(") for value in values):
-        return f"{found} belongs to no class: add it to a class's `colours`, or to `ignore`, in classes.yaml"
+        return f"{found} belongs to no class: add it to a class's `colors`, or to `ignore`, in classes.yaml"
     return f"{found} is none of the classes {', '.join(labels.classes)}: add it to classes.yaml or rename it"
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pixalign.data.masks import IGNORE, Labels
+from pixalign.data.masks import Labels
 from pixalign.data.samples import Data
 from pixalign.errors import InputError
+from pixalign.palette import IGNORE
 
 MANY = 40  # more values than so come from smoothing or lossy compression, not from a person's list of classes
 KEPT_VALUES = 4096  # of which a check keeps count
@@ -52,7 +53,7 @@ def remedy_for(values: Mapping[str, int], numbers: Sequence[int], labels: Labels
         numbers: these and the ids that occur, ascending.
         labels: the classes, if known.
     """
-    colours = [value for value in values if value.startswith("(")]
+    colors = [value for value in values if value.startswith("(")]
     if len(values) > MANY:
         return (
             f"so many values ({'more than ' if len(values) >= KEPT_VALUES else ''}{len(values):,}) come from resizing "
@@ -60,17 +61,17 @@ def remedy_for(values: Mapping[str, int], numbers: Sequence[int], labels: Labels
             "as PNG",
             "",
         )
-    if colours:
-        if labels and labels.mask_colours:
-            return "give each to a class, or to `ignore`", "ignore:" + _items(f"[{value[1:-1]}]" for value in colours)
+    if colors:
+        if labels and labels.mask_colors:
+            return "give each to a class, or to `ignore`", "ignore:" + _items(f"[{value[1:-1]}]" for value in colors)
         total = sum(values.values())
         lines = [
-            f"- {{name: class_{i}, colour: [{value[1:-1]}]}}  # {percent(values[value] / total)}"
-            for i, value in enumerate(colours)
+            f"- {{name: class_{i}, color: [{value[1:-1]}]}}  # {percent(values[value] / total)}"
+            for i, value in enumerate(colors)
         ]
         return (
-            "the masks are stored in colours: write this classes.yaml (here with their share of the pixels), with your "
-            "own names; colours that mean nothing go to `ignore:`",
+            "the masks are stored in colors: write this classes.yaml (here with their share of the pixels), with your "
+            "own names; colors that mean nothing go to `ignore:`",
             "classes:\n" + "\n".join(lines),
         )
     if any(not value.isdecimal() for value in values):
@@ -104,7 +105,7 @@ def remedy_for(values: Mapping[str, int], numbers: Sequence[int], labels: Labels
 
 
 def require_two_labels(data: Data) -> None:
-    """Refuse data that is labelled with one class throughout, or not at all; reads pairs until it sees a second one.
+    """Refuse data that is labeled with one class throughout, or not at all; reads pairs until it sees a second one.
 
     Raises:
         InputError: there is nothing to learn.
@@ -134,7 +135,7 @@ def triple(value: str) -> tuple[int, int, int]:
 def _step(numbers: Sequence[int]) -> int:
     """How far values lie apart: their common divisor, or their even distance up to rounding; 0 if neither is above 1.
 
-    Even distances alone are not enough: 3, 5, 7 are not stretched over the range of greys.
+    Even distances alone are not enough: 3, 5, 7 are not stretched over the range of grays.
     """
     if len(numbers) < 2:
         return 0

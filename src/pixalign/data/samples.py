@@ -15,9 +15,7 @@ from PIL import Image
 
 from pixalign.data.images import to_pixels
 from pixalign.errors import InputError
-from pixalign.palette import default_colours
-
-IGNORE = 255
+from pixalign.palette import IGNORE, default_colors
 
 
 class Data(Protocol):
@@ -28,7 +26,7 @@ class Data(Protocol):
     @property
     def classes(self) -> list[str]: ...
     @property
-    def colours(self) -> list[list[int]]: ...
+    def colors(self) -> list[list[int]]: ...
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return image (H, W, C) uint8 and mask (H, W) uint8."""
@@ -49,19 +47,19 @@ class Samples:
             a Pillow image, an array (H, W, C) uint8 or a tensor (C, H, W) uint8; a mask a Pillow image of mode L, P or
             I, or an array or tensor (H, W) of integers.
         classes: class names; ids are positions.
-        colours: RGB triples (0 to 255) per class; None takes default ones.
+        colors: RGB triples (0 to 255) per class; None takes default ones.
         name: what to call it.
-        channels: of the images, which decides how Pillow images are converted: 3 (RGB) or 1 (grey).
+        channels: of the images, which decides how Pillow images are converted: 3 (RGB) or 1 (gray).
     """
 
     items: Any
     classes: list[str]
-    colours: list[list[int]] = field(default_factory=list)
+    colors: list[list[int]] = field(default_factory=list)
     name: str = "dataset"
     channels: int = 3
 
     def __post_init__(self) -> None:
-        self.colours = self.colours or default_colours(len(self.classes))
+        self.colors = self.colors or default_colors(len(self.classes))
         if not len(self.items):
             raise InputError(f"{self.name}: has no sample")
         require_two_classes(self.classes, self.name)
@@ -115,7 +113,7 @@ class _Cached:
     pairs: Sequence[tuple[np.ndarray, np.ndarray]]
 
     def __post_init__(self) -> None:
-        self.name, self.classes, self.colours = self.data.name, self.data.classes, self.data.colours
+        self.name, self.classes, self.colors = self.data.name, self.data.classes, self.data.colors
 
     def __len__(self) -> int:
         return len(self.pairs)

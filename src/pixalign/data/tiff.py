@@ -33,7 +33,7 @@ class Tiff:
         size: (height, width) as stored, before any turn.
         photometric: what the values stand for (`WHITE_IS_ZERO` and so on); -1: not said.
         bits, kinds: per band, bits and `UNSIGNED`, `SIGNED` or `FLOAT`.
-        extra: of the bands beyond grey or colour, what they are: 1 or 2 transparency, 0 data of no stated kind.
+        extra: of the bands beyond gray or color, what they are: 1 or 2 transparency, 0 data of no stated kind.
         planar: whether the bands are stored one after another.
         compression: the tag's number.
         little: whether the least significant byte comes first.
@@ -62,13 +62,13 @@ class Tiff:
         return len(self.bits)
 
     @property
-    def colours(self) -> int:
-        """How many of the first bands are shown, 1 of grey or 3: three bands of no stated kind are red, green, blue."""
+    def colors(self) -> int:
+        """How many of the first bands are shown, 1 of gray or 3: three bands of no stated kind are red, green, blue."""
         return 3 if self.photometric == RGB or (self.bands == 3 and not self.transparent) else 1
 
     @property
     def transparent(self) -> bool:
-        """Whether the first band beyond grey or colour is declared as transparency."""
+        """Whether the first band beyond gray or color is declared as transparency."""
         return bool(self.extra) and self.extra[0] in _TRANSPARENCY
 
     @property

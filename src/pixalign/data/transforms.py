@@ -1,4 +1,4 @@
-"""Augmentation for training, from torchvision's v2 transforms, and the normalisation that networks expect.
+"""Augmentation for training, from torchvision's v2 transforms, and the normalization that networks expect.
 
 Randomness is torch's global generator: the loader seeds it from (seed, epoch, index) before each sample.
 """
@@ -15,10 +15,10 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
-from pixalign.data.samples import IGNORE
 from pixalign.errors import InputError, first_line
+from pixalign.palette import IGNORE
 
-_GREY = 124
+_GRAY = 124
 
 
 class RandomScaledCrop:
@@ -26,7 +26,7 @@ class RandomScaledCrop:
 
     The image's scale is drawn log-uniformly from low to high; the window has the crop's size divided by it, so only
     pixels that are seen are resized (image: bilinear with antialiasing, mask: nearest). What the window has beyond the
-    image is grey, with label 255.
+    image is gray, with label 255.
 
     Args:
         crop: (height, width) of the result, pixels.
@@ -42,7 +42,7 @@ class RandomScaledCrop:
         Args:
             image: (C, H, W) uint8.
             mask: (H, W) uint8.
-            focus: (row, column) that the window is centred on as far as the image reaches; None draws its place
+            focus: (row, column) that the window is centerd on as far as the image reaches; None draws its place
                 uniformly.
         """
         size, where = mask.shape, []
@@ -67,7 +67,7 @@ class RandomScaledCrop:
         labels = TF.resize(mask[None, y0:y1, x0:x1], shape, v2.InterpolationMode.NEAREST_EXACT)[0]
         if shape == list(self.crop):
             return small, labels
-        out = image.new_full((image.shape[0], *self.crop), _GREY)
+        out = image.new_full((image.shape[0], *self.crop), _GRAY)
         out_labels = mask.new_full(self.crop, IGNORE)
         (y0, x0), (height, width) = (min(a, c - n) for a, c, n in zip(start, self.crop, shape)), shape
         out[:, y0 : y0 + height, x0 : x0 + width] = small
@@ -134,16 +134,16 @@ class RandomDusk(v2.Transform):
 
 
 class TrainingTransform:
-    """The training augmentation: scale and crop, flip, colour, dusk, blur, in this order.
+    """The training augmentation: scale and crop, flip, color, dusk, blur, in this order.
 
     Args:
-        crop: (height, width) of the result in pixels; a smaller image is padded, grey and label 255.
+        crop: (height, width) of the result in pixels; a smaller image is padded, gray and label 255.
         scale: lowest and highest factor of the random resize.
         flip: probability of a horizontal flip, 0 to 1.
-        colour: strength of the photometric changes, 0 (none) to 1 (strong).
+        color: strength of the photometric changes, 0 (none) to 1 (strong).
         dusk: probability of low light, 0 to 1.
         blur: probability of a gaussian blur, 0 to 1.
-        channels: of the images; hue, saturation and greyness are changed for 3 alone.
+        channels: of the images; hue, saturation and grayness are changed for 3 alone.
     """
 
     def __init__(
@@ -151,20 +151,20 @@ class TrainingTransform:
         crop: tuple[int, int],
         scale: tuple[float, float],
         flip: float,
-        colour: float,
+        color: float,
         dusk: float,
         blur: float,
         channels: int = 3,
     ) -> None:
         self.place, self.flip = RandomScaledCrop(crop, *scale), flip
         self.steps: list[Any] = []
-        if colour and channels == 3:
-            self.steps.append(v2.ColorJitter(brightness=0.5 * colour, contrast=0.5 * colour, saturation=0.6 * colour))
-        if colour:
-            self.steps.append(RandomLight(colour))
-        if colour and channels == 3:
-            self.steps.append(v2.RandomApply([v2.ColorJitter(hue=0.1 * colour)], p=0.25))
-            self.steps.append(v2.RandomGrayscale(0.1 * colour))
+        if color and channels == 3:
+            self.steps.append(v2.ColorJitter(brightness=0.5 * color, contrast=0.5 * color, saturation=0.6 * color))
+        if color:
+            self.steps.append(RandomLight(color))
+        if color and channels == 3:
+            self.steps.append(v2.RandomApply([v2.ColorJitter(hue=0.1 * color)], p=0.25))
+            self.steps.append(v2.RandomGrayscale(0.1 * color))
         if dusk:
             self.steps.append(RandomDusk(dusk))
         if blur:
@@ -232,7 +232,7 @@ def _described(value: Any) -> str:
     return repr(value) if value is None else f"a {type(value).__name__}"
 
 
-def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Turn uint8 images (N, C, H, W) into float32 (pixel / 255 - mean) / std, in the layout that they came in."""
     scale = torch.tensor([1 / (255 * s) for s in std], dtype=torch.float32, device=images.device).view(-1, 1, 1)
     shift = torch.tensor([-m / s for m, s in zip(mean, std)], dtype=torch.float32, device=images.device).view(-1, 1, 1)

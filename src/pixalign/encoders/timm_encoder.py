@@ -72,7 +72,7 @@ class TimmEncoder(nn.Module):
         channels: channels of the maps, finest first.
         strides: image pixels per map pixel, finest first: of (4, 8, 16, 32) unless ``output_stride`` is lower.
         unread: beginnings of the names that a model of all four levels has and this one has not.
-        mean, std: the normalisation that timm gives for this model, per channel (ImageNet's if none).
+        mean, std: the normalization that timm gives for this model, per channel (ImageNet's if none).
 
     Raises:
         InputError: unknown name, unsupported option or output stride, weights that cannot be loaded, or a model that
@@ -110,7 +110,7 @@ class TimmEncoder(nn.Module):
         self.unread = [f"pyramid.{part}" for part in self.pyramid.unread] if self.pyramid else []
         if isinstance(self.body, HighResolutionNetFeatures):
             self.unread = [f"body.{part}" for part in _remove_unread(self.body, levels)]
-        self.mean, self.std = normalisation(name, in_channels)
+        self.mean, self.std = normalization(name, in_channels)
         self.multiple = 1
         self.multiple = self._find_multiple(in_channels, max(*STRIDES, *reductions[-1:]))
 
@@ -312,7 +312,7 @@ def _remove_unread(body: Any, levels: Sequence[int]) -> list[str]:
     return sorted(removed)
 
 
-def normalisation(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def normalization(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Per-channel mean and std that timm documents for the model, repeated or cut to ``in_channels``."""
     config = timm.get_pretrained_cfg(name, allow_unregistered=True)
     mean = getattr(config, "mean", None) or timm.data.IMAGENET_DEFAULT_MEAN

@@ -2,7 +2,7 @@
 
 Aligners are found by what they are, modules with a method ``geometry``, wherever a network has them; a forward hook
 keeps what goes in and comes out. Positions and displacements are those of `pixalign.sampling`, turned into pixels of
-the image: x to the right, y downward, (0, 0) the image's upper left corner, so that pixel (0, 0) has its centre at
+the image: x to the right, y downward, (0, 0) the image's upper left corner, so that pixel (0, 0) has its center at
 (0.5, 0.5).
 """
 
@@ -21,12 +21,12 @@ from pixalign.aligners.dynamic_dual import DynamicDual
 from pixalign.aligners.gated_dual_flow import GatedDualFlow
 from pixalign.aligners.gated_flow import GatedFlowAlignment
 from pixalign.aligners.implicit import Implicit
-from pixalign.data.transforms import normalise
+from pixalign.data.transforms import normalize
 from pixalign.models.ifa import IFA
-from pixalign.predict import Predictor, Result
+from pixalign.predicting import Predictor, Result
 from pixalign.sampling import resize, sampling_grid, warp
 
-_CORNERS = ("sfnet", "alignseg_std")  # conventions whose grid refers to the centres of the first and last cell
+_CORNERS = ("sfnet", "alignseg_std")  # conventions whose grid refers to the centers of the first and last cell
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Alignment:
 class Move:
     """A displacement field: ``what`` is fetched from elsewhere, ``pixels`` (2, H, W) float32, dx and dy in the image.
 
-    Cell i of the grid receives what lies at its own centre plus its displacement.
+    Cell i of the grid receives what lies at its own center plus its displacement.
     """
 
     what: str
@@ -86,7 +86,7 @@ def look(predictor: Predictor, image: Any, name: str) -> Evidence:
         result = predictor(image, probabilities=True)
     with torch.inference_mode():
         batch = torch.tensor(result.image, device=predictor.device).permute(2, 0, 1)[None]
-        features = model.encode(normalise(batch, model.config["mean"], model.config["std"]))
+        features = model.encode(normalize(batch, model.config["mean"], model.config["std"]))
     return Evidence(name, model, result, alignments, [x.float() for x in features])
 
 

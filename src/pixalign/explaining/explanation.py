@@ -12,13 +12,14 @@ from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from pixalign.data.images import read_image, write_image
-from pixalign.data.masks import IGNORE, Labels
+from pixalign.data.masks import Labels
 from pixalign.errors import InputError
 from pixalign.explaining.evidence import Evidence, look
 from pixalign.explaining.pictures import borders, window
 from pixalign.explaining.sections import Scene, leads, one_network, several_networks
 from pixalign.explaining.sheet import draw_page
-from pixalign.predict import Predictor
+from pixalign.palette import IGNORE
+from pixalign.predicting import Predictor
 from pixalign.weights import check_classes
 
 LARGEST = 16_000_000  # pixels: all maps of the network are kept, and a sheet shows no more
@@ -72,7 +73,7 @@ def explain(
         models: one or several of what `pixalign.Predictor` takes. Several, of the same classes, also get one sheet that
             shows their boundaries side by side.
         image: a file, a Pillow image, or an array (H, W, C) uint8.
-        label: the true classes: a mask file of class ids or of the model's colours, or an array (H, W) of ids; 255 is
+        label: the true classes: a mask file of class ids or of the model's colors, or an array (H, W) of ids; 255 is
             "no label", and so is, with a note, every value that means no class.
         pixel: (x, y), the pixel to look at, (0, 0) at the upper left. None takes the place where the class borders
             are least certain: the largest sum, under a gaussian of 6 pixels, of 1 - the lead of the likeliest class
@@ -161,13 +162,13 @@ def _read_label(
     label: str | Path | np.ndarray, shape: tuple[int, ...], config: dict[str, Any], notes: list[str]
 ) -> np.ndarray:
     """Class ids (H, W) uint8 with 255 for "no label"; what means no class is noted."""
-    classes, colours = config["classes"], config["colours"]
+    classes, colors = config["classes"], config["colors"]
     if isinstance(label, str | Path):
         where = str(label)
-        by_colour = {(c[0], c[1], c[2]): i for i, c in enumerate(colours)}
+        by_color = {(c[0], c[1], c[2]): i for i, c in enumerate(colors)}
         if not Path(label).is_file():
             raise InputError(f"{label}: no such file")
-        ids, unknown = Labels(classes, colours, None, by_colour).decode(Path(label))
+        ids, unknown = Labels(classes, colors, None, by_color).decode(Path(label))
     else:
         where, values = "label", np.asarray(label)
         if values.ndim != 2 or values.dtype.kind not in "iu":
@@ -186,7 +187,7 @@ def _read_label(
     if (ids == IGNORE).all():
         raise InputError(
             f"{where}: no pixel of it has a class of the model ({len(classes)} classes, ids 0 to {len(classes) - 1}): "
-            "give a mask of these ids or of the model's colours"
+            "give a mask of these ids or of the model's colors"
         )
     if unknown:
         listed = ", ".join(f"{value} ({count:,} px)" for value, count in list(unknown.items())[:5])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pixalign.explaining.colours import hue
+from pixalign.explaining.colors import hue
 from pixalign.explaining.sheet import font
 
 SIDE = 1080
@@ -72,7 +72,7 @@ def around(view: View, places: np.ndarray, image: tuple[int, int]) -> View:
 
 
 def paint(values: np.ndarray, view: View, image: tuple[int, int], smooth: bool = False) -> Image.Image:
-    """Show a map (h, w, 3) uint8 that covers the whole image (H, W) in a view; grey outside the image.
+    """Show a map (h, w, 3) uint8 that covers the whole image (H, W) in a view; gray outside the image.
 
     Args:
         smooth: interpolate, in place of showing each cell as it is.
@@ -90,17 +90,17 @@ def rgb(image: np.ndarray) -> np.ndarray:
     return image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, -1)
 
 
-def painted_ids(ids: np.ndarray, colours: Sequence[Sequence[int]]) -> np.ndarray:
-    """Class ids (H, W) in their colours (H, W, 3) uint8; white where there is no class."""
+def painted_ids(ids: np.ndarray, colors: Sequence[Sequence[int]]) -> np.ndarray:
+    """Class ids (H, W) in their colors (H, W, 3) uint8; white where there is no class."""
     table = np.full((256, 3), 255, np.uint8)
-    table[: len(colours)] = colours
+    table[: len(colors)] = colors
     return table[ids]
 
 
 def painted_errors(image: np.ndarray, ids: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """The image in pale grey, magenta where ``ids`` is not the label, hatched where there is none (255)."""
-    grey = 150 + 105 * (rgb(image).mean(-1, keepdims=True) / 255)
-    picture = grey.repeat(3, -1)
+    """The image in pale gray, magenta where ``ids`` is not the label, hatched where there is none (255)."""
+    gray = 150 + 105 * (rgb(image).mean(-1, keepdims=True) / 255)
+    picture = gray.repeat(3, -1)
     picture[(ids != label) & (label != 255)] = _MAGENTA
     rows, columns = np.indices(ids.shape)
     picture[(label == 255) & ((rows + columns) % 6 < 2)] = (120, 120, 128)
@@ -108,7 +108,7 @@ def painted_errors(image: np.ndarray, ids: np.ndarray, label: np.ndarray) -> np.
 
 
 def borders(ids: np.ndarray) -> np.ndarray:
-    """Pixels (H, W) bool whose right or lower neighbour has another id."""
+    """Pixels (H, W) bool whose right or lower neighbor has another id."""
     border = np.zeros(ids.shape, bool)
     border[:-1] |= ids[1:] != ids[:-1]
     border[:, :-1] |= ids[:, 1:] != ids[:, :-1]
@@ -142,9 +142,9 @@ def mark(picture: Image.Image, view: View, pixel: tuple[int, int]) -> Image.Imag
     x, y = view.place(pixel[0] + 0.5, pixel[1] + 0.5)
     radius = max(13.0, view.scale * 0.75)
     draw = ImageDraw.Draw(picture)
-    for grow, width, colour in ((3, 11, _DARK), (0, 5, _LIGHT)):
+    for grow, width, color in ((3, 11, _DARK), (0, 5, _LIGHT)):
         r = radius + grow
-        draw.ellipse((x - r, y - r, x + r, y + r), outline=colour, width=width)
+        draw.ellipse((x - r, y - r, x + r, y + r), outline=color, width=width)
     return picture
 
 
@@ -173,12 +173,12 @@ def cells_in(window: View, field: np.ndarray, image: tuple[int, int]) -> tuple[n
     """A sparse choice of the field's cells in a window.
 
     Args:
-        window: where the cells' centres lie.
+        window: where the cells' centers lie.
         field: (2, H, W) displacements in pixels of the image.
         image: (H, W) of the image.
 
     Returns:
-        The cells' centres and the places that they fetch from, each (P, 2), x and y in pixels of the image.
+        The cells' centers and the places that they fetch from, each (P, 2), x and y in pixels of the image.
     """
     rows, columns = field.shape[1:]
     cell = np.array([image[1] / columns, image[0] / rows])
@@ -192,14 +192,14 @@ def cells_in(window: View, field: np.ndarray, image: tuple[int, int]) -> tuple[n
 
 
 def draw_arrows(picture: Image.Image, view: View, starts: np.ndarray, ends: np.ndarray) -> Image.Image:
-    """Draw arrows of true length (P, 2), in the wheel's colours, a dot where each starts."""
+    """Draw arrows of true length (P, 2), in the wheel's colors, a dot where each starts."""
     draw = ImageDraw.Draw(picture)
     pairs = [(view.place(*start), view.place(*end)) for start, end in zip(starts, ends)]
     for start, end in pairs:
-        colour = tuple(int(c) for c in 255 * hue(*np.subtract(end, start)))
+        color = tuple(int(c) for c in 255 * hue(*np.subtract(end, start)))
         if np.hypot(end[0] - start[0], end[1] - start[1]) > 12:
             _arrow(draw, start, end, _DARK, 13, 38)
-            _arrow(draw, start, end, colour, 6, 28)
+            _arrow(draw, start, end, color, 6, 28)
     for (x, y), _ in pairs:
         draw.ellipse((x - 9, y - 9, x + 9, y + 9), fill=_DARK)
         draw.ellipse((x - 5, y - 5, x + 5, y + 5), fill=_LIGHT)
@@ -209,7 +209,7 @@ def draw_arrows(picture: Image.Image, view: View, starts: np.ndarray, ends: np.n
 def draw_points(
     picture: Image.Image, view: View, start: tuple[float, float], places: np.ndarray, shares: np.ndarray
 ) -> Image.Image:
-    """Draw the points (P, 2) that a cell centred at ``start`` samples, areas and numbers by their shares (P,).
+    """Draw the points (P, 2) that a cell centerd at ``start`` samples, areas and numbers by their shares (P,).
 
     Points that would cover each other are drawn as one, with the sum of their shares.
     """
@@ -233,7 +233,7 @@ def draw_points(
     return picture
 
 
-_CELL_COLOURS = (_YELLOW, (0, 200, 255), (255, 70, 160), (255, 255, 255))
+_CELL_COLORS = (_YELLOW, (0, 200, 255), (255, 70, 160), (255, 255, 255))
 
 
 def draw_cells(
@@ -245,17 +245,17 @@ def draw_cells(
     """Draw the cells (left, top, right, bottom, in pixels of the image) that a pixel reads, their names in a corner."""
     draw = ImageDraw.Draw(picture)
     begin = view.place(*pixel)
-    for index, ((name, box), colour) in enumerate(zip(cells, _CELL_COLOURS)):
+    for index, ((name, box), color) in enumerate(zip(cells, _CELL_COLORS)):
         corners = (*view.place(box[0], box[1]), *view.place(box[2], box[3]))
         draw.rectangle(tuple(c + d for c, d in zip(corners, (-3, -3, 3, 3))), outline=_DARK, width=15)
-        draw.rectangle(corners, outline=colour, width=9)
-        draw.text((20, 16 + 76 * index), name, colour, font(56, True), stroke_width=7, stroke_fill=_DARK)
-    for (_, box), colour in reversed(list(zip(cells, _CELL_COLOURS))):
-        centre = view.place((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-        draw.line((*centre, *begin), _DARK, 11)
-        draw.line((*centre, *begin), colour, 5)
+        draw.rectangle(corners, outline=color, width=9)
+        draw.text((20, 16 + 76 * index), name, color, font(56, True), stroke_width=7, stroke_fill=_DARK)
+    for (_, box), color in reversed(list(zip(cells, _CELL_COLORS))):
+        center = view.place((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+        draw.line((*center, *begin), _DARK, 11)
+        draw.line((*center, *begin), color, 5)
         draw.ellipse(
-            (centre[0] - 13, centre[1] - 13, centre[0] + 13, centre[1] + 13), fill=colour, outline=_DARK, width=4
+            (center[0] - 13, center[1] - 13, center[0] + 13, center[1] + 13), fill=color, outline=_DARK, width=4
         )
     draw.ellipse((begin[0] - 13, begin[1] - 13, begin[0] + 13, begin[1] + 13), fill=_DARK, outline=_LIGHT, width=5)
     return picture
@@ -273,7 +273,7 @@ def _arrow(
     draw: ImageDraw.ImageDraw,
     start: tuple[float, float],
     end: tuple[float, float],
-    colour: tuple[int, ...],
+    color: tuple[int, ...],
     width: int,
     head: float,
 ) -> None:
@@ -285,5 +285,5 @@ def _arrow(
     across = np.array([-along[1], along[0]])
     head = min(head, length)
     base = np.array(end) - along * head
-    draw.line((*start, *base), colour, width)
-    draw.polygon([tuple(end), tuple(base + across * head * 0.45), tuple(base - across * head * 0.45)], fill=colour)
+    draw.line((*start, *base), color, width)
+    draw.polygon([tuple(end), tuple(base + across * head * 0.45), tuple(base - across * head * 0.45)], fill=color)

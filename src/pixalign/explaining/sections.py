@@ -17,7 +17,7 @@ from pixalign.aligners.gated_dual_flow import GatedDualFlow
 from pixalign.aligners.gated_flow import GatedFlow, GatedFlowAlignment
 from pixalign.aligners.implicit import Implicit
 from pixalign.explaining import pictures as draw
-from pixalign.explaining.colours import feature_colours, flow_colours, flow_wheel, heat
+from pixalign.explaining.colors import feature_colors, flow_colors, flow_wheel, heat
 from pixalign.explaining.evidence import (
     Alignment,
     Evidence,
@@ -32,7 +32,7 @@ from pixalign.explaining.evidence import (
 from pixalign.explaining.pictures import View, paint, painted_errors, painted_ids, whole, with_borders
 from pixalign.explaining.sheet import Panel, Section, bar_key, wheel_key
 from pixalign.models.ifa import IFA
-from pixalign.predict.result import draw_overlay
+from pixalign.predicting.result import draw_overlay
 
 _ABOUT: dict[type, str] = {
     Bilinear: "The coarse map is resized and added to the fine one. Nothing is moved: this is the baseline.",
@@ -91,18 +91,18 @@ def several_networks(evidences: Sequence[Evidence], scene: Scene) -> list[Sectio
         Panel("The window", paint(draw.rgb(scene.image), window, size)),
     ]
     if scene.label is not None:
-        place.append(Panel("Its label", paint(painted_ids(scene.label, result.colours), window, size)))
+        place.append(Panel("Its label", paint(painted_ids(scene.label, result.colors), window, size)))
     answers, wrong = [], []
     for evidence in evidences:
         ids = evidence.result.ids
-        shown = paint(painted_ids(ids, evidence.result.colours), window, size)
+        shown = paint(painted_ids(ids, evidence.result.colors), window, size)
         if scene.label is not None:
             shown = with_borders(shown, scene.label, window, 1.0)
             errors = paint(painted_errors(scene.image, ids, scene.label), window, size)
             wrong.append(Panel(f"Errors of {evidence.name}", errors, _right(ids, scene, False)))
         answers.append(Panel(evidence.name, shown, _right(ids, scene, True)))
     shown_ids = [scene.label] if scene.label is not None else []
-    legend = _legend([*shown_ids, *(e.result.ids for e in evidences)], result.classes, result.colours)
+    legend = _legend([*shown_ids, *(e.result.ids for e in evidences)], result.classes, result.colors)
     sections = [Section("The place", "", place, legend)]
     black, magenta = "Black: the borders of the label.", "Magenta: not the label's class; hatched: without a label."
     if wrong and len(wrong) <= 2:
@@ -141,13 +141,13 @@ def _answer(evidence: Evidence, scene: Scene) -> Section:
         panels.append(_lead(evidence, view, size))
     else:
         shown.append(scene.label)
-        overlay = np.asarray(draw_overlay(result.image, scene.label, result.colours, 0.6))
+        overlay = np.asarray(draw_overlay(result.image, scene.label, result.colors, 0.6))
         panels.append(Panel("Label", paint(overlay, view, size, smooth=True)))
         errors = paint(painted_errors(scene.image, ids, scene.label), view, size)
         panels.append(
-            Panel("Errors", errors, f"Magenta: wrong. {_share(ids, scene.label)} of the labelled pixels are right.")
+            Panel("Errors", errors, f"Magenta: wrong. {_share(ids, scene.label)} of the labeled pixels are right.")
         )
-    legend = _legend(shown, result.classes, result.colours)
+    legend = _legend(shown, result.classes, result.colors)
     return Section("What the network answers", "", panels, legend)
 
 
@@ -175,7 +175,7 @@ def _alignment(evidence: Evidence, scene: Scene) -> list[Section]:
 
 
 def _fields(evidence: Evidence, scene: Scene, moved: list[tuple[Alignment, Move]], about: str) -> Section:
-    """Displacement fields in the colours of the wheel, with the gates if there are any."""
+    """Displacement fields in the colors of the wheel, with the gates if there are any."""
     panels: list[Panel] = []
     gated = any(gates(a) for a in evidence.alignments)
     order = moved if gated else sorted(moved, key=lambda pair: pair[1].what)
@@ -186,7 +186,7 @@ def _fields(evidence: Evidence, scene: Scene, moved: list[tuple[Alignment, Move]
         if last and id(alignment) not in done:
             done.append(id(alignment))
             panels += [_gate(alignment, name, values, scene, evidence) for name, values in gates(alignment)]
-    text = f"{about} Colour: the direction to that place; strength of colour: the distance; arrows: both, sparsely."
+    text = f"{about} Color: the direction to that place; strength of color: the distance; arrows: both, sparsely."
     return Section("Where features are fetched from", text, panels)
 
 
@@ -194,7 +194,7 @@ def _field(alignment: Alignment, move: Move, scene: Scene, ids: np.ndarray) -> P
     view, size = whole(scene.image), scene.size
     length = np.hypot(*move.pixels)
     largest = max(float(np.percentile(length, 98)), 0.05)
-    picture = paint(flow_colours(move.pixels, largest), view, size)
+    picture = paint(flow_colors(move.pixels, largest), view, size)
     picture = with_borders(picture, ids, view, 0.4)
     picture = draw.draw_field(picture, view, move.pixels, size, largest)
     picture = draw.mark(picture, view, scene.pixel)
@@ -244,7 +244,7 @@ def _points(evidence: Evidence, scene: Scene) -> Section:
     for alignment in evidence.alignments:
         offsets, shares = points(alignment, scene.size)
         cell = _cell(scene, alignment.grid)
-        start = _centre(cell, alignment.grid, scene.size)
+        start = _center(cell, alignment.grid, scene.size)
         places = np.array(start) + offsets[:, :, *cell]
         margin = 0.15 * np.ptp(places, axis=0)
         roomy = np.concatenate((places - margin, places + margin))
@@ -279,7 +279,7 @@ def _channels(mixed: list[tuple[Alignment, np.ndarray]], scene: Scene) -> Sectio
         caption = f"A channel takes {100 * own:.0f}% from its own place on average; {used} of {len(weights)} are read."
         panels.append(Panel(_title(alignment, "coarse", scene), picture, caption, _bar("0", f"{largest:.2f}")))
     text = (
-        "The channel branch. Row: a channel of the result; column: the coarse channel that it draws from; colour: the "
+        "The channel branch. Row: a channel of the result; column: the coarse channel that it draws from; color: the "
         "affinity. The channels are laid out as a square, in which each reads nine at learned places around it."
     )
     return Section("Which channels are mixed", text, panels)
@@ -298,7 +298,7 @@ def _ifa(evidence: Evidence, scene: Scene) -> Section:
     panels = [_cells_panel(scene, cells)]
     for zoom in (1, 2, 4):
         ids = _ids_at(model, evidence.features, scene, zoom)
-        picture = Image.fromarray(painted_ids(ids, evidence.result.colours))
+        picture = Image.fromarray(painted_ids(ids, evidence.result.colors))
         factor = scene.window.size[0] / picture.width
         size = (scene.window.size[0], round(picture.height * factor))
         picture = picture.resize(size, Image.Resampling.NEAREST)
@@ -313,7 +313,7 @@ def _ifa(evidence: Evidence, scene: Scene) -> Section:
     )
     if model.queries == "finest" and not model.train_points:
         text += (
-            " This one was trained at the centres of the finest cells alone, where its prediction asks as well: places "
+            " This one was trained at the centers of the finest cells alone, where its prediction asks as well: places "
             "between them are new to it."
         )
     return Section("What the marked pixel reads, and answers between the pixels", text, panels)
@@ -325,51 +325,47 @@ def _cells_panel(scene: Scene, cells: list[tuple[str, tuple[float, float, float,
     view = draw.around(View(x, y, 0, 0), corners, scene.size)
     picture = _pale(paint(draw.rgb(scene.image), view, scene.size, smooth=True))
     picture = draw.draw_cells(picture, view, (x, y), cells)
-    caption = "Squares: the nearest cell at each level; lines: from its centre to the marked pixel."
+    caption = "Squares: the nearest cell at each level; lines: from its center to the marked pixel."
     return Panel("Nearest cells", picture, caption)
 
 
 def _features(evidence: Evidence, scene: Scene) -> list[Section]:
     view = draw.window(scene.image, scene.pixel, 0.45, 288)
-    same = "Like features have like colours (their three principal components)."
+    same = "Like features have like colors (their three principal components)."
     if not evidence.alignments:
         maps = laterals(evidence)
         panels = []
         for x in maps:
-            colours = feature_colours([x[0].float().cpu().numpy()])[0]
-            panels.append(
-                Panel(f"Map at {_stride(x.shape[-1], scene)}", paint(colours, whole(scene.image), scene.size))
-            )
+            colors = feature_colors([x[0].float().cpu().numpy()])[0]
+            panels.append(Panel(f"Map at {_stride(x.shape[-1], scene)}", paint(colors, whole(scene.image), scene.size)))
         if isinstance(evidence.model, IFA):
-            return [Section("The maps that it reads", f"{same} Each map has colours of its own.", panels)]
+            return [Section("The maps that it reads", f"{same} Each map has colors of its own.", panels)]
         text = "This network has no aligner of pixalign, so there is no geometry to show; these are its encoder's maps."
-        return [Section("Features", f"{text} {same} Each map has colours of its own.", panels)] if panels else []
+        return [Section("Features", f"{text} {same} Each map has colors of its own.", panels)] if panels else []
     panels = []
     last = evidence.alignments[-1]
     alignments = evidence.alignments if isinstance(last.module, GatedFlowAlignment) else [last]
     for alignment in alignments:
         for steps in feature_steps(alignment):
-            painted = feature_colours([x[0].float().cpu().numpy() for _, x in steps])
+            painted = feature_colors([x[0].float().cpu().numpy() for _, x in steps])
             for (title, _), picture in zip(steps, painted):
                 panels.append(Panel(title[0].upper() + title[1:], paint(picture, view, scene.size)))
     where = "around the window" if len(alignments) > 1 else f"around the window, at {_levels(alignments[0], scene)}"
     if isinstance(alignments[0].module, Bilinear):
         return [Section("Features, merged", f"{_ABOUT[Bilinear]} {same} Shown {where}.", panels)]
-    return [
-        Section("Features before and after", f"{same} Before and after share their colours. Shown {where}.", panels)
-    ]
+    return [Section("Features before and after", f"{same} Before and after share their colors. Shown {where}.", panels)]
 
 
 def _boundary(evidence: Evidence, scene: Scene) -> Section:
     window, size, result = scene.window, scene.size, evidence.result
     panels = [Panel("Image", paint(draw.rgb(scene.image), window, size))]
-    prediction = paint(painted_ids(result.ids, result.colours), window, size)
+    prediction = paint(painted_ids(result.ids, result.colors), window, size)
     if scene.label is None:
         panels += [Panel("Prediction", prediction), _lead(evidence, window, size)]
         text = "The window, pixel by pixel."
     else:
         panels += [
-            Panel("Label", paint(painted_ids(scene.label, result.colours), window, size)),
+            Panel("Label", paint(painted_ids(scene.label, result.colors), window, size)),
             Panel("Prediction", with_borders(prediction, scene.label, window, 1.0), _right(result.ids, scene, True)),
             Panel("Errors", paint(painted_errors(scene.image, result.ids, scene.label), window, size)),
         ]
@@ -420,8 +416,8 @@ def _cell(scene: Scene, grid: Sequence[int]) -> tuple[int, int]:
     )
 
 
-def _centre(cell: tuple[int, int], grid: tuple[int, int], size: tuple[int, int]) -> tuple[float, float]:
-    """x, y of a cell's centre in pixels of the image."""
+def _center(cell: tuple[int, int], grid: tuple[int, int], size: tuple[int, int]) -> tuple[float, float]:
+    """x, y of a cell's center in pixels of the image."""
     return (cell[1] + 0.5) * size[1] / grid[1], (cell[0] + 0.5) * size[0] / grid[0]
 
 
@@ -441,16 +437,16 @@ def _stride(cells: int, scene: Scene) -> str:
 
 
 def _legend(
-    shown: Sequence[np.ndarray], classes: Sequence[str], colours: Sequence[Sequence[int]]
+    shown: Sequence[np.ndarray], classes: Sequence[str], colors: Sequence[Sequence[int]]
 ) -> list[tuple[str, Sequence[int]]]:
-    """Names and colours of the classes that occur, and of no label."""
+    """Names and colors of the classes that occur, and of no label."""
     found = np.unique(np.concatenate([np.unique(ids) for ids in shown]))
-    return [(classes[i], colours[i]) if i < len(classes) else ("no label", (255, 255, 255)) for i in found.tolist()]
+    return [(classes[i], colors[i]) if i < len(classes) else ("no label", (255, 255, 255)) for i in found.tolist()]
 
 
 def _share(ids: np.ndarray, label: np.ndarray) -> str:
-    labelled = label != 255
-    return f"{(ids == label)[labelled].mean():.1%}" if labelled.any() else "none"
+    labeled = label != 255
+    return f"{(ids == label)[labeled].mean():.1%}" if labeled.any() else "none"
 
 
 def _right(ids: np.ndarray, scene: Scene, in_window: bool) -> str:
@@ -465,9 +461,9 @@ def _right(ids: np.ndarray, scene: Scene, in_window: bool) -> str:
 
 
 def _disagreement(image: np.ndarray, answers: Sequence[np.ndarray]) -> np.ndarray:
-    grey = (150 + 105 * (draw.rgb(image).mean(-1, keepdims=True) / 255)).repeat(3, -1)
-    grey[np.any([ids != answers[0] for ids in answers[1:]], axis=0)] = (230, 110, 0)
-    return grey.astype(np.uint8)
+    gray = (150 + 105 * (draw.rgb(image).mean(-1, keepdims=True) / 255)).repeat(3, -1)
+    gray[np.any([ids != answers[0] for ids in answers[1:]], axis=0)] = (230, 110, 0)
+    return gray.astype(np.uint8)
 
 
 def _pale(picture: Image.Image) -> Image.Image:

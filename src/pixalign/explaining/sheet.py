@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-PAPER, INK, GREY, RULE = "#fcfcfa", "#1c1c1e", "#5f5f66", "#d9d9d6"
+PAPER, INK, GRAY, RULE = "#fcfcfa", "#1c1c1e", "#5f5f66", "#d9d9d6"
 _INNER, _MARGIN, _GAP, _TALLEST = 1488, 56, 28, 480
 _KEY = 72
 _TITLE, _HEADING, _TEXT, _PANEL, _CAPTION, _SMALL = 38, 29, 21, 20, 18, 16  # sizes of letters
@@ -17,7 +17,7 @@ _LINE = 1.42  # line height
 
 @dataclass
 class Panel:
-    """A picture with a title above it and a caption below it; ``key`` (RGB) explains its colours beside the caption."""
+    """A picture with a title above it and a caption below it; ``key`` (RGB) explains its colors beside the caption."""
 
     title: str
     picture: Image.Image
@@ -27,7 +27,7 @@ class Panel:
 
 @dataclass
 class Section:
-    """Panels under a heading and a sentence; ``legend`` names colours (RGB, 0 to 255) below them."""
+    """Panels under a heading and a sentence; ``legend`` names colors (RGB, 0 to 255) below them."""
 
     heading: str
     text: str
@@ -124,10 +124,10 @@ def _draw_legend(entries: Sequence[tuple[str, Sequence[int]]]) -> Image.Image:
         x += width + 28
     block = Image.new("RGB", (_INNER, 34 * (row + 1)), PAPER)
     draw = ImageDraw.Draw(block)
-    for (name, colour), (x, row) in zip(entries, places):
+    for (name, color), (x, row) in zip(entries, places):
         middle = 34 * row + 17
-        draw.rounded_rectangle((x, middle - 11, x + 22, middle + 11), 4, tuple(colour), RULE)
-        draw.text((x + 32, middle), name, GREY, face, anchor="lm")
+        draw.rounded_rectangle((x, middle - 11, x + 22, middle + 11), 4, tuple(color), RULE)
+        draw.text((x + 32, middle), name, GRAY, face, anchor="lm")
     return block
 
 
@@ -140,18 +140,18 @@ def wheel_key(wheel: Image.Image, label: str) -> Image.Image:
     ImageDraw.Draw(mask).ellipse((4, 4, 4 * _KEY - 5, 4 * _KEY - 5), fill=255)
     disc = wheel.resize((_KEY, _KEY), Image.Resampling.LANCZOS)
     key.paste(disc, ((width - _KEY) // 2, 0), mask.resize((_KEY, _KEY), Image.Resampling.LANCZOS))
-    ImageDraw.Draw(key).text((width / 2, _KEY + 13), label, GREY, face, anchor="mm")
+    ImageDraw.Draw(key).text((width / 2, _KEY + 13), label, GRAY, face, anchor="mm")
     return key
 
 
 def bar_key(bar: Image.Image, low: str, high: str) -> Image.Image:
-    """A strip of colours, lowest at the bottom, with the values at both ends."""
+    """A strip of colors, lowest at the bottom, with the values at both ends."""
     face = font(_SMALL)
     key = Image.new("RGB", (26 + max(round(face.getlength(text)) for text in (low, high)), 76), PAPER)
     key.paste(bar.resize((16, 76)), (0, 0))
     draw = ImageDraw.Draw(key)
-    draw.text((23, 8), high, GREY, face, anchor="lm")
-    draw.text((23, 67), low, GREY, face, anchor="lm")
+    draw.text((23, 8), high, GRAY, face, anchor="lm")
+    draw.text((23, 67), low, GRAY, face, anchor="lm")
     return key
 
 
@@ -171,7 +171,7 @@ class _Text:
     def draw(self, block: Image.Image, left: int, top: int) -> None:
         for i, line in enumerate(self.lines):
             place = (left, top + (i + 0.5) * self.step)
-            ImageDraw.Draw(block).text(place, line, GREY, self.face, anchor="lm")
+            ImageDraw.Draw(block).text(place, line, GRAY, self.face, anchor="lm")
 
 
 def _shortened(text: str, face: ImageFont.FreeTypeFont, width: int) -> str:

@@ -26,9 +26,9 @@ _PACKAGES = {  # OpenVINO reads what is first written as ONNX
 
 
 class Graph(nn.Module):
-    """A network with, by option, the normalisation before it (``raw``) and the class ids after it (``labels``).
+    """A network with, by option, the normalization before it (``raw``) and the class ids after it (``labels``).
 
-    Input (N, C, H, W): float32 that is normalised, or uint8 pixels with ``raw``. Output: logits (N, K, H, W) float32,
+    Input (N, C, H, W): float32 that is normalized, or uint8 pixels with ``raw``. Output: logits (N, K, H, W) float32,
     or ids (N, H, W) uint8 with ``labels``.
     """
 

@@ -1,7 +1,7 @@
 """Graphs with 8-bit weights and activations, their ranges taken from calibration images.
 
-ONNX: static quantisation by ONNX Runtime in QDQ form, of convolutions and of products with constant weights, per output
-channel. OpenVINO: post-training quantisation by NNCF. In both these stay in float:
+ONNX: static quantization by ONNX Runtime in QDQ form, of convolutions and of products with constant weights, per output
+channel. OpenVINO: post-training quantization by NNCF. In both these stay in float:
 
 - the layers that say *where* features are sampled, with all arithmetic on positions: 8 bits over a width of 480 pixels
   are steps of 2 pixels;
@@ -27,7 +27,7 @@ from pixalign.data.folder import folder as folder_data
 from pixalign.data.folder import splits
 from pixalign.data.formats.recognize import recognize
 from pixalign.data.images import find_images, read_image
-from pixalign.data.transforms import normalise
+from pixalign.data.transforms import normalize
 from pixalign.errors import InputError
 from pixalign.exporting.graph import INPUT, save_onnx, save_openvino
 from pixalign.metrics.confusion import Confusion, summary
@@ -76,7 +76,7 @@ def as_batch(image: np.ndarray) -> Tensor:
 
 def graph_input(config: dict[str, Any], raw: bool) -> Callable[[Tensor], Tensor]:
     """Return what turns images (N, C, H, W) uint8 into the graph's input."""
-    return (lambda images: images) if raw else (lambda images: normalise(images, config["mean"], config["std"]))
+    return (lambda images: images) if raw else (lambda images: normalize(images, config["mean"], config["std"]))
 
 
 def find_calibration(root: str | Path, channels: int) -> Calibration:
@@ -111,7 +111,7 @@ def find_calibration(root: str | Path, channels: int) -> Calibration:
     )
 
 
-def quantise_onnx(source: Path, target: Path, inputs: Iterable[np.ndarray], manifest: str) -> list[str]:
+def quantize_onnx(source: Path, target: Path, inputs: Iterable[np.ndarray], manifest: str) -> list[str]:
     """Write the int8 form of an ONNX file; return the names of the layers that stay in float."""
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -141,7 +141,7 @@ def quantise_onnx(source: Path, target: Path, inputs: Iterable[np.ndarray], mani
     return kept
 
 
-def quantise_openvino(source: Path, target: Path, inputs: Iterable[np.ndarray], manifest: str) -> list[str]:
+def quantize_openvino(source: Path, target: Path, inputs: Iterable[np.ndarray], manifest: str) -> list[str]:
     """Write the int8 form of an OpenVINO file; return the names of the layers that stay in float."""
     os.environ.setdefault("NNCF_CI", "1")  # or NNCF would report its use to its makers, unasked
     import nncf
@@ -150,17 +150,17 @@ def quantise_openvino(source: Path, target: Path, inputs: Iterable[np.ndarray], 
     model = openvino.Core().read_model(source)
     kept, ignored = _float_nodes_openvino(model)
     with _quiet():
-        quantised = nncf.quantize(
+        quantized = nncf.quantize(
             model,
             nncf.Dataset(inputs),
             subset_size=MOST,
             ignored_scope=nncf.IgnoredScope(names=ignored, types=["GridSample"], validate=False),
         )
-    save_openvino(quantised, target, manifest)
+    save_openvino(quantized, target, manifest)
     return kept
 
 
-def agreement(exact: Runtime, quantised: Runtime, calibration: Calibration) -> dict[str, Any]:
+def agreement(exact: Runtime, quantized: Runtime, calibration: Calibration) -> dict[str, Any]:
     """Compare an int8 graph with its float form on the calibration images.
 
     Returns:
@@ -173,7 +173,7 @@ def agreement(exact: Runtime, quantised: Runtime, calibration: Calibration) -> d
     for (image, label), where in zip(calibration, calibration.where):
         whole = as_batch(image)
         for i, batch in enumerate((whole, _halved(whole))):
-            ids = [runtime.ids(batch)[0].numpy() for runtime in (exact, quantised)]
+            ids = [runtime.ids(batch)[0].numpy() for runtime in (exact, quantized)]
             equal[i] += (ids[0] == ids[1]).sum()
             pixels[i] += ids[0].size
             if i or label is None:
@@ -257,7 +257,7 @@ def _spread(items: list[Any]) -> list[Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the progress and the log lines, below errors, of the quantisers."""
+    """Without the progress and the log lines, below errors, of the quantizers."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -14,7 +14,7 @@ TOLERANCE = 1e-4  # largest difference over the largest logit
 
 
 def parity_images(channels: int) -> list[Tensor]:
-    """Seeded images (N, channels, H, W) uint8 of the sizes in `SIZES`: coloured clouds under fine noise."""
+    """Seeded images (N, channels, H, W) uint8 of the sizes in `SIZES`: colored clouds under fine noise."""
     generator = torch.Generator().manual_seed(0)
     images = []
     for batch, height, width in SIZES:

@@ -29,8 +29,8 @@ from pixalign.exporting.int8 import (
     agreement,
     find_calibration,
     graph_input,
-    quantise_onnx,
-    quantise_openvino,
+    quantize_onnx,
+    quantize_openvino,
 )
 from pixalign.exporting.parity import compare, parity_images, require_parity
 from pixalign.runtime import Runtime, load_runtime, manifest_file
@@ -61,9 +61,9 @@ def export(
         model: a network with ``config`` (its float32 copy on the CPU is exported), or what `pixalign.load` takes.
         path: FILE.onnx, FILE.xml (its weights go to FILE.bin) or FILE.pt2. Files of these names are replaced.
         format: onnx, openvino or pt2; None takes it from the suffix.
-        raw: the graph takes uint8 pixels (N, C, H, W) and normalises them; else float32, normalised.
+        raw: the graph takes uint8 pixels (N, C, H, W) and normalizes them; else float32, normalized.
         labels: the graph gives class ids (N, H, W) uint8; else logits (N, K, H, W) float32.
-        int8: quantise weights and activations to 8 bits, but for the layers that say where features are sampled (onnx
+        int8: quantize weights and activations to 8 bits, but for the layers that say where features are sampled (onnx
             and openvino).
         calibration: a folder of a few dozen typical images for ``int8``, with masks beside them for its mIoU
             (`pixalign.exporting.int8.find_calibration`).
@@ -137,7 +137,7 @@ def _manifest(config: dict[str, Any], raw: bool, labels: bool) -> dict[str, Any]
         "format_version": FORMAT_VERSION,
         "pixalign": __version__,
         **known,
-        "input": "uint8" if raw else "normalised",
+        "input": "uint8" if raw else "normalized",
         "output": "labels" if labels else "logits",
     }
 
@@ -175,20 +175,20 @@ def _write(
     require_parity(measured["parity"])
     manifest = {**manifest, "precision": "float32" if images is None else "int8"}
     if images is not None:
-        measured["int8"] = _quantise(runtime, exact, target, manifest, images)
+        measured["int8"] = _quantize(runtime, exact, target, manifest, images)
         del runtime
         for file in {exact, exact.with_suffix(".bin")}:
             file.unlink(missing_ok=True)
     return _described(target, manifest, measured)
 
 
-def _quantise(
+def _quantize(
     runtime: Runtime, exact: Path, target: Path, manifest: dict[str, Any], images: Calibration
 ) -> dict[str, Any]:
     """Write the int8 form of ``exact`` and measure it against ``runtime``, which runs the float form."""
-    quantise = quantise_onnx if target.suffix == ".onnx" else quantise_openvino
+    quantize = quantize_onnx if target.suffix == ".onnx" else quantize_openvino
     inputs = images.batches(graph_input(manifest, runtime.raw))
-    kept = quantise(exact, target, inputs, json.dumps(manifest))
+    kept = quantize(exact, target, inputs, json.dumps(manifest))
     return {**agreement(runtime, load_runtime(target, "cpu"), images), "float_layers": kept}
 
 

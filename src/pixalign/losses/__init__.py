@@ -1,6 +1,6 @@
 """Losses on logits (N, K, H, W) and labels (N, H, W), and how a model's outputs meet them.
 
-Every loss is a function of logits and target, computed at least in float32 over the labelled pixels of the batch, and
+Every loss is a function of logits and target, computed at least in float32 over the labeled pixels of the batch, and
 gives 0 with a gradient of 0 where there is none.
 """
 
@@ -13,13 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixalign.errors import InputError
-from pixalign.losses.cross_entropy import IGNORE, cross_entropy, label_at, label_at_points, no_loss
+from pixalign.losses.cross_entropy import cross_entropy, label_at, label_at_points, no_loss
 from pixalign.losses.dice import dice_loss
 from pixalign.losses.distillation import distillation_loss
 from pixalign.losses.edge import at_predicted_edges, edge_guided_loss, edge_labels, edge_loss, ohem_at_labels
 from pixalign.losses.lovasz import lovasz_softmax
 from pixalign.losses.ohem import ohem_cross_entropy
 from pixalign.losses.weights import class_weights
+from pixalign.palette import IGNORE
 
 __all__ = [
     "class_weights",
@@ -62,7 +63,7 @@ def total_loss(
     total = loss(logits) + auxiliary * sum of loss(auxiliary logits) + dice * Dice + lovasz * Lovász-Softmax
     + edge * edge loss + edge_guided * edge-guided mining (`pixalign.losses.edge`) + distill * distillation.
 
-    An auxiliary map is compared with the label at its own pixel centres (`label_at`). The papers resize its logits to
+    An auxiliary map is compared with the label at its own pixel centers (`label_at`). The papers resize its logits to
     the label's size instead; that is a second full-size loss for a head that is thrown away after training, and a
     resized map has no more free values than the map, so we keep its pixels and take one label for each.
 
@@ -89,12 +90,12 @@ def total_loss(
     With processes or accumulation a batch is a part of a larger one, and the losses are scaled such that their mean
     over all parts is the loss of the larger batch:
 
-    - exactly for cross_entropy and edge, means over labelled pixels, and for distill, a mean over as many pixels in
+    - exactly for cross_entropy and edge, means over labeled pixels, and for distill, a mean over as many pixels in
       each part;
-    - ohem and edge_guided mine each part by itself and weigh it by its labelled pixels (edge_guided without
+    - ohem and edge_guided mine each part by itself and weigh it by its labeled pixels (edge_guided without
       accumulation by those that it mines from), since what the larger batch would keep is not known when the first part
       is done; each part keeps ``min_kept``;
-    - at random points each labelled point counts the same; their number is that of the parts at hand among processes,
+    - at random points each labeled point counts the same; their number is that of the parts at hand among processes,
       and the one expected from the labels in accumulation, since later points are not drawn yet;
     - dice and lovasz are ratios over a batch: the mean of those of the parts is another loss.
 
@@ -174,7 +175,7 @@ def total_loss(
 
 
 def _label_weight(target: Tensor, weight: Tensor | None) -> Tensor:
-    """The sum, float32, of the class weights over the labelled pixels of target (N, H, W)."""
+    """The sum, float32, of the class weights over the labeled pixels of target (N, H, W)."""
     if weight is None:
         return (target != IGNORE).sum().float()
     table = F.pad(weight.float(), (0, IGNORE + 1 - len(weight)))  # 0 for the ignored id

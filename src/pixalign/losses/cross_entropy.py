@@ -1,19 +1,18 @@
-"""Cross-entropy over labelled pixels, and what every loss here shares: the ignored label and the shape check."""
+"""Cross-entropy over labeled pixels, and what every loss here shares: the ignored label and the shape check."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixalign.palette import IGNORE
 from pixalign.sampling import gather_nearest
-
-IGNORE = 255
 
 
 def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean cross-entropy over the labelled pixels of the batch.
+    """Mean cross-entropy over the labeled pixels of the batch.
 
-    sum over labelled pixels of weight[y] * -log softmax(logits)[y], divided by the sum of their weights: torch's own
-    definition. Where that sum of weights is 0 (no labelled pixel), the loss is 0 and its gradient is 0 everywhere.
+    sum over labeled pixels of weight[y] * -log softmax(logits)[y], divided by the sum of their weights: torch's own
+    definition. Where that sum of weights is 0 (no labeled pixel), the loss is 0 and its gradient is 0 everywhere.
 
     Args:
         logits: (N, K, H, W), any float dtype and memory format; computed in float32, float64 is kept.
@@ -44,20 +43,20 @@ def log_probabilities(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def has_labels(target: Tensor, weight: Tensor | None = None) -> bool:
-    """Whether the target (N, H, W) has a labelled pixel whose class weighs more than 0."""
-    labelled = target != IGNORE
+    """Whether the target (N, H, W) has a labeled pixel whose class weighs more than 0."""
+    labeled = target != IGNORE
     if weight is not None:
-        labelled = labelled & (weight.to(target.device)[target.clamp(0, len(weight) - 1)] > 0)
-    return bool(labelled.any())
+        labeled = labeled & (weight.to(target.device)[target.clamp(0, len(weight) - 1)] > 0)
+    return bool(labeled.any())
 
 
 def mean_over_labels(log_prob: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean of -log_prob (N, K, H, W) at the target's ids over the labelled pixels, weighted by class."""
+    """Mean of -log_prob (N, K, H, W) at the target's ids over the labeled pixels, weighted by class."""
     return F.nll_loss(log_prob, target, None if weight is None else weight.to(log_prob), ignore_index=IGNORE)
 
 
-def labelled_ids(target: Tensor, num_classes: int) -> Tensor:
-    """Return the ids (P,) of the labelled pixels of target (N, H, W); IndexError if one is outside the classes."""
+def labeled_ids(target: Tensor, num_classes: int) -> Tensor:
+    """Return the ids (P,) of the labeled pixels of target (N, H, W); IndexError if one is outside the classes."""
     ids = target[target != IGNORE]
     outside = ids[(ids < 0) | (ids >= num_classes)]
     if len(outside):
@@ -66,10 +65,10 @@ def labelled_ids(target: Tensor, num_classes: int) -> Tensor:
 
 
 def label_at(target: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return the labels (N, h, w) at the pixel centres of a map of ``size`` (h, w) over the same image.
+    """Return the labels (N, h, w) at the pixel centers of a map of ``size`` (h, w) over the same image.
 
     Row i of h looks at the label row under (i + 1/2) / h of the height: floor((2i + 1) H / (2h)), in integers; this is
-    interpolation in mode "nearest-exact". A centre on the line between two labels takes the lower right one.
+    interpolation in mode "nearest-exact". A center on the line between two labels takes the lower right one.
 
     Args:
         target: (N, H, W) integers, 255 among them is a label like any other here.

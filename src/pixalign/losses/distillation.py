@@ -16,7 +16,7 @@ _STEP = 4
 def distillation_loss(logits: Tensor, teacher: Tensor, points: Tensor | None = None) -> Tensor:
     """Mean Kullback-Leibler divergence of the student's probabilities from the teacher's, in nats per pixel.
 
-    It is taken at every fourth pixel of each axis and not only at the labelled ones. Most networks decode at 1/4 and
+    It is taken at every fourth pixel of each axis and not only at the labeled ones. Most networks decode at 1/4 and
     resize, so that the pixels between hold little more. The step and a temperature of 1 are our choice.
 
     Args:

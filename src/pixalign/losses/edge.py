@@ -3,9 +3,9 @@
 They are BiAlignNet's (ICIP 2021, arXiv 2105.11651). Both take the logits of an edge map. In the release the first one
 puts the sigmoid's result through another sigmoid: a defect, not a part of the method.
 
-Open in the paper, our choice: a border is made of the labelled pixels that differ from one of their four neighbours,
-one on each side; a pixel beside an unlabelled one is unlabelled as well, since the border may run there, unless it is a
-border already. The edge map meets the labels at its own pixel centres, neither of them is resized.
+Open in the paper, our choice: a border is made of the labeled pixels that differ from one of their four neighbors,
+one on each side; a pixel beside an unlabeled one is unlabeled as well, since the border may run there, unless it is a
+border already. The edge map meets the labels at its own pixel centers, neither of them is resized.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixalign.losses.cross_entropy import IGNORE, label_at
+from pixalign.losses.cross_entropy import label_at
 from pixalign.losses.ohem import ohem_cross_entropy
+from pixalign.palette import IGNORE
 
 _RIM = 3  # pixels
 
@@ -27,9 +28,9 @@ def edge_labels(target: Tensor) -> Tensor:
         target: (N, H, W) integers, 255 is ignored.
 
     Returns:
-        (N, H, W) int64: 1 at a labelled pixel one of whose four neighbours has another class, so that borders are 2
-        pixels wide; 255 at a pixel that is ignored, or that is no border and has an ignored neighbour; else 0. The 3
-        pixels at the image's rim are 0 where they are labelled (the release's choice).
+        (N, H, W) int64: 1 at a labeled pixel one of whose four neighbors has another class, so that borders are 2
+        pixels wide; 255 at a pixel that is ignored, or that is no border and has an ignored neighbor; else 0. The 3
+        pixels at the image's rim are 0 where they are labeled (the release's choice).
     """
     ignored = target == IGNORE
     edge, unknown = torch.zeros_like(ignored), ignored.clone()
@@ -55,13 +56,13 @@ def edge_loss(
 ) -> Tensor:
     """Class-balanced binary cross-entropy of an edge map (HED, ICCV 2015, arXiv 1504.06375, eq. 2).
 
-    Over the labelled pixels of the batch, P of them border and Q not: the mean of Q / (P + Q) * -log p at borders and
+    Over the labeled pixels of the batch, P of them border and Q not: the mean of Q / (P + Q) * -log p at borders and
     of P / (P + Q) * -log(1 - p) elsewhere. A batch without borders, or of nothing else, costs 0.
 
     Args:
         edge_logits: (N, 1, h, w) of any size, any float dtype; computed in float32, float64 is kept.
         target: (N, H, W) int64 class ids, 255 is ignored; `edge_labels` makes the borders of it, which are compared at
-            the pixel centres of (h, w).
+            the pixel centers of (h, w).
         mean_over_processes, update: as in `total_loss`; the result's mean over the processes and batches is then the
             loss of all of them.
 
@@ -74,9 +75,9 @@ def edge_loss(
     _check(edge_logits, target)
     size = (edge_logits.shape[-2], edge_logits.shape[-1])
     labels = label_at(edge_labels(target), size)  # (N, h, w)
-    labelled = labels != IGNORE
-    values = edge_logits.squeeze(1)[labelled].to(torch.promote_types(edge_logits.dtype, torch.float32))  # (P + Q,)
-    border = labels[labelled] == 1
+    labeled = labels != IGNORE
+    values = edge_logits.squeeze(1)[labeled].to(torch.promote_types(edge_logits.dtype, torch.float32))  # (P + Q,)
+    border = labels[labeled] == 1
     losses = torch.stack((-F.logsigmoid(values[border]).sum(), -F.logsigmoid(-values[~border]).sum()))
     each = [label_at(edge_labels(other), size) for other in update] or [labels]
     counts = torch.stack([torch.stack(((x == 1).sum(), (x == 0).sum())) for x in each]).to(losses.dtype).mean(0)
@@ -96,12 +97,12 @@ def edge_guided_loss(
 ) -> Tensor:
     """Cross-entropy over the hard ones of the pixels that the network takes for borders: edge-guided hard pixel mining.
 
-    `ohem_cross_entropy` over the labelled pixels whose predicted edge probability exceeds ``threshold``. The edge map
+    `ohem_cross_entropy` over the labeled pixels whose predicted edge probability exceeds ``threshold``. The edge map
     chooses only: it gets no gradient.
 
     Args:
         logits: (N, K, H, W), as in `cross_entropy`.
-        edge_logits: (N, 1, h, w) of any size over the same image; a pixel looks at the value under its centre.
+        edge_logits: (N, 1, h, w) of any size over the same image; a pixel looks at the value under its center.
         target: (N, H, W) int64, 255 is ignored.
         threshold: edge probability, from 0 to below 1.
         min_kept: of these pixels, how many of the batch to keep at least; all of them, if there are fewer.
@@ -131,11 +132,11 @@ def at_predicted_edges(edge_logits: Tensor, target: Tensor, threshold: float = 0
 def ohem_at_labels(
     logits: Tensor, target: Tensor, threshold: float, min_kept: int, weight: Tensor | None = None
 ) -> Tensor:
-    """Return `ohem_cross_entropy` by way of the labelled pixels alone: quick and small where they are few."""
+    """Return `ohem_cross_entropy` by way of the labeled pixels alone: quick and small where they are few."""
     if logits.ndim == 4 and target.shape == (logits.shape[0], *logits.shape[2:]):  # else its error
-        labelled = target != IGNORE
-        logits = logits.movedim(1, -1)[labelled].T[None, :, :, None]  # (1, K, P, 1)
-        target = target[labelled][None, :, None]  # (1, P, 1)
+        labeled = target != IGNORE
+        logits = logits.movedim(1, -1)[labeled].T[None, :, :, None]  # (1, K, P, 1)
+        target = target[labeled][None, :, None]  # (1, P, 1)
     return ohem_cross_entropy(logits, target, threshold, min_kept, weight)
 
 

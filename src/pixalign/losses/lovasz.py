@@ -3,13 +3,14 @@
 import torch
 from torch import Tensor
 
-from pixalign.losses.cross_entropy import IGNORE, labelled_ids, log_probabilities, no_loss
+from pixalign.losses.cross_entropy import labeled_ids, log_probabilities, no_loss
+from pixalign.palette import IGNORE
 
 
 def lovasz_softmax(logits: Tensor, target: Tensor) -> Tensor:
     """Lovász extension of the Jaccard loss, averaged over the classes that are present in the batch.
 
-    Per class c, over all labelled pixels of the batch: errors m = 1 - p_c where the label is c, p_c elsewhere; sorted
+    Per class c, over all labeled pixels of the batch: errors m = 1 - p_c where the label is c, p_c elsewhere; sorted
     from large to small, loss = sum of m_i * g_i with g the steps of the Jaccard loss as pixels enter the set of errors
     in that order (eq. 8 and 9 of the paper). For hard predictions this is 1 - IoU.
 
@@ -20,18 +21,18 @@ def lovasz_softmax(logits: Tensor, target: Tensor) -> Tensor:
         logits, target: as in `cross_entropy`.
 
     Returns:
-        Scalar in [0, 1], float32 (float64 for float64 logits); 0 with a gradient of 0 where no pixel is labelled.
+        Scalar in [0, 1], float32 (float64 for float64 logits); 0 with a gradient of 0 where no pixel is labeled.
 
     Raises:
         ValueError: as `cross_entropy`.
         IndexError: an id outside 0..K-1 that is not 255.
     """
     log_prob = log_probabilities(logits, target)
-    labelled = target != IGNORE
-    labels = labelled_ids(target, logits.shape[1])  # (P,)
+    labeled = target != IGNORE
+    labels = labeled_ids(target, logits.shape[1])  # (P,)
     if len(labels) == 0:
         return no_loss(logits)
-    probability = log_prob.exp().movedim(1, 0)[:, labelled]  # (K, P)
+    probability = log_prob.exp().movedim(1, 0)[:, labeled]  # (K, P)
     losses = []
     for c in labels.unique().tolist():
         truth = labels == c

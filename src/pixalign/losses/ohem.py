@@ -11,25 +11,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixalign.losses.cross_entropy import IGNORE, has_labels, log_probabilities, mean_over_labels, no_loss
+from pixalign.losses.cross_entropy import has_labels, log_probabilities, mean_over_labels, no_loss
+from pixalign.palette import IGNORE
 
 
 def ohem_cross_entropy(
     logits: Tensor, target: Tensor, threshold: float = 0.7, min_kept: int = 10_000, weight: Tensor | None = None
 ) -> Tensor:
-    """Mean cross-entropy over the labelled pixels of the batch that the network finds hard.
+    """Mean cross-entropy over the labeled pixels of the batch that the network finds hard.
 
     With p the probability that a pixel's true class gets, the kept pixels are those with p <= max(threshold, p_m),
-    where p_m is the ``min_kept``-th smallest p: all hard pixels, and at least ``min_kept`` of the labelled ones (all of
+    where p_m is the ``min_kept``-th smallest p: all hard pixels, and at least ``min_kept`` of the labeled ones (all of
     them, if there are fewer). Mining ignores ``weight``; the mean over the kept pixels uses it.
 
     Args:
         logits, target, weight: as in `cross_entropy`.
-        threshold: probability in (0, 1]; at 1 every labelled pixel is kept.
+        threshold: probability in (0, 1]; at 1 every labeled pixel is kept.
         min_kept: pixels of the batch to keep at least, 0 or more.
 
     Returns:
-        Scalar, at least 0; 0 with a gradient of 0 where no pixel is labelled. Never a smaller one for nan: a nan logit
+        Scalar, at least 0; 0 with a gradient of 0 where no pixel is labeled. Never a smaller one for nan: a nan logit
         counts as hard and shows in the loss.
 
     Raises:
@@ -51,7 +52,7 @@ def _easy_pixels(log_prob: Tensor, target: Tensor, threshold: float, min_kept: i
     limit = -math.log(threshold)
     if int((~(loss < limit) & (target != IGNORE)).sum()) >= min_kept:
         return loss < limit
-    labelled = loss[target != IGNORE]
-    if len(labelled) <= min_kept:
+    labeled = loss[target != IGNORE]
+    if len(labeled) <= min_kept:
         return torch.zeros_like(target, dtype=torch.bool)
-    return loss < labelled.kthvalue(len(labelled) - min_kept + 1).values
+    return loss < labeled.kthvalue(len(labeled) - min_kept + 1).values

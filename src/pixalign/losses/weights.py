@@ -15,7 +15,7 @@ SCHEMES = ("none", "median", "enet")
 def adjust_logits(model: nn.Module, weight: Tensor, share: float) -> nn.Module:
     """Return a copy of ``model`` whose logits are lower by ``share * log(weight)``: logit adjustment after training.
 
-    A network trained by weighted cross-entropy estimates probabilities multiplied by the weights (and normalised), so
+    A network trained by weighted cross-entropy estimates probabilities multiplied by the weights (and normalized), so
     it sees rare classes too often. Subtracting the weights' logarithm takes that back (Menon et al., "Long-tail
     learning via logit adjustment", ICLR 2021, arXiv 2007.07314, section 4); taking back a part of it is our choice.
 
@@ -46,7 +46,7 @@ def class_weights(scheme: str, pixels: ArrayLike, image_pixels: ArrayLike) -> Te
     Args:
         scheme: one of `SCHEMES`.
         pixels: (K,) integers, pixels of each class in the split.
-        image_pixels: (K,) integers, labelled pixels of all images in which the class occurs.
+        image_pixels: (K,) integers, labeled pixels of all images in which the class occurs.
 
     Returns:
         (K,) float32, above 0.

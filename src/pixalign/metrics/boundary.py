@@ -1,11 +1,11 @@
-"""Boundary F-score of a split: how well predicted class borders lie on the labelled ones, within a few pixels.
+"""Boundary F-score of a split: how well predicted class borders lie on the labeled ones, within a few pixels.
 
-For class c, an edge pixel of a map is one whose right, lower or lower right neighbour differs from it in being c (so
+For class c, an edge pixel of a map is one whose right, lower or lower right neighbor differs from it in being c (so
 both classes that meet have an edge there). With P the share of the prediction's edge pixels that have an edge pixel of
 the label within the radius, and R the share of the label's that have one of the prediction, F = 2 P R / (P + R). The
 definition of edges is that of the DAVIS measure (Perazzi et al., CVPR 2016), the use by class and radius that of
 Gated-SCNN (ICCV 2019, arXiv 1907.05740). Ours: the radius is Euclidean, in pixels; counts are summed over the split
-before F is formed; an edge pixel counts in neither map where it or one of the three neighbours has no label.
+before F is formed; an edge pixel counts in neither map where it or one of the three neighbors has no label.
 
 All classes are matched at once: a pixel's edges are the bits of one integer, and the offsets of a disc are tried from
 the nearest on, for the edge pixels that still wait for a partner.
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixalign.errors import InputError
-from pixalign.metrics.confusion import IGNORE
+from pixalign.palette import IGNORE
 
 RADII = (1, 3, 5, 9, 12)
 _BITS = 64
@@ -142,7 +142,7 @@ def _edges(ids: NDArray[Any], first: int, count: int) -> NDArray[Any]:
 
 
 def _around(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where a pixel, its right, lower or lower right neighbour is in ``mask``."""
+    """Where a pixel, its right, lower or lower right neighbor is in ``mask``."""
     around = mask.copy()
     around[:, :-1] |= mask[:, 1:]
     around[:-1] |= mask[1:]

@@ -9,7 +9,7 @@ Both look at a pixel's square of side 2 d + 1, the reach of d dilations by 3 x 3
   class of the label. The band is the label's alone, one for all classes, and the image's border makes none.
 
 Ours: counts are summed over the split before IoU is formed; an ignored pixel is neither counted nor something else, in
-either map, so that borders to unlabelled regions make no band.
+either map, so that borders to unlabeled regions make no band.
 
 A band needs no distance: a square holds another class if its greatest and its least id differ. Both maps are widened
 once, from the narrowest band to the widest, for both measures and all classes.
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from pixalign.errors import InputError
 from pixalign.metrics.boundary import RADII
-from pixalign.metrics.confusion import IGNORE
+from pixalign.palette import IGNORE
 
 SHARE = 0.02
 

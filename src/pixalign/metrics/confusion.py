@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixalign.errors import InputError
-
-IGNORE = 255
+from pixalign.palette import IGNORE
 
 
 class Counts(NamedTuple):
-    """Pixels of one image per class, each (K,) int64, over its labelled pixels alone."""
+    """Pixels of one image per class, each (K,) int64, over its labeled pixels alone."""
 
     intersection: NDArray[np.int64]
     prediction: NDArray[np.int64]
@@ -43,7 +42,7 @@ class Confusion:
             label: class ids 0..K-1, or 255 for ignored pixels, of the prediction's shape.
 
         Returns:
-            Intersection, prediction and label pixels per class, each (K,) int64, counted on labelled pixels.
+            Intersection, prediction and label pixels per class, each (K,) int64, counted on labeled pixels.
 
         Raises:
             InputError: a label that is neither a class nor 255; it names the values and the pixels. Nothing is added.
@@ -115,7 +114,7 @@ def summary(matrix: NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]
     - pixel_accuracy = sum of M_cc / T;
     - frequency_weighted_iou = sum of label_c * iou_c / T.
 
-    A class without a labelled pixel in the split is absent: its iou and accuracy are None and both means leave it out,
+    A class without a labeled pixel in the split is absent: its iou and accuracy are None and both means leave it out,
     whether it was predicted or not (what is predicted as it already lowers the true classes).
 
     Args:
@@ -124,11 +123,11 @@ def summary(matrix: NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]
 
     Returns:
         Plain Python values that JSON can hold: "miou", "pixel_accuracy", "class_accuracy" and
-        "frequency_weighted_iou" (floats in [0, 1]), "pixels" (labelled pixels, int), "iou" and "accuracy" (class name
-        -> float or None), "class_pixels" (class name -> labelled pixels), "absent" (names).
+        "frequency_weighted_iou" (floats in [0, 1]), "pixels" (labeled pixels, int), "iou" and "accuracy" (class name
+        -> float or None), "class_pixels" (class name -> labeled pixels), "absent" (names).
 
     Raises:
-        InputError: names that do not fit the matrix, or a split without a labelled pixel.
+        InputError: names that do not fit the matrix, or a split without a labeled pixel.
     """
     names = list(classes)
     if matrix.shape != (len(names), len(names)) or len(set(names)) != len(names):
@@ -136,7 +135,7 @@ def summary(matrix: NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]
     labels = matrix.sum(axis=1)
     total = int(labels.sum())
     if total == 0:
-        raise InputError("the split has no labelled pixel (every label is 255): check its masks")
+        raise InputError("the split has no labeled pixel (every label is 255): check its masks")
     hits = matrix.diagonal()
     present = labels > 0
     iou = hits[present] / (labels + matrix.sum(axis=0) - hits)[present]

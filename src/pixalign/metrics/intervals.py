@@ -121,7 +121,7 @@ def blocks_of(names: Sequence[str], length: int = 10) -> NDArray[np.int64]:
 
 
 def read_images(path: str | Path) -> tuple[list[str], list[str], dict[str, NDArray[np.int64]]]:
-    """Return images, classes and columns of the images.csv that `pixalign.evaluation.evaluate` writes.
+    """Return images, classes and columns of the images.csv that `pixalign.evaluating.evaluate` writes.
 
     The columns are arrays (images, classes) int64: intersection, prediction and label, pixels; with boundaries also
     edges_prediction and edges_label, and for each radius in pixels matched_prediction_3 and matched_label_3.

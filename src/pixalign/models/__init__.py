@@ -19,7 +19,7 @@ from pixalign.models.bialignnet import BiAlignNet
 from pixalign.models.ifa import IFA
 from pixalign.models.sfnet_lite import SFNetLite
 from pixalign.models.smp_adapter import peer
-from pixalign.palette import default_classes, default_colours
+from pixalign.palette import default_classes, default_colors
 from pixalign.sampling import check_convention
 
 MODELS: dict[str, Any] = {
@@ -97,7 +97,7 @@ def create_model(
         },
         "timm": timm.__version__,
         "classes": default_classes(num_classes),
-        "colours": default_colours(num_classes),
+        "colors": default_colors(num_classes),
         "mean": list(model.encoder.mean),
         "std": list(model.encoder.std),
     }

@@ -62,7 +62,7 @@ class AlignSeg(nn.Module):
         self.auxiliary = nn.Sequential(*_head(channels), nn.Conv2d(channels, num_classes, 1)) if auxiliary else None
 
     def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
-        """Return logits (N, K, H, W) for a normalised image (N, in_channels, H, W).
+        """Return logits (N, K, H, W) for a normalized image (N, in_channels, H, W).
 
         With ``heads``, return {"logits": ..., "auxiliaries": [logits at 1/4, not resized]} for the loss.
         """
@@ -96,7 +96,7 @@ class AlignSeg(nn.Module):
 
 
 class AlignedContext(nn.Module):
-    """Aligned Context Modelling (AlignCM): local(x) + warp(grid(x), offsets), where grid(x) has 3 x 3 cells.
+    """Aligned Context Modeling (AlignCM): local(x) + warp(grid(x), offsets), where grid(x) has 3 x 3 cells.
 
     Without offsets each pixel would read the bilinearly resized grid.
 

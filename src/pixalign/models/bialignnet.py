@@ -78,7 +78,7 @@ class BiAlignNet(nn.Module):
         self.edge = nn.Sequential(*conv_norm_act(channels, half, 3), nn.Conv2d(half, CELL**2, 1)) if edge else None
 
     def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
-        """Return logits (N, K, H, W) for a normalised image (N, in_channels, H, W).
+        """Return logits (N, K, H, W) for a normalized image (N, in_channels, H, W).
 
         With ``heads``, return a dictionary for the loss: "logits", "auxiliaries" [logits at 1/16, at 1/8, not resized],
         "edge" (N, 1, 8 ceil(H / 8), 8 ceil(W / 8)) logits of the class borders, absent without the edge head.

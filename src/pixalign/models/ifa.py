@@ -8,7 +8,7 @@ resolution, or scattered (`IFA.decode`).
 - laterals on c2 c3 c4 c5 (1/4 1/8 1/16 1/32): 1x1 with bias to C channels, BN, ReLU;
 - psi(d) = [d, sin(d F^T), cos(d F^T)], d = (dy, dx), with F learnable per level (`pixalign.blocks.RelativeEncoding`);
 - MLP on [psi, z] of all levels, finest first: 2C, C, C, classes, with BN and ReLU between;
-- forward asks at the centres of the finest map's cells and resizes the logits (as the release), or at every pixel.
+- forward asks at the centers of the finest map's cells and resizes the logits (as the release), or at every pixel.
 
 The first layer of the MLP is linear, and reading the nearest feature commutes with a linear map, so that
 W [psi, z] = W_psi psi + (W_z z): W_z is applied to each level at its own resolution and the result is read; W_psi psi
@@ -16,7 +16,7 @@ depends on the positions alone and serves the whole batch. That is exact, and th
 queries' resolution never exists. Without gradients, queries are answered strip by strip: memory does not grow with 2C
 channels per query, and a strip stays in a CPU's cache.
 
-Adaptive decoding (`IFA.decode` with ``refine``): the MLP is asked at the centres of the finest map's cells, the logits
+Adaptive decoding (`IFA.decode` with ``refine``): the MLP is asked at the centers of the finest map's cells, the logits
 are resized, and it is asked again at every pixel of the least sure cells alone, whose logits are replaced. That a
 function of position need be refined only where it is unsure is PointRend's (CVPR 2020, arXiv 1912.08193), which refines
 single points, anew at each doubling of the resolution. Our choice: whole cells, once, so that each refined pixel is
@@ -25,10 +25,10 @@ exactly what decoding at every pixel gives, and few cells are read; and what "su
 Open in the paper, our choice:
 
 - A point midway between two cells takes the even one (`pixalign.sampling.nearest_grid_cells`).
-- Local ensemble: the paper names it, and its release overwrites the neighbours' parts in place of adding them. Here
+- Local ensemble: the paper names it, and its release overwrites the neighbors' parts in place of adding them. Here
   [psi, z] of the four cells around the point, level by level, are averaged with the shares of bilinear interpolation
   (the area opposite to each) before the MLP.
-- Training at random points: uniform in the image, drawn anew in each step. (Asked at its own cells' centres alone, the
+- Training at random points: uniform in the image, drawn anew in each step. (Asked at its own cells' centers alone, the
   finest level has d = 0, and its F stays as it is.)
 - The auxiliary head is the release's, on c4: 3x3 with bias, BN, ReLU, dropout, 1x1.
 """
@@ -43,7 +43,7 @@ from torch import Tensor, nn
 from pixalign.blocks import RelativeEncoding, class_head, conv_norm_act
 from pixalign.encoders import TimmEncoder
 from pixalign.errors import InputError
-from pixalign.sampling import cell_centres, check_convention, linear_cells, nearest_cells, nearest_grid_cells, resize
+from pixalign.sampling import cell_centers, check_convention, linear_cells, nearest_cells, nearest_grid_cells, resize
 
 QUERIES = ("finest", "pixels")
 
@@ -55,7 +55,7 @@ class Read(NamedTuple):
 
     Attributes:
         cell: index, int64; in a map, and along its height, row * width + column.
-        offset: the query's position relative to the cell's centre in half cells; in a map (B, H, W, 2), y then x.
+        offset: the query's position relative to the cell's center in half cells; in a map (B, H, W, 2), y then x.
         share: of the cell in a local ensemble; None where it is the only one.
     """
 
@@ -75,8 +75,8 @@ class IFA(nn.Module):
         num_classes: number of classes K.
         channels: width C of laterals and MLP (the release: 256).
         encoding: of positions, "learnable" (the release), "sinusoidal", "raw" or "none".
-        queries: where logits are computed when a map of them is asked for: "finest", at the centres of the finest map's
-            cells, then resized (the release), or "pixels", at the centre of every pixel of the size asked for, which
+        queries: where logits are computed when a map of them is asked for: "finest", at the centers of the finest map's
+            cells, then resized (the release), or "pixels", at the center of every pixel of the size asked for, which
             costs up to 16 times as much. It is an attribute too, which may be changed after training.
         local_ensemble: average the four cells around a query in place of taking the nearest.
         train_points: train at this many random points of each image in place of a map of logits; 0 does not.
@@ -127,7 +127,7 @@ class IFA(nn.Module):
         self.auxiliary = class_head(self.encoder.channels[2], channels, num_classes) if auxiliary else None
 
     def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
-        """Return logits (N, K, H, W) for a normalised image (N, in_channels, H, W).
+        """Return logits (N, K, H, W) for a normalized image (N, in_channels, H, W).
 
         With ``heads``, return {"logits": ..., "auxiliaries": [logits at 1/16, not resized]} for the loss. In training
         mode with ``train_points`` = P, these logits are (N, K, P, 1), and "points" (N, P, 2) says where (x, y in
@@ -162,7 +162,7 @@ class IFA(nn.Module):
             size: (H, W) of the grid, finer or coarser than the image; the finest map's size if neither is given.
             points: (N, P, 2), x then y in [-1, 1], where -1 and 1 are the image's edges.
             refine: share of the finest map's cells, 0 to 1, at whose pixels the logits are computed, the least sure
-                cells of each image first; elsewhere they are resized from the cells' centres. It trades time for
+                cells of each image first; elsewhere they are resized from the cells' centers. It trades time for
                 detail: 0 is ``queries`` "finest", 1 is "pixels"; None takes what ``queries`` says. Which pixels are
                 computed depends on the features, so a graph cannot be exported with anything between.
 
@@ -195,7 +195,7 @@ class IFA(nn.Module):
         return self._adaptively(features, size, refine)
 
     def _on_grid(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
-        """Logits (N, K, H, W) at the pixel centres of a grid of ``size``."""
+        """Logits (N, K, H, W) at the pixel centers of a grid of ``size``."""
         return self._answer(self._tables(features), self._everywhere(features, size))
 
     def _adaptively(self, features: list[Tensor], size: tuple[int, int], share: float) -> Tensor:
@@ -212,14 +212,14 @@ class IFA(nn.Module):
         return logits
 
     def _everywhere(self, features: list[Tensor], size: tuple[int, int]) -> list[Axes]:
-        """What the pixel centres of a grid of ``size`` read in each level, as views (1, H, W)."""
+        """What the pixel centers of a grid of ``size`` read in each level, as views (1, H, W)."""
         return [
             ([_spread(r, (1, -1, 1), size) for r in rows], [_spread(c, (1, 1, -1), size) for c in columns])
             for rows, columns in self._axes(features, size)
         ]
 
     def _axes(self, features: list[Tensor], size: tuple[int, int]) -> list[Axes]:
-        """What the pixel centres of a grid of ``size`` read along each axis, (H,) and (W,), in each level."""
+        """What the pixel centers of a grid of ``size`` read along each axis, (H,) and (W,), in each level."""
         axes = []
         for x in features:
             (height, width), device = x.shape[-2:], x.device
@@ -237,9 +237,9 @@ class IFA(nn.Module):
         return self._answer(self._tables(features), axes).squeeze(-1)
 
     def _grid_reads(self, out: int, size: int, device: torch.device) -> list[Read]:
-        """What ``out`` pixel centres (out,) read along an axis of ``size`` cells: one each, or two with an ensemble."""
+        """What ``out`` pixel centers (out,) read along an axis of ``size`` cells: one each, or two with an ensemble."""
         if self.local_ensemble:
-            return self._reads(cell_centres(out, device), size)
+            return self._reads(cell_centers(out, device), size)
         return [Read(*nearest_grid_cells(out, size, device, self.convention))]
 
     def _reads(self, position: Tensor, size: int) -> list[Read]:
@@ -287,7 +287,7 @@ def least_sure(logits: Tensor, share: float) -> Tensor:
 
     A cell is as sure as the weakest of its quarters, to which the logits are resized: by how much the best class leads
     the next one, in logits. So a border that runs between two cells counts in both (our choice; on drawn streets and
-    CamVid it finds more of what full decoding changes than the lead at the cell's centre).
+    CamVid it finds more of what full decoding changes than the lead at the cell's center).
 
     Args:
         logits: (N, K, h, w).

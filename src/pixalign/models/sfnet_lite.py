@@ -57,7 +57,7 @@ class SFNetLite(nn.Module):
         self.auxiliary = class_head(channels, channels, num_classes) if auxiliary else None
 
     def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
-        """Return logits (N, K, H, W) for a normalised image (N, in_channels, H, W).
+        """Return logits (N, K, H, W) for a normalized image (N, in_channels, H, W).
 
         With ``heads``, return {"logits": ..., "auxiliaries": [logits at 1/16, not resized]} for the loss.
         """

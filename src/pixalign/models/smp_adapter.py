@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixalign.encoders.timm_encoder import normalisation
+from pixalign.encoders.timm_encoder import normalization
 from pixalign.errors import InputError, first_line
 from pixalign.sampling import resize
 
@@ -78,7 +78,7 @@ class SmpModel(nn.Module):
                 f"model 'smp/{architecture}' with encoder {encoder!r} cannot be built: {reason}"
             ) from error
         self.encoder, self.decoder, self.segmentation_head = network.encoder, network.decoder, network.segmentation_head
-        self.encoder.mean, self.encoder.std = normalisation(encoder, in_channels)
+        self.encoder.mean, self.encoder.std = normalization(encoder, in_channels)
         own = getattr(timm.get_pretrained_cfg(encoder, allow_unregistered=True), "input_size", _PROBE_SIZE)
         for size in (_PROBE_SIZE, own[-2:]):  # some take their own size alone
             try:
@@ -109,7 +109,7 @@ class SmpModel(nn.Module):
         return self.segmentation_head[0]
 
     def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
-        """Return logits (N, K, H, W) for a normalised image (N, in_channels, H, W); with ``heads`` a dictionary."""
+        """Return logits (N, K, H, W) for a normalized image (N, in_channels, H, W); with ``heads`` a dictionary."""
         logits = self.decode(self.encode(image), (image.shape[-2], image.shape[-1]))
         return {"logits": logits, "auxiliaries": []} if heads else logits
 
@@ -173,7 +173,7 @@ class SegFormer(nn.Module):
                 reason = first_line(error)
                 raise InputError(f"model 'hf/segformer-{variant}': weights could not be loaded ({reason})") from error
         self.encoder, self.head = network.segformer, network.decode_head
-        self.encoder.mean, self.encoder.std = normalisation("resnet18", in_channels)  # ImageNet's
+        self.encoder.mean, self.encoder.std = normalization("resnet18", in_channels)  # ImageNet's
 
     @property
     def classify(self) -> nn.Conv2d:
@@ -181,7 +181,7 @@ class SegFormer(nn.Module):
         return self.head.classifier
 
     def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
-        """Return logits (N, K, H, W) for a normalised image (N, in_channels, H, W); with ``heads`` a dictionary."""
+        """Return logits (N, K, H, W) for a normalized image (N, in_channels, H, W); with ``heads`` a dictionary."""
         logits = self.decode(self.encode(image), (image.shape[-2], image.shape[-1]))
         return {"logits": logits, "auxiliaries": []} if heads else logits
 

@@ -1,4 +1,4 @@
-"""What an exported file says about itself: the classes, the normalisation, and the forms of its input and output.
+"""What an exported file says about itself: the classes, the normalization, and the forms of its input and output.
 
 The manifest is JSON. An ONNX file carries it in its metadata, an OpenVINO file in its runtime information, each under
 the key `MANIFEST`; FILE.json beside any export repeats it, with what was measured when the file was made. A file from
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pixalign.errors import InputError
+from pixalign.weights.migration import american
 
 MANIFEST = "pixalign"
-FORMAT_VERSION = 1
-INPUTS = {"normalised": "float32 (N, C, H, W), (pixel / 255 - mean) / std", "uint8": "uint8 (N, C, H, W), pixels"}
+FORMAT_VERSION = 2
+INPUTS = {"normalized": "float32 (N, C, H, W), (pixel / 255 - mean) / std", "uint8": "uint8 (N, C, H, W), pixels"}
 OUTPUTS = {"logits": "float32 (N, K, H, W)", "labels": "uint8 (N, H, W), class ids"}
 
 
@@ -30,7 +31,7 @@ def read_manifest(path: Path, embedded: str | None) -> dict[str, Any]:
         embedded: the JSON that it carries, or None: then FILE.json is read.
 
     Returns:
-        ``classes`` (names), ``colours`` (RGB triples), ``mean`` and ``std`` (per channel), ``input`` (a key of
+        ``classes`` (names), ``colors`` (RGB triples), ``mean`` and ``std`` (per channel), ``input`` (a key of
         `INPUTS`), ``output`` (of `OUTPUTS`) and whatever else was recorded; ``arguments`` holds at least num_classes
         and in_channels.
 
@@ -43,7 +44,7 @@ def read_manifest(path: Path, embedded: str | None) -> dict[str, Any]:
         if not where.is_file():
             raise InputError(
                 f"{path}: says nothing about its classes, so it was not made by `pixalign export`: export the model "
-                f"again, or describe it in {where} (classes, colours, mean, std, input, output)"
+                f"again, or describe it in {where} (classes, colors, mean, std, input, output)"
             )
         try:
             text = where.read_text(encoding="utf-8")
@@ -62,8 +63,10 @@ def _checked(where: Path, known: dict[str, Any]) -> dict[str, Any]:
     version = known.get("format_version", FORMAT_VERSION)
     if type(version) is not int or version > FORMAT_VERSION:
         raise InputError(f"{where}: was written by a newer pixalign ({known.get('pixalign')}): update pixalign")
+    if version < 2 or "colors" not in known:  # which a description by hand may spell so, too
+        known = american(known)
     remedy = "export the model again, or correct the description"
-    for key in ("classes", "colours", "mean", "std"):
+    for key in ("classes", "colors", "mean", "std"):
         if not isinstance(known.get(key), list) or not known[key]:
             raise InputError(f"{where}: the entry {key!r} is {known.get(key)!r}, and a list is expected: {remedy}")
     for key, forms in (("input", INPUTS), ("output", OUTPUTS)):
@@ -71,7 +74,7 @@ def _checked(where: Path, known: dict[str, Any]) -> dict[str, Any]:
             raise InputError(
                 f"{where}: the entry {key!r} is {known.get(key)!r}: choose one of {', '.join(forms)}: {remedy}"
             )
-    for one, other in (("classes", "colours"), ("mean", "std")):
+    for one, other in (("classes", "colors"), ("mean", "std")):
         if len(known[one]) != len(known[other]):
             raise InputError(f"{where}: {len(known[one])} {one} but {len(known[other])} {other}: {remedy}")
     arguments = {"num_classes": len(known["classes"]), "in_channels": len(known["mean"])}

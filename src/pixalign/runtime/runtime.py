@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pixalign.data.transforms import normalise
+from pixalign.data.transforms import normalize
 from pixalign.errors import InputError, first_line
 from pixalign.runtime.cuda_graphs import CudaGraphs
 from pixalign.runtime.manifest import MANIFEST, read_manifest
@@ -32,8 +32,8 @@ class Runtime:
     Attributes:
         source: what it was loaded from, for messages.
         backend: "PyTorch", "ONNX Runtime" or "OpenVINO".
-        config: what is known about the network: classes, colours, mean, std, arguments (num_classes, in_channels, ...).
-        raw: the graph itself takes uint8 images and normalises them.
+        config: what is known about the network: classes, colors, mean, std, arguments (num_classes, in_channels, ...).
+        raw: the graph itself takes uint8 images and normalizes them.
         labels: the graph gives class ids in place of logits.
         device: where images should be and logits are.
         run: the graph alone: its input to its output, tensors on ``device``.
@@ -69,7 +69,7 @@ class Runtime:
                 f"{self.source}: images of shape {tuple(images.shape)}: (N, {channels}, H, W) is what it takes"
             )
         if not self.raw:
-            return self.run(normalise(images, self.config["mean"], self.config["std"]))
+            return self.run(normalize(images, self.config["mean"], self.config["std"]))
         return self.run(images if images.dtype == torch.uint8 else images.round().clamp(0, 255).to(torch.uint8))
 
     def ids(self, images: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class Runtime:
 
 def hash_weights(network: nn.Module, digest: Any) -> None:
     """Add the names and values of a network's weights and buffers to a hash of hashlib."""
-    for name, tensor in network.state_dict(keep_vars=True).items():  # an optimised one gives no others
+    for name, tensor in network.state_dict(keep_vars=True).items():  # a fused one gives no others
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
 

@@ -34,7 +34,7 @@ class ModelConfig:
         encoder: timm model, one of `pixalign encoders`.
         pretrained: true for ImageNet weights of the encoder (from an installed package, else timm's hub), or the path
             of a .safetensors file of them.
-        in_channels: channels of the images: 3 for colour, 1 for grey, more for multi-band TIFF.
+        in_channels: channels of the images: 3 for color, 1 for gray, more for multi-band TIFF.
         options: further arguments of the network, such as {aligner: flow, channels: 64}.
     """
 
@@ -64,10 +64,10 @@ class DataConfig:
         crop: height and width of a training crop, pixels.
         scale: lowest and highest factor of the random resize before the crop.
         flip: probability of a horizontal flip.
-        colour: strength of the photometric augmentation, 0 (none) to 1 (strong).
+        color: strength of the photometric augmentation, 0 (none) to 1 (strong).
         dusk: probability of low light: dark, with clouds of light and shade and sensor noise.
         blur: probability of a gaussian blur.
-        class_uniform: share of the crops that are centred on a class drawn uniformly, which shows rare classes more
+        class_uniform: share of the crops that are centerd on a class drawn uniformly, which shows rare classes more
             often.
         mix: name of another data set of the same classes, such as streets, to draw a part of the samples from.
         mix_root: where that data set is.
@@ -85,7 +85,7 @@ class DataConfig:
     crop: tuple[Side, Side] = (360, 480)
     scale: tuple[Positive, Positive] = (0.5, 2.0)
     flip: Share = 0.5
-    colour: Share = 0.5
+    color: Share = 0.5
     dusk: Share = 0.0
     blur: Share = 0.1
     class_uniform: Share = 0.0
@@ -102,7 +102,7 @@ class DataConfig:
 
 @dataclass
 class LossConfig:
-    """What is minimised.
+    """What is minimized.
 
     Args:
         name: cross_entropy, or ohem (its hardest pixels).
@@ -134,7 +134,7 @@ class LossConfig:
 
 @dataclass
 class OptimConfig:
-    """How it is minimised.
+    """How it is minimized.
 
     Args:
         name: adamw or sgd (Nesterov momentum).
@@ -165,17 +165,17 @@ class TrainConfig:
     Args:
         model: which network.
         data: which data, and its augmentation.
-        loss: what is minimised.
-        optim: how it is minimised.
+        loss: what is minimized.
+        optim: how it is minimized.
         init: model to start from (a bundled name, a folder, a file or a Hub id). Tensors that do not fit are
-            initialised anew and listed. With model left at its defaults, its network is taken too.
+            initialized anew and listed. With model left at its defaults, its network is taken too.
         teacher: trained model of the same classes (as for init) whose probabilities the network also learns; set
             together with loss.distill.
         freeze: parts of the network that stay as they are, by the beginning of their parameters' names, separated by
             commas, such as encoder.
         epochs: passes over the training split.
         batch_size: images per step and process.
-        accumulate: batches per optimiser step.
+        accumulate: batches per optimizer step.
         precision: fp32, bf16 or fp16 (autocast); auto is bf16 where the device computes it itself, else fp32.
         channels_last: keep convolutions in channels-last layout.
         compile: compile the network with torch.compile.

@@ -19,7 +19,7 @@ def model_config(model: nn.Module) -> ModelConfig:
     )
 
 
-def initialise(model: nn.Module, source: nn.Module) -> tuple[list[str], list[str]]:
+def initialize(model: nn.Module, source: nn.Module) -> tuple[list[str], list[str]]:
     """Copy into ``model`` what fits of ``source``: tensors of the same name and shape.
 
     Tensors with rows per class (those whose first dimension grows with the number of classes) hold a block of rows for
@@ -31,7 +31,7 @@ def initialise(model: nn.Module, source: nn.Module) -> tuple[list[str], list[str
         source: a loaded model.
 
     Returns:
-        What stays as it was initialised, each with the reason: whole tensors, and classes whose rows are new.
+        What stays as it was initialized, each with the reason: whole tensors, and classes whose rows are new.
     """
     ours: dict[str, Any] = model.config  # type: ignore[assignment]
     known, target = source.state_dict(), model.state_dict()

@@ -33,19 +33,19 @@ from pixalign.data import class_pixels, label_counts
 from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
 from pixalign.data.remedies import require_two_labels
 from pixalign.data.samples import Data
-from pixalign.data.transforms import UsersTransform, normalise
+from pixalign.data.transforms import UsersTransform, normalize
 from pixalign.errors import InputError, Stopped, first_line
-from pixalign.evaluation import evaluate
+from pixalign.evaluating import evaluate
+from pixalign.fusing import computes_bfloat16, fuse
 from pixalign.losses import total_loss
 from pixalign.losses.weights import adjust_logits, class_weights
 from pixalign.memory import reused_memory
 from pixalign.models import create_model
-from pixalign.optimization import computes_bfloat16, optimize
 from pixalign.training.config import ModelConfig, OptimConfig, TrainConfig, write_config
 from pixalign.training.groups import parameter_groups
-from pixalign.training.initial import check_parts, freeze, initialise, model_config
+from pixalign.training.initial import check_parts, freeze, initialize, model_config
 from pixalign.training.opening import augmentation, given, open_all
-from pixalign.training.parallel import mean_over_processes, synchronise_norms
+from pixalign.training.parallel import mean_over_processes, synchronize_norms
 from pixalign.training.pending import Pending
 from pixalign.training.pictures import draw_predictions
 from pixalign.training.progress import TrainingProgress
@@ -120,7 +120,7 @@ def train(
     if state is None:
         require_two_labels(training)
 
-    # The network, its moving average, the optimiser.
+    # The network, its moving average, the optimizer.
     model: Any = create_model(
         config.model.name,
         encoder=config.model.encoder,
@@ -129,7 +129,7 @@ def train(
         in_channels=config.model.in_channels,
         **config.model.options,
     )
-    model.config |= {"classes": training.classes, "colours": training.colours}
+    model.config |= {"classes": training.classes, "colors": training.colors}
     model.config["data"] = {"name": training.name, "images": len(training), "fingerprint": training.fingerprint()}
     if mix is not None:
         model.config["data"] |= {"mixed_with": mix.name, "mix_ratio": config.data.mix_ratio}
@@ -146,7 +146,7 @@ def train(
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     model = model.to(accelerator.device, memory_format=layout)
     if processes > 1:
-        model = synchronise_norms(model, accelerator.device)
+        model = synchronize_norms(model, accelerator.device)
         set_seed(config.seed, device_specific=True)  # each process its own dropout
     ema = ModelEmaV3(model, decay=config.ema, use_warmup=True) if config.ema else None
     averaged = ema.module if ema else model
@@ -319,7 +319,7 @@ def train(
             labels = [masks.to(accelerator.device, non_blocking=True) for _, masks in update]
             for (images, _), masks in zip(update, labels, strict=True):
                 pixels = images.to(accelerator.device, non_blocking=True)
-                images = normalise(pixels, mean, std)
+                images = normalize(pixels, mean, std)
                 with accelerator.accumulate(wrapped):
                     outputs = wrapped(images.contiguous(memory_format=layout), heads=True)
                     taught = teacher(pixels) if teacher else None
@@ -388,11 +388,11 @@ def load_teacher(config: TrainConfig, classes: Sequence[str], device: torch.devi
             f"{config.model.in_channels}"
         )
     mean, std = known["mean"], known["std"]
-    network = optimize(model.to(device), precision="fp32" if config.precision == "fp32" else "auto")
+    network = fuse(model.to(device), precision="fp32" if config.precision == "fp32" else "auto")
 
     @torch.no_grad()
     def logits(pixels: Tensor) -> Tensor:
-        return network(normalise(pixels, mean, std))
+        return network(normalize(pixels, mean, std))
 
     return logits
 
@@ -440,12 +440,12 @@ def _accelerator(config: TrainConfig) -> Accelerator:
 
 
 def _start_from(model: nn.Module, source: nn.Module, name: str, log: Log) -> None:
-    left, new_classes = initialise(model, source)
+    left, new_classes = initialize(model, source)
     log(f"started from {name}: {len(model.state_dict()) - len(left)} of {len(model.state_dict())} tensors fit")
     if new_classes:
         log(f"classes that {name} does not know start anew: {', '.join(new_classes)}")
     for line in left:
-        log(f"initialised anew: {line}")
+        log(f"initialized anew: {line}")
 
 
 def _optimizer(model: nn.Module, optim: OptimConfig) -> torch.optim.Optimizer:

@@ -9,9 +9,9 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from pixalign.checking.page import write_report
+from pixalign.checking.scan import check_splits
 from pixalign.data import Pairs, open_data
-from pixalign.data.check import check_splits
-from pixalign.data.check_page import write_report
 from pixalign.data.folder import describe
 from pixalign.data.samples import Data, Samples, cached
 from pixalign.data.transforms import TrainingTransform
@@ -86,4 +86,4 @@ def given(dataset: Any, val: Any, classes: Sequence[str] | None, config: TrainCo
 
 def augmentation(data: DataConfig, channels: int) -> TrainingTransform:
     """The transform that the configuration describes."""
-    return TrainingTransform(data.crop, data.scale, data.flip, data.colour, data.dusk, data.blur, channels)
+    return TrainingTransform(data.crop, data.scale, data.flip, data.color, data.dusk, data.blur, channels)

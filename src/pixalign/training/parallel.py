@@ -1,6 +1,6 @@
 """What several processes must do together to compute what one would with the batch of all.
 
-The statistics of batch norm are those of the whole batch, and a loss is a mean over the labelled pixels of the whole
+The statistics of batch norm are those of the whole batch, and a loss is a mean over the labeled pixels of the whole
 batch, so a process whose crops hold no label neither waits nor counts.
 """
 
@@ -14,7 +14,7 @@ from timm.layers import BatchNormAct2d, convert_sync_batchnorm
 from torch import Tensor, nn
 
 
-def synchronise_norms(model: nn.Module, device: torch.device) -> nn.Module:
+def synchronize_norms(model: nn.Module, device: torch.device) -> nn.Module:
     """Let the batch norms of ``model`` take their statistics over all processes.
 
     On a GPU they become torch's SyncBatchNorm, which has no CPU form; on a CPU they get one of the same definition.
@@ -47,22 +47,22 @@ class _GlobalBatchNorm(nn.BatchNorm2d):
     """Batch norm over all processes, each with the same number of values."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return _normalise(self, x)
+        return _normalize(self, x)
 
 
 class _GlobalBatchNormAct(BatchNormAct2d):
     """The same with timm's dropout and activation after it."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.act(self.drop(_normalise(self, x)))
+        return self.act(self.drop(_normalize(self, x)))
 
 
-def _normalise(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """Normalise x (N, C, H, W), in training by mean and variance over the values of all processes."""
+def _normalize(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """Normalize x (N, C, H, W), in training by mean and variance over the values of all processes."""
     if not norm.training:
         return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)
     weight = norm.weight if norm.affine else x.new_ones(norm.num_features, dtype=torch.float32)
-    result, mean, variance = _GlobalNormalise.apply(x, weight, norm.bias, norm.eps)
+    result, mean, variance = _GlobalNormalize.apply(x, weight, norm.bias, norm.eps)
     if norm.track_running_stats and norm.momentum is not None:
         count = x.numel() / x.shape[1] * dist.get_world_size()
         norm.running_mean.lerp_(mean, norm.momentum)  # type: ignore[union-attr]
@@ -71,7 +71,7 @@ def _normalise(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     return result
 
 
-class _GlobalNormalise(torch.autograd.Function):
+class _GlobalNormalize(torch.autograd.Function):
     """(x - mean) / sqrt(variance + eps) * weight + bias, in torch's kernels with one small exchange each way.
 
     Forward exchanges the processes' means and variances and joins them by the parallel form of the variance; backward

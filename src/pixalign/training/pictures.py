@@ -9,8 +9,8 @@ from torch import nn
 
 from pixalign.data.images import write_image
 from pixalign.data.samples import Data
-from pixalign.predict.inference import predict_ids
-from pixalign.predict.result import draw_overlay
+from pixalign.predicting.inference import predict_ids
+from pixalign.predicting.result import draw_overlay
 
 _HEIGHT, _GAP = 240, 6
 
@@ -21,22 +21,22 @@ def draw_predictions(model: nn.Module, data: Data, path: Path, count: int = 4) -
     for index in sorted({round(i * (len(data) - 1) / (count - 1)) for i in range(count)}):
         image, label = data[index]
         samples.append((image, label, predict_ids(model, image)))
-    prediction_sheet(samples, data.colours, path)
+    prediction_sheet(samples, data.colors, path)
 
 
 def prediction_sheet(
-    samples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], colours: list[list[int]], path: Path
+    samples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], colors: list[list[int]], path: Path
 ) -> None:
     """Write rows of (image (H, W, C), label (H, W), prediction (H, W)), all uint8, as one picture.
 
-    Unlabelled pixels are black in the label; the prediction is laid over the image, of whose bands those are shown that
+    Unlabeled pixels are black in the label; the prediction is laid over the image, of whose bands those are shown that
     `draw_overlay` shows.
     """
     table = np.zeros((256, 3), np.uint8)
-    table[: len(colours)] = colours
+    table[: len(colors)] = colors
     rows = []
     for image, label, prediction in samples:
-        plain, overlay = (draw_overlay(image, prediction, colours, opacity) for opacity in (0, 0.6))
+        plain, overlay = (draw_overlay(image, prediction, colors, opacity) for opacity in (0, 0.6))
         shown = [plain, Image.fromarray(table[label]), overlay]
         width = max(1, round(_HEIGHT * image.shape[1] / image.shape[0]))
         rows.append([x.resize((width, _HEIGHT), Image.Resampling.LANCZOS) for x in shown])

@@ -33,11 +33,11 @@ def save_state(
     numbers: Mapping[str, Any],
     generators: Tensor,
 ) -> None:
-    """Write weights, EMA, optimiser, random states and ``numbers`` (JSON) to ``folder/<step>``, whole or not at all.
+    """Write weights, EMA, optimizer, random states and ``numbers`` (JSON) to ``folder/<step>``, whole or not at all.
 
     Args:
         folder: of the run's states.
-        model, ema, optimizer: what to save; optimiser entries go by parameter name.
+        model, ema, optimizer: what to save; optimizer entries go by parameter name.
         numbers: plain values with "step".
         generators: what `random_state` gave in each process, (processes, bytes) uint8.
 

@@ -24,12 +24,13 @@ from pixalign import __version__
 from pixalign.errors import InputError, encodable, first_line
 from pixalign.models import create_model
 from pixalign.weights.card import model_card
+from pixalign.weights.migration import american
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 BUNDLED = Path(__file__).parent / "bundled"
 
-_REQUIRED = {"architecture": str, "arguments": dict, "classes": list, "colours": list, "mean": list, "std": list}
+_REQUIRED = {"architecture": str, "arguments": dict, "classes": list, "colors": list, "mean": list, "std": list}
 
 
 def save(
@@ -144,14 +145,17 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{file}: has no format_version, so it is not a pixalign model's: name a pixalign model folder"
         )
-    if config.pop("format_version") > FORMAT_VERSION:
+    version = config.pop("format_version")
+    if version > FORMAT_VERSION:
         raise InputError(f"{file}: was written by a newer pixalign ({config.get('pixalign')}): update pixalign")
+    if version < 2:
+        config = american(config)
     for key, kind in _REQUIRED.items():
         if not isinstance(config.get(key), kind):
             problem = f"is {config[key]!r}" if key in config else "is missing"
             raise InputError(f"{file}: the entry {key!r} {problem} ({kind.__name__} expected): {remedy}")
     arguments = config["arguments"]
-    for key, count in (("classes", "num_classes"), ("colours", "num_classes"), ("mean", "in_channels")):
+    for key, count in (("classes", "num_classes"), ("colors", "num_classes"), ("mean", "in_channels")):
         if len(config[key]) != arguments.get(count):
             raise InputError(f"{file}: {len(config[key])} {key} but {count} {arguments.get(count)}: {remedy}")
     if "checkpoint_path" in (arguments.get("encoder_options") or {}):  # timm might unpickle that file

@@ -8,16 +8,16 @@ def model_card(config: dict[str, Any], name: str) -> str:
     """Return the card in Markdown.
 
     Args:
-        config: content of config.json; "licence", "data" ({name, terms, ...}) and "metrics" may be absent.
+        config: content of config.json; "license", "data" ({name, terms, ...}) and "metrics" may be absent.
         name: what `pixalign.load` is given: a Hub id or a folder.
     """
     arguments = config["arguments"]
     data = config.get("data", {})
-    licence = config.get("licence")
+    license = config.get("license")
     title = f"{config['architecture']} with {arguments['encoder']}"
     lines = [
         "---",
-        f"license: {licence.lower() if licence else 'unknown'}",
+        f"license: {license.lower() if license else 'unknown'}",
         "library_name: pixalign",
         "pipeline_tag: image-segmentation",
         "tags:",
@@ -42,20 +42,20 @@ def model_card(config: dict[str, Any], name: str) -> str:
         "",
         "## Classes",
         "",
-        "| id | class | colour |",
+        "| id | class | color |",
         "|---:|---|---|",
         *(
             f"| {i} | {label} | `#{red:02x}{green:02x}{blue:02x}` |"
-            for i, (label, (red, green, blue)) in enumerate(zip(config["classes"], config["colours"]))
+            for i, (label, (red, green, blue)) in enumerate(zip(config["classes"], config["colors"]))
         ),
         "",
-        "Images are RGB, divided by 255, then normalised with mean "
+        "Images are RGB, divided by 255, then normalized with mean "
         f"{_numbers(config['mean'])} and standard deviation {_numbers(config['std'])}.",
         "",
-        "## Data and licence",
+        "## Data and license",
         "",
         f"Trained on: {data.get('name', 'not stated')}. Terms of that data: {data.get('terms', 'not stated')}.",
-        f"Licence of the weights: {licence or 'not stated'}.",
+        f"License of the weights: {license or 'not stated'}.",
         "",
         "Arguments of the network:",
         "",

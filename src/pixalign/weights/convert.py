@@ -26,29 +26,8 @@ from torch import Tensor, nn
 from pixalign.errors import InputError
 from pixalign.models import create_model
 from pixalign.models.bialignnet import CELL
+from pixalign.palette import CITYSCAPES
 from pixalign.weights import save
-
-CITYSCAPES = {
-    "road": (128, 64, 128),
-    "sidewalk": (244, 35, 232),
-    "building": (70, 70, 70),
-    "wall": (102, 102, 156),
-    "fence": (190, 153, 153),
-    "pole": (153, 153, 153),
-    "traffic light": (250, 170, 30),
-    "traffic sign": (220, 220, 0),
-    "vegetation": (107, 142, 35),
-    "terrain": (152, 251, 152),
-    "sky": (70, 130, 180),
-    "person": (220, 20, 60),
-    "rider": (255, 0, 0),
-    "car": (0, 0, 142),
-    "truck": (0, 0, 70),
-    "bus": (0, 60, 100),
-    "train": (0, 80, 100),
-    "motorcycle": (0, 0, 230),
-    "bicycle": (119, 11, 32),
-}
 
 _RESNET_PPM = {
     "encoder.body.conv1": "layer0.0",
@@ -223,7 +202,7 @@ def convert(path: str | Path, kind: str, out: str | Path) -> Report:
 def convert_state(state: Mapping[str, Tensor], kind: str) -> nn.Module:
     """Turn an authors' state dictionary into our model.
 
-    The number of classes is read from the last convolution; 19 classes are named and coloured as Cityscapes'. A
+    The number of classes is read from the last convolution; 19 classes are named and colored as Cityscapes'. A
     training head on an inner map becomes our auxiliary head where it fits and is left out otherwise.
 
     Args:
@@ -306,7 +285,7 @@ def _build(release: Kind, num_classes: int, auxiliary: bool) -> tuple[nn.Module,
     if num_classes == len(CITYSCAPES):
         config: dict[str, Any] = model.config  # type: ignore[assignment]
         config["classes"] = list(CITYSCAPES)
-        config["colours"] = [list(colour) for colour in CITYSCAPES.values()]
+        config["colors"] = [list(color) for color in CITYSCAPES.values()]
     names = {}
     for ours in model.state_dict():
         prefix = next(prefix for prefix in release.names if f"{ours}.".startswith(prefix + "."))

@@ -108,7 +108,7 @@ def test_a_rectangle_turns_about_its_upper_left_corner(tmp_path):
     assert (mask == expected).all()
 
 
-def test_an_ellipse_covers_the_centres_that_it_holds(tmp_path):
+def test_an_ellipse_covers_the_centers_that_it_holds(tmp_path):
     mask = mask_of(tmp_path, [area("ellipse", "box", x=50, y=50, radiusX=20, radiusY=30, rotation=0)])
     y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
     assert (mask == (((x - 10) / 4) ** 2 + ((y - 5) / 3) ** 2 < 1)).all()
@@ -122,10 +122,10 @@ def test_what_has_no_area_is_left_out_and_a_task_without_results_is_background(t
 
 
 def test_an_area_that_is_told_apart_from_its_label_counts_once(tmp_path):
-    labelled = {**LEFT, "type": "labels", "value": {**LEFT["value"], "labels": ["box"]}}
-    del labelled["value"]["polygonlabels"]
-    alone = {**labelled, "type": "polygon", "value": {"points": LEFT["value"]["points"]}}
-    assert (mask_of(tmp_path, [alone, labelled]) == [1, 1] + 18 * [0]).all()
+    labeled = {**LEFT, "type": "labels", "value": {**LEFT["value"], "labels": ["box"]}}
+    del labeled["value"]["polygonlabels"]
+    alone = {**labeled, "type": "polygon", "value": {"points": LEFT["value"]["points"]}}
+    assert (mask_of(tmp_path, [alone, labeled]) == [1, 1] + 18 * [0]).all()
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_a_wrong_area_is_one_line(tmp_path, change, message):
         ([task(0, [LEFT]), task(1, [], annotations=5)], "task 1 has no list of annotations"),
         ([task(0, [LEFT]), task(1, 5)], "task 1 has no list of results"),
         ([task(0, [LEFT]), task(0, [LEFT])], "task 0 and task 0 have one image"),
-        ([task(0, []), task(1, [])], "holds no labelled area"),
+        ([task(0, []), task(1, [])], "holds no labeled area"),
         ([task(5, [LEFT]), task(6, [LEFT])], "none of its annotated images is below .*, such as 0a1b2c3d-im_5.png"),
     ],
 )

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from conftest import write_pair
+from pixalign.checking.scan import check_data
 from pixalign.data import open_data
-from pixalign.data.check import check_data
 from pixalign.data.folder import describe, find, splits
 from pixalign.data.formats.plain import IMAGE_FOLDERS, MASK_FOLDERS
 from pixalign.errors import InputError

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from conftest import write_pair
+from pixalign.checking.scan import check_data
 from pixalign.data import open_data
-from pixalign.data.annotations import Drawing, Shape
-from pixalign.data.check import check_data
 from pixalign.data.folder import find, splits
 from pixalign.data.formats import recognize
+from pixalign.data.formats.annotations import Drawing, Shape
 from pixalign.data.formats.layout import Found, Layout
 from pixalign.data.masks import Labels
 from pixalign.errors import InputError

@@ -14,7 +14,7 @@ from pixalign.errors import InputError
 FILE = "obj_class_to_machine_color.json"
 
 
-def project(root, sets, name="{}.png", colours=None):
+def project(root, sets, name="{}.png", colors=None):
     for data_set, count in sets.items():
         for i in range(count):
             mask = root / data_set / "masks_machine" / name.format(f"im{i}")
@@ -24,7 +24,7 @@ def project(root, sets, name="{}.png", colours=None):
             (root / data_set / "ann").mkdir(exist_ok=True)
             (root / data_set / f"ann/im{i}.jpg.json").write_text("{}")
     (root / "meta.json").write_text('{"classes": []}')
-    (root / FILE).write_text(json.dumps(colours or {"box": [2, 2, 2], "disc": [1, 1, 1]}))
+    (root / FILE).write_text(json.dumps(colors or {"box": [2, 2, 2], "disc": [1, 1, 1]}))
     return root
 
 
@@ -58,20 +58,20 @@ def test_a_data_set_beside_splits_is_an_error(tmp_path):
 
 
 def test_where_a_class_is_called_background_0_is_no_label(tmp_path):
-    root = project(tmp_path, {"train": 3}, colours={"background": [1, 1, 1], "box": [2, 2, 2]})
+    root = project(tmp_path, {"train": 3}, colors={"background": [1, 1, 1], "box": [2, 2, 2]})
     pairs = open_data("folder", root, "train")
     assert pairs.classes == ["background", "box"]
     assert (pairs[0][1] == np.array([255, 0, 1])[np.asarray(Image.open(pairs.masks[0]))[..., 0]]).all()
 
 
 @pytest.mark.parametrize(
-    ("colours", "message"),
+    ("colors", "message"),
     [
         ({"disc": [1, 2, 1]}, r"'disc' has the color \[1, 2, 1\], which is not a value"),
         ({"disc": [1, 1, 1], "box": [1, 1, 1]}, "two classes have one value"),
     ],
 )
-def test_wrong_values_are_one_line(tmp_path, colours, message):
-    root = project(tmp_path, {"train": 2}, colours=colours)
+def test_wrong_values_are_one_line(tmp_path, colors, message):
+    root = project(tmp_path, {"train": 2}, colors=colors)
     with pytest.raises(InputError, match=message):
         open_data("folder", root, "train")

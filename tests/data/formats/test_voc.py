@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from conftest import write_pair
+from pixalign.checking.scan import check_data
 from pixalign.data import open_data
-from pixalign.data.check import check_data
 from pixalign.data.folder import describe, splits
-from pixalign.data.formats.colours import read_labelmap, voc_colours
+from pixalign.data.formats.colors import read_labelmap, voc_colors
 from pixalign.data.formats.voc import CLASSES
 from pixalign.errors import InputError
 
@@ -37,7 +37,7 @@ def voc(root, names, as_mask=lambda ids: Image.fromarray(PAINT[ids]), labelmap=L
 
 def palette(ids):
     image = Image.fromarray(ids, "P")
-    image.putpalette([value for colour in voc_colours(256) for value in colour])
+    image.putpalette([value for color in voc_colors(256) for value in color])
     return image
 
 
@@ -47,7 +47,7 @@ def test_cvats_default_list_is_divided_and_its_colors_are_the_classes(tmp_path):
     train, val = (open_data("folder", tmp_path, split) for split in ("train", "val"))
     assert (len(train), len(val)) == (5, 1)
     assert train.classes == ["background", "disc", "box"]
-    assert train.colours == PAINT.tolist()
+    assert train.colors == PAINT.tolist()
     for pairs in (train, val):
         assert all((pairs[i][1] == ids[path.stem]).all() for i, path in enumerate(pairs.images))
     assert describe(tmp_path) == "CVAT or PASCAL VOC masks: not divided, 3 classes from labelmap.txt"
@@ -144,7 +144,7 @@ def test_vocs_own_data_has_its_21_classes(tmp_path):
     ids = voc(tmp_path, names, palette, "", {"train": names[:2], "val": names[2:]})
     val = open_data("folder", tmp_path, "val")
     assert val.classes == [*CLASSES]
-    assert val.colours[15] == [192, 128, 128]
+    assert val.colors[15] == [192, 128, 128]
     assert (val[0][1] == ids[names[2]]).all()
     assert check_data("folder", tmp_path).layout.startswith(
         "PASCAL VOC masks: 2 splits, 21 classes from VOC's own list"
@@ -168,9 +168,9 @@ def test_class_names_are_those_of_labelmes_converter(tmp_path):
 
 
 def test_vocs_palette_is_the_published_one():
-    assert voc_colours(6) == [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128)]
-    assert voc_colours(256)[255] == (224, 224, 192)
-    assert len({*voc_colours(256)}) == 256
+    assert voc_colors(6) == [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128)]
+    assert voc_colors(256)[255] == (224, 224, 192)
+    assert len({*voc_colors(256)}) == 256
 
 
 @pytest.mark.parametrize(
@@ -186,8 +186,8 @@ def test_black_and_the_border_color_mean_what_the_labelmap_says(tmp_path, text, 
     (tmp_path / "labelmap.txt").write_text(HEAD + text)
     labels = read_labelmap(tmp_path / "labelmap.txt")
     assert labels.classes == classes
-    assert labels.mask_colours[0, 0, 0] == labels.classes.index("sky" if "sky" in text else "background")
-    assert labels.mask_colours[224, 224, 192] == 255
+    assert labels.mask_colors[0, 0, 0] == labels.classes.index("sky" if "sky" in text else "background")
+    assert labels.mask_colors[224, 224, 192] == 255
 
 
 @pytest.mark.parametrize(

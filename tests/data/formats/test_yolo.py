@@ -97,7 +97,7 @@ def test_shares_are_of_the_image_as_it_is_turned(tmp_path):
     (tmp_path / "images/train/a.png").unlink()
     mask = masks_of(tmp_path)["a"]
     assert mask.shape == SIZE[::-1]
-    assert (mask == [1, 0, 0, 0, 0, 0]).all()  # of six columns, one has its centre in the first fifth
+    assert (mask == [1, 0, 0, 0, 0, 0]).all()  # of six columns, one has its center in the first fifth
 
 
 def test_drawn_pairs_can_be_pickled(tmp_path):

@@ -7,7 +7,7 @@ refused by name.
 import functools
 from pathlib import Path
 
-from pixalign.data.annotations import json_keys
+from pixalign.data.formats.annotations import json_keys
 from pixalign.data.formats.files import PICTURES, entries, holds, images_in, key_of, pair
 from pixalign.data.formats.layout import Found, Layout, split_of
 from pixalign.data.images import walk

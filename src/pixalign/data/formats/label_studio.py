@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pixalign.data.annotations import json_keys, load_json
-from pixalign.data.formats.label_studio_areas import labelled, read_task
+from pixalign.data.formats.annotations import json_keys, load_json
+from pixalign.data.formats.label_studio_areas import labeled, read_task
 from pixalign.data.formats.layout import Found, Layout, drawn
 from pixalign.data.images import IMAGE_SUFFIXES, walk
 from pixalign.data.masks import Labels
@@ -112,9 +112,9 @@ def _labels(file: Path) -> Labels:
     """The labels of all areas, by name."""
     names: set[str] = set()
     for what, _, results in _tasks(file, file.stat().st_mtime_ns):
-        names |= {label for _, label in labelled(results or (), what)}
+        names |= {label for _, label in labeled(results or (), what)}
     if not names:
-        raise InputError(f"{file}: holds no labelled area: draw some")
+        raise InputError(f"{file}: holds no labeled area: draw some")
     return drawn(sorted(names), file)
 
 

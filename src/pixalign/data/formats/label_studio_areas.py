@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pixalign.data.annotations import Drawing, Shape, class_name, picture_size, polygon, upright_size
+from pixalign.data.formats.annotations import Drawing, Shape, class_name, picture_size, polygon, upright_size
 from pixalign.errors import InputError
 
 _CORNERS = 180  # of an ellipse
@@ -18,11 +18,11 @@ def read_task(image: Path, results: Sequence[dict[str, Any]], what: str) -> Draw
     if any(size != sizes[0] for size in sizes):
         raise InputError(f"{what} has areas on pictures of different sizes: export it again")
     size = picture_size(*sizes[0], what) if sizes else upright_size(image)
-    shapes = [_shape(result, label, size, what) for result, label in labelled(results, what)]
+    shapes = [_shape(result, label, size, what) for result, label in labeled(results, what)]
     return Drawing(size, shapes)
 
 
-def labelled(results: Sequence[dict[str, Any]], what: str) -> Iterator[tuple[dict[str, Any], str]]:
+def labeled(results: Sequence[dict[str, Any]], what: str) -> Iterator[tuple[dict[str, Any], str]]:
     """Results that are areas, with their labels; of an area that is there once with and once without one, the first."""
     given = [(result, _names(_value(result))) for result in results]
     with_label = {repr(result.get("id")) for result, names in given if names}

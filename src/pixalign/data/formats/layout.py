@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pixalign.data.annotations import BACKGROUND, IGNORE, Drawing
+from pixalign.data.formats.annotations import BACKGROUND, Drawing
 from pixalign.data.masks import Labels
 from pixalign.errors import InputError
-from pixalign.palette import default_colours
+from pixalign.palette import IGNORE, default_colors
 
 SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
@@ -71,4 +71,4 @@ def drawn(names: Sequence[str], source: Path) -> Labels:
     classes = [BACKGROUND, *(name for name in names if name != BACKGROUND)]
     if len(classes) > IGNORE:
         raise InputError(f"{source}: {len(classes)} classes with the background, and {IGNORE} are the most: merge some")
-    return Labels(classes, default_colours(len(classes)))
+    return Labels(classes, default_colors(len(classes)))

@@ -14,7 +14,7 @@ from pixalign.data.formats.layout import SPLITS, Found, Layout, split_of
 from pixalign.data.images import IMAGE_SUFFIXES, walk
 from pixalign.data.masks import Labels
 from pixalign.errors import InputError
-from pixalign.palette import default_colours
+from pixalign.palette import default_colors
 
 
 def find(root: Path) -> Layout | None:
@@ -101,4 +101,4 @@ def _labels(file: Path) -> Labels:
         lines.pop()
     names = unique(lines, file)
     remedy = f"add its class to {file.name}, or list the classes in classes.yaml"
-    return Labels(names, default_colours(len(names)), remedy=remedy)
+    return Labels(names, default_colors(len(names)), remedy=remedy)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pixalign.data.formats.colours import colours_beside
+from pixalign.data.formats.colors import colors_beside
 from pixalign.data.formats.files import PICTURES, below, entries, holds, images_in, key_of, pair
 from pixalign.data.formats.layout import SPLIT_NAMES, SPLITS, Found, Layout, split_of
 from pixalign.data.images import IMAGE_SUFFIXES, walk
@@ -195,7 +195,7 @@ def _title(root: Path, places: dict[str, Place]) -> str:
 def _layout(root: Path, places: dict[str, Place], name: str) -> Layout:
     splits = {split: partial(_by_name, place) for split, place in places.items()}
     images = places[""].images if "" in places else root
-    return Layout(name, splits, images, *colours_beside(root))
+    return Layout(name, splits, images, *colors_beside(root))
 
 
 def _by_name(place: Place) -> Found:
@@ -221,7 +221,7 @@ def _side_by_side(root: Path, places: dict[str, Place]) -> Layout | None:
         if files and all(_is_complete(of_split, mark) for of_split in files.values()):
             splits = {split: partial(_beside, place.images, mark) for split, place in places.items()}
             images = places[""].images if "" in places else root
-            return Layout(f"masks beside their images, marked {mark}", splits, images, *colours_beside(root))
+            return Layout(f"masks beside their images, marked {mark}", splits, images, *colors_beside(root))
     return None
 
 

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from pixalign.data.annotations import IGNORE
 from pixalign.data.formats.files import entries, images_in, key_of, pair, read_lines, unique
 from pixalign.data.formats.layout import SPLITS, Found, Layout, split_of
 from pixalign.data.masks import Labels
 from pixalign.errors import InputError
-from pixalign.palette import default_colours
+from pixalign.palette import IGNORE, default_colors
 
 _FILE, _MARK = "_classes.csv", "_mask"
 
@@ -49,7 +48,7 @@ def _labels(files: Sequence[Path]) -> Labels:
     names = unique(classes[0].values(), files[0])
     ids = {IGNORE: IGNORE, **{value: i for i, value in enumerate(classes[0])}}
     remedy = f"export again, so that {_FILE} has it, or list the classes in classes.yaml"
-    return Labels(names, default_colours(len(names)), ids, remedy=remedy)
+    return Labels(names, default_colors(len(names)), ids, remedy=remedy)
 
 
 def _classes(file: Path) -> dict[int, str]:

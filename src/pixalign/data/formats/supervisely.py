@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pixalign.data.annotations import Drawing, Shape, class_name, json_keys, picture_size, polygon, read_json
+from pixalign.data.formats.annotations import Drawing, Shape, class_name, json_keys, picture_size, polygon, read_json
 from pixalign.data.formats.layout import SPLIT_OF, Found, Layout, drawn
 from pixalign.data.images import IMAGE_SUFFIXES, walk
 from pixalign.data.masks import Labels

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from pixalign.data.annotations import BACKGROUND, IGNORE, read_json
+from pixalign.data.formats.annotations import BACKGROUND, read_json
 from pixalign.data.formats.files import entries, images_in, nfc, pair, unique
 from pixalign.data.formats.layout import SPLITS, Found, Layout, split_of
 from pixalign.data.images import walk
 from pixalign.data.masks import MASK_SUFFIXES, Labels
 from pixalign.errors import InputError
-from pixalign.palette import default_colours
+from pixalign.palette import IGNORE, default_colors
 
 _IMAGES, _MASKS, _FILE = "img", "masks_machine", "obj_class_to_machine_color.json"
 
@@ -54,16 +54,16 @@ def _pairs(root: Path, sets: Sequence[Path]) -> Found:
 
 def _labels(file: Path) -> Labels:
     values: dict[str, int] = {}
-    for name, colour in read_json(file).items():
-        if not isinstance(colour, list) or len({*map(str, colour)}) != 1 or not isinstance(colour[0], int):
+    for name, color in read_json(file).items():
+        if not isinstance(color, list) or len({*map(str, color)}) != 1 or not isinstance(color[0], int):
             raise InputError(
-                f"{file}: {name!r} has the color {colour}, which is not a value of a class: export it again"
+                f"{file}: {name!r} has the color {color}, which is not a value of a class: export it again"
             )
-        values[name] = colour[0]
+        values[name] = color[0]
     if len({*values.values()}) != len(values) or not all(0 <= value < IGNORE for value in values.values()):
         raise InputError(f"{file}: two classes have one value, or one above 254: export it again")
     names = [*values] if 0 in values.values() or BACKGROUND in values else [BACKGROUND, *values]
     names = unique(sorted(names, key=lambda name: values.get(name, 0)), file)
     ids = {0: IGNORE, **{values.get(name, 0): i for i, name in enumerate(names)}, IGNORE: IGNORE}
     remedy = f"export again, so that {_FILE} has it, or list the classes in classes.yaml"
-    return Labels(names, default_colours(len(names)), ids, remedy=remedy)
+    return Labels(names, default_colors(len(names)), ids, remedy=remedy)

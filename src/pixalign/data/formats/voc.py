@@ -5,7 +5,7 @@
   itself labels a part of its images.
 - ``ImageSets/Segmentation/train.txt``, ``val.txt`` and ``test.txt``, else ``trainval.txt``, else the only other list
   (CVAT's ``default.txt``), which is not divided.
-- Classes: ``labelmap.txt`` by color (see `pixalign.data.formats.colours`), ``class_names.txt`` by id, or, of images
+- Classes: ``labelmap.txt`` by color (see `pixalign.data.formats.colors`), ``class_names.txt`` by id, or, of images
   named as VOC names its own (2007_000032), VOC's 21; else the masks tell them. 255, a white-ish border, is no label.
 """
 
@@ -14,15 +14,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from pixalign.data.annotations import IGNORE
-from pixalign.data.formats.colours import VOC_BORDER, read_labelmap, voc_colours
+from pixalign.data.formats.colors import VOC_BORDER, read_labelmap, voc_colors
 from pixalign.data.formats.files import PICTURES, entries, holds, images_in, key_of, nfc, pair, read_lines, unique
 from pixalign.data.formats.layout import SPLITS, Found, Layout, split_of
 from pixalign.data.formats.plain import IMAGE_FOLDERS
 from pixalign.data.images import walk
 from pixalign.data.masks import LOSSY_SUFFIXES, MASK_SUFFIXES, Labels
 from pixalign.errors import InputError
-from pixalign.palette import default_colours
+from pixalign.palette import IGNORE, default_colors
 
 CLASSES = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -43,10 +42,10 @@ def find(root: Path) -> Layout | None:
         (folders[name] for name in ("segmentationclass", "segmentationclasspng")
          if name in folders and holds(folders[name], PICTURES)), None
     )  # fmt: skip
-    labelled = [path for name, path in folders.items() if name in IMAGE_FOLDERS and holds(path, PICTURES)]
-    images = folders.get("jpegimages") or (labelled[0] if len(labelled) == 1 else None)
+    labeled = [path for name, path in folders.items() if name in IMAGE_FOLDERS and holds(path, PICTURES)]
+    images = folders.get("jpegimages") or (labeled[0] if len(labeled) == 1 else None)
     lists = _lists(root)
-    if masks is None or not ("jpegimages" in folders or lists or (not labelled and (root / "labelmap.txt").is_file())):
+    if masks is None or not ("jpegimages" in folders or lists or (not labeled and (root / "labelmap.txt").is_file())):
         return None
     images = images or root / "JPEGImages"
     labels, file = _labels(root, masks)
@@ -127,12 +126,12 @@ def _class_names(file: Path) -> Labels:
     names = unique([line for line in read_lines(file) if line], file)
     classes = [name for name in names if name != "__ignore__"]
     remedy = f"add it to {file.name}, or list the classes in classes.yaml"
-    return Labels(classes, default_colours(len(classes)), remedy=remedy)
+    return Labels(classes, default_colors(len(classes)), remedy=remedy)
 
 
 def _own_classes() -> Labels:
-    colours = voc_colours(len(CLASSES))
+    colors = voc_colors(len(CLASSES))
     ids = {**{i: i for i in range(len(CLASSES))}, IGNORE: IGNORE}
-    by_colour = {VOC_BORDER: IGNORE, **{colour: i for i, colour in enumerate(colours)}}
+    by_color = {VOC_BORDER: IGNORE, **{color: i for i, color in enumerate(colors)}}
     remedy = "PASCAL VOC has 0 to 20 and 255: list other classes in classes.yaml"
-    return Labels([*CLASSES], [[*colour] for colour in colours], ids, by_colour, remedy)
+    return Labels([*CLASSES], [[*color] for color in colors], ids, by_color, remedy)

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pixalign.data.annotations import Drawing, Shape, class_name, polygon, upright_size
-from pixalign.data.coco import SPLIT_FOLDERS
+from pixalign.data.formats.annotations import Drawing, Shape, class_name, polygon, upright_size
+from pixalign.data.formats.coco import SPLIT_FOLDERS
 from pixalign.data.formats.layout import Found, Layout, drawn
 from pixalign.data.images import IMAGE_SUFFIXES, walk
 from pixalign.errors import InputError, first_line

@@ -1,0 +1,1 @@
+"""What `pixalign data check` finds in a folder, with remedies, and its page."""

@@ -1,0 +1,177 @@
+"""Evaluation: a network over a split, exact counts at the labels' own size."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from pixalign.data.samples import Data
+from pixalign.errors import InputError, replacing, write_text
+from pixalign.memory import reused_memory
+from pixalign.metrics.boundary import BoundaryFScore
+from pixalign.metrics.boundary_iou import BandIoU
+from pixalign.metrics.confusion import Confusion, summary
+from pixalign.predicting.inference import LARGE, PLAIN, Mode, predict_ids
+from pixalign.runtime import Runtime
+from pixalign.runtime.network import ready
+
+
+def evaluate(
+    model: nn.Module | Runtime,
+    pairs: Data,
+    *,
+    mode: Mode = PLAIN,
+    precision: str = "fp32",
+    boundary: bool = False,
+    per_image: str | Path | None = None,
+    advance: Callable[[int], None] = lambda count: None,
+    share: tuple[int, int] = (0, 1),
+    add_up: Callable[[np.ndarray], np.ndarray] = lambda matrix: matrix,
+) -> dict[str, Any]:
+    """Measure ``model`` on ``pairs``, image by image, at label size, whatever the mode.
+
+    Where the mode asks for another output size, each pixel of the label is compared with the id predicted at the place
+    of its center (nearest neighbor): what is measured is what a user gets.
+
+    Memory does not grow with the number of images: only the (K, K) counts are kept; what belongs to single images is
+    written to ``per_image`` as it comes.
+
+    Args:
+        model: a network with ``config`` (mean, std, classes), on any device, or an exported one; it is left as it is,
+            also in training mode.
+        pairs: the split.
+        mode: whole images or tiles, scales, flip, output size (`pixalign.predicting.Mode`).
+        precision: fp32, bf16 or fp16 (autocast).
+        boundary: also measure boundaries: F-score, Boundary IoU and trimap IoU (`pixalign.metrics.boundary`,
+            `pixalign.metrics.boundary_iou`).
+        per_image: CSV file for each image's counts per class: intersection, prediction, label (pixels); with boundary
+            also edge pixels and those matched within each radius (`pixalign.metrics.intervals.read_images`).
+        advance: called with 1 after each image, for a progress bar.
+        share: (i, n) measures every n-th pair from the i-th on, the part of process i of n.
+        add_up: sums an array of int64 counts over all processes.
+
+    Returns:
+        What `pixalign.metrics.confusion.summary` gives (mIoU, IoU per class, accuracies), with "data", "images" and
+        "fingerprint", "mode" (in words), "confusion" (K x K pixels, rows labels, columns predictions), and "boundary"
+        if asked for: "mean" and "by_class" of the F-score by radius, "iou" and "trimap" with the same by band width.
+
+    Raises:
+        InputError: a file that cannot be read, a label outside the classes, or an image beyond the memory.
+    """
+    model = model if isinstance(model, Runtime) else ready(model)
+    confusion = Confusion(len(pairs.classes))
+    borders, bands = BoundaryFScore(len(pairs.classes)), BandIoU(len(pairs.classes))
+    radii = [f"{radius:g}" for radius in borders.radii] if boundary else []
+    with ExitStack() as stack:
+        memory = stack.enter_context(ExitStack())
+        memory.enter_context(reused_memory())
+        write = stack.enter_context(_per_image_writer(per_image, pairs.classes, radii)) if per_image else None
+        threads = stack.enter_context(ThreadPoolExecutor(1))
+        ours = range(share[0], len(pairs), share[1])
+        upcoming = threads.submit(pairs.__getitem__, ours[0]) if ours else None
+        for index in ours:
+            image, label = upcoming.result()  # type: ignore[union-attr]
+            if index + share[1] < len(pairs):
+                upcoming = threads.submit(pairs.__getitem__, index + share[1])
+            if image.shape[0] * image.shape[1] > LARGE:
+                memory.close()  # what tiles leave behind would add to the peak of a large image
+            try:
+                ids = predict_ids(model, image, mode, precision)
+                if mode.output_size is not None:
+                    ids = resize_ids(ids, label.shape)
+                columns = list(confusion.update(ids, label))
+                if boundary:
+                    matched, edges = borders.update(ids, label)
+                    columns += [*edges, *matched[0], *matched[1]]
+                    bands.update(ids, label)
+            except InputError as error:
+                raise InputError(f"{pairs.where(index)}: {error}") from error
+            if write:
+                write(Path(pairs.where(index)).name, columns)
+            advance(1)
+    matrix = add_up(confusion.matrix)
+    result = {**summary(matrix, pairs.classes), "confusion": matrix.tolist()}
+    if boundary:
+        borders.matched, borders.edges = add_up(borders.matched), add_up(borders.edges)
+        bands.boundary, bands.trimap = add_up(bands.boundary), add_up(bands.trimap)
+        result["boundary"] = {**borders.summary(pairs.classes), **bands.summary(pairs.classes)}
+    about = {"data": pairs.name, "images": len(pairs), "fingerprint": pairs.fingerprint(), "mode": str(mode)}
+    return {**about, **result}
+
+
+def result_table(result: dict[str, Any]) -> Any:
+    """A rich table of a result of `evaluate`: IoU and accuracy per class, and the means."""
+    from rich.table import Table
+    from rich.text import Text
+
+    title = f"{result['data']}: {result['images']} images, {result['pixels']:,} labeled pixels, {result['mode']}"
+    shown = Table(title=Text(title))  # Text: what stands in brackets in a name is no style
+    shown.add_column("class")
+    shown.add_column("IoU %", justify="right")
+    shown.add_column("accuracy %", justify="right")
+    for name in result["iou"]:
+        shown.add_row(Text(name), _percent(result["iou"][name]), _percent(result["accuracy"][name]))
+    shown.add_section()
+    shown.add_row("mean over classes", _percent(result["miou"]), _percent(result["class_accuracy"]), style="bold")
+    shown.add_row("all pixels", "", _percent(result["pixel_accuracy"]))
+    if "boundary" in result:
+        shown.add_section()
+        for radius, score in result["boundary"]["mean"].items():
+            shown.add_row(f"boundary F, {radius} px", _percent(score), "")
+        share, score = next(iter(result["boundary"]["iou"]["mean"].items()))
+        shown.add_row(f"boundary IoU, {share} of the diagonal", _percent(score), "")
+        narrow, *_, wide = result["boundary"]["trimap"]["mean"].items()
+        ends = f"{_percent(narrow[1])} to {_percent(wide[1])}"
+        shown.add_row(f"trimap IoU, {narrow[0]} to {wide[0]} px", ends, "")
+    return shown
+
+
+def write_result(result: dict[str, Any], folder: str | Path) -> None:
+    """Write a result of `evaluate` as metrics.json and classes.csv into ``folder``."""
+    folder = Path(folder)
+    write_text(folder / "metrics.json", json.dumps(result, indent=1) + "\n")
+    with replacing(folder / "classes.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["class", "iou", "accuracy"])
+        for name in result["iou"]:
+            writer.writerow(
+                [name, *("" if v is None else f"{v:.6f}" for v in (result["iou"][name], result["accuracy"][name]))]
+            )
+
+
+def resize_ids(ids: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Ids (H, W) at another size: at each pixel's center the id of the pixel that it lies in."""
+    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(ids.shape, size))
+    return ids[rows[:, None], columns]
+
+
+def _percent(value: float | None) -> str:
+    return "absent" if value is None else f"{100 * value:.1f}"
+
+
+@contextmanager
+def _per_image_writer(
+    path: str | Path, classes: list[str], radii: list[str]
+) -> Iterator[Callable[[str, list[np.ndarray]], None]]:
+    """Yield ``write(image name, columns)``, which appends a row per class to a CSV file; columns hold (K,) counts."""
+    header = ["image", "class", "intersection", "prediction", "label"]
+    if radii:
+        header += ["edges_prediction", "edges_label"]
+        header += [f"matched_{side}_{radius}" for side in ("prediction", "label") for radius in radii]
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(header)
+
+        def write(name: str, columns: list[np.ndarray]) -> None:
+            writer.writerows([name, *row] for row in zip(classes, *(c.tolist() for c in columns)))
+
+        yield write

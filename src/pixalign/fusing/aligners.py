@@ -1,0 +1,408 @@
+"""The alignment operators at inference: the same results from fewer and smaller maps.
+
+Each class is that of `pixalign.aligners`, whose name it has, with another ``forward``; where `quick` says no (another
+device, a gradient, a graph being captured), or `summed` (few channels), it is the operator's own. `fits` says whether
+an operator's layers are those that the class assumes (`pixalign.fusing.checks`), `prepare` takes weights apart
+once, where there are any to take apart.
+
+- A flow that is linear in the maps (SFNet, SFNet-Lite, BiAlignNet) is the 3x3 convolution of 1x1 convolutions: both are
+  multiplied into one 1x1 convolution to nine taps per channel of the flow, computed on each map at its own size.
+- Where a nonlinearity lies between them (AlignSeg), both offset branches are one convolution, their norms folded.
+- Maps are moved and merged strip by strip (`pixalign.fusing.rows`).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pixalign.aligners.bilinear import Bilinear
+from pixalign.aligners.dual_flow import SLOPE, DualFlow, Offsets
+from pixalign.aligners.dynamic_dual import (
+    ChannelSampling,
+    DynamicDual,
+    SpatialSampling,
+    _neighborhood,
+    position_embedding,
+)
+from pixalign.aligners.dysample import DySample
+from pixalign.aligners.flow import Flow
+from pixalign.aligners.gated_dual_flow import GatedDualFlow
+from pixalign.aligners.gated_flow import GatedFlow, GatedFlowAlignment
+from pixalign.aligners.implicit import Implicit
+from pixalign.fusing.checks import convolves, leaky
+from pixalign.fusing.convolution import (
+    Act,
+    Convolution,
+    convolve,
+    is_norm,
+    pointwise,
+    quick,
+    scale_and_shift,
+    summed,
+)
+from pixalign.fusing.rows import (
+    Reads,
+    Warp,
+    as_map,
+    as_rows,
+    gather_taps,
+    grid_reads,
+    resize_axis,
+    strips,
+    tap_weight,
+    total,
+)
+from pixalign.sampling import resize
+
+LEAKY: Act = ("leaky_relu", (SLOPE,))
+
+
+def has_linear_flow(module: Any) -> bool:
+    """Whether the flow is linear in the maps, as `flow_taps` takes it."""
+    down_high, down_low, make_flow = module.down_high, module.down_low, module.make_flow
+    if not (convolves(down_high, 1, False) and convolves(down_low, 1, False) and convolves(make_flow, 3, False)):
+        return False
+    return len(down_high.weight) == len(down_low.weight) == make_flow.weight.shape[1] / 2
+
+
+def has_gated_flow(module: Any, moved: str) -> bool:
+    """Whether a module is a gated flow of the map called ``moved``, its gate linear before the sigmoid."""
+    if type(module) is not GatedFlowAlignment or module.moved != moved or not convolves(module.make_gate, 1, True):
+        return False
+    return has_linear_flow(module) and len(module.make_gate.weight) == 2 and len(module.make_flow.weight) == 2
+
+
+def has_offsets(module: Any) -> bool:
+    """Whether a module is an offset branch of AlignSeg, as `MergedOffsets` takes it."""
+    if type(module) is not Offsets or not is_norm(module.norm) or not leaky(module.act, SLOPE):
+        return False
+    return convolves(module.reduce, 1, False) and convolves(module.make_flow, 3, False)
+
+
+def flow_taps(module: Any) -> tuple[Tensor, Tensor]:
+    """Weights (9 D, C, 1, 1) that give the taps of a linear flow: on high's map and on low's."""
+    down_high, down_low, make_flow = (m.weight for m in (module.down_high, module.down_low, module.make_flow))
+    on_high, on_low = tap_weight(make_flow).chunk(2, dim=1)  # (9 D, R) each
+    return pointwise(on_high @ down_high.flatten(1)), pointwise(on_low @ down_low.flatten(1))
+
+
+def linear_flow(low_taps: Tensor, high_taps: Tensor, convention: str) -> Tensor:
+    """The flow (1, D, H, W), float32, from the taps on low's grid and on high's."""
+    size = (low_taps.shape[-2], low_taps.shape[-1])
+    return gather_taps(low_taps.float() + resize(high_taps.float(), size, convention))
+
+
+def each_image(function: Any, *maps: Tensor) -> Tensor:
+    """Apply ``function`` to the maps of each image (1, C, h, w), and stack what it gives."""
+    if maps[0].shape[0] == 1:
+        return function(*maps)
+    return torch.cat([function(*one) for one in zip(*(x.split(1) for x in maps))])
+
+
+def grid_of(x: Tensor) -> tuple[int, int]:
+    return x.shape[-2], x.shape[-1]
+
+
+def empty_map(size: tuple[int, int], channels: int, like: Tensor) -> Tensor:
+    """A map (1, channels, *size), channels last, not yet written."""
+    return torch.empty(1, channels, *size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
+
+
+def add_warped(low: Tensor, high: Tensor, flow: Tensor, convention: str) -> Tensor:
+    """``low + warp(high, flow)`` for one image."""
+    warp, table = Warp(flow, grid_of(high), convention), as_rows(high)
+    out = empty_map(grid_of(low), low.shape[1], low)
+    for strip in strips(grid_of(low), low.shape[1]):
+        moved = as_map(total(table, warp.reads(strip)), strip.stop - strip.start)
+        torch.add(low[:, :, strip], moved, out=out[:, :, strip])
+    return out
+
+
+class QuickBilinear(Bilinear):
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        return each_image(self._merge, low, high) if summed(low) else super().forward(low, high)
+
+    def _merge(self, low: Tensor, high: Tensor) -> Tensor:
+        rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(grid_of(low), grid_of(high)))
+        table, out = as_rows(high), empty_map(grid_of(low), low.shape[1], low)
+        for strip in strips(grid_of(low), low.shape[1]):
+            resized = total(table, grid_reads(rows, columns, high.shape[-1], strip))
+            torch.add(low[:, :, strip], as_map(resized, strip.stop - strip.start), out=out[:, :, strip])
+        return out
+
+
+class QuickFlow(Flow):
+    def fits(self) -> bool:
+        return has_linear_flow(self) and len(self.make_flow.weight) == 2
+
+    def prepare(self) -> None:
+        self.taps_high, self.taps_low = (nn.Buffer(x, persistent=False) for x in flow_taps(self))
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        return each_image(self._merge, low, high) if summed(low) else super().forward(low, high)
+
+    def _merge(self, low: Tensor, high: Tensor) -> Tensor:
+        flow = linear_flow(convolve(low, self.taps_low), convolve(high, self.taps_high), self.convention)
+        return add_warped(low, high, flow, self.convention)
+
+
+class QuickGatedFlow(GatedFlow):
+    def fits(self) -> bool:
+        return has_gated_flow(self.alignment, "high")
+
+    def prepare(self) -> None:
+        taps_high, taps_low = flow_taps(self.alignment)
+        gate = self.alignment.make_gate
+        assert gate.bias is not None
+        self.on_high = nn.Buffer(torch.cat((taps_high, gate.weight)), persistent=False)  # (20, C, 1, 1)
+        self.bias = nn.Buffer(torch.cat((gate.bias.new_zeros(len(taps_high)), gate.bias)), persistent=False)
+        self.on_low = nn.Buffer(taps_low, persistent=False)
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        return each_image(self._merge, low, high) if summed(low) else super().forward(low, high)
+
+    def _merge(self, low: Tensor, high: Tensor) -> Tensor:
+        convention = self.alignment.convention
+        taps, gate = convolve(high, self.on_high, self.bias).split((18, 2), dim=1)
+        flow = linear_flow(convolve(low, self.on_low), taps, convention)
+        flow = flow * resize(gate.float().sigmoid(), grid_of(low), convention)
+        return add_warped(low, high, flow, convention)
+
+
+class QuickGatedDualFlow(GatedDualFlow):
+    def fits(self) -> bool:
+        return has_linear_flow(self) and len(self.make_flow.weight) == 4
+
+    def prepare(self) -> None:
+        self.taps_high, self.taps_low = (nn.Buffer(x, persistent=False) for x in flow_taps(self))
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        return each_image(self._merge, low, high) if summed(low) else super().forward(low, high)
+
+    def _merge(self, low: Tensor, high: Tensor) -> Tensor:
+        size, channels = grid_of(low), low.shape[1]
+        flows = linear_flow(convolve(low, self.taps_low), convolve(high, self.taps_high), self.convention)
+        rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(size, grid_of(high)))
+        table = as_rows(self.down_high(high))
+        summary = empty_map(size, 4, flows)
+        for strip in strips(size, channels):
+            reduced = as_map(total(table, grid_reads(rows, columns, high.shape[-1], strip)), strip.stop - strip.start)
+            some = low[:, :, strip]
+            parts = (reduced.mean(1), some.mean(1), reduced.amax(1), some.amax(1))
+            torch.stack(parts, dim=1, out=summary[:, :, strip])
+        gate = self.make_gate(summary).float().sigmoid()
+        from_high, from_low = as_rows(high), as_rows(low)
+        warp_high = Warp(flows[:, :2], grid_of(high), self.convention)
+        warp_low = Warp(flows[:, 2:], size, self.convention)
+        out = empty_map(size, channels, low)
+        for strip in strips(size, channels):
+            high_strip, low_strip = (
+                as_map(total(table, warp.reads(strip)), strip.stop - strip.start)
+                for table, warp in ((from_high, warp_high), (from_low, warp_low))
+            )
+            out[:, :, strip] = torch.lerp(low_strip, high_strip, gate[:, :, strip])
+        return out
+
+
+class QuickDySample(DySample):
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        return each_image(self._merge, low, high) if summed(low) else super().forward(low, high)
+
+    def _merge(self, low: Tensor, high: Tensor) -> Tensor:
+        offsets = self.geometry(low, high)["offsets"][0]  # (groups, 2, H, W)
+        warps = [Warp(flow, grid_of(high), self.convention) for flow in offsets.split(1)]
+        table = as_rows(high).unflatten(1, (self.groups, -1)).flatten(0, 1)  # (h * w * groups, C / groups)
+        out = empty_map(grid_of(low), low.shape[1], low)
+        for strip in strips(grid_of(low), low.shape[1]):
+            reads = [Reads(r.row * self.groups + i, r.weight) for i, r in enumerate(w.reads(strip) for w in warps)]
+            every = Reads(*(torch.stack(parts, dim=2) for parts in zip(*reads)))  # (strip, W, groups, 4)
+            moved = total(table, every).view(-1, low.shape[1])
+            torch.add(low[:, :, strip], as_map(moved, strip.stop - strip.start), out=out[:, :, strip])
+        return out
+
+
+class QuickImplicit(Implicit):
+    """The norm after the sum is folded into both summands."""
+
+    def fits(self) -> bool:
+        if type(self.mix) is not nn.Sequential or not is_norm(self.mix[0]):
+            return False
+        return convolves(self.on_features, 1, False) and convolves(self.on_position, 1, False)
+
+    def prepare(self) -> None:
+        norm: Any = self.mix[0]
+        scale, shift = scale_and_shift(norm)
+        for layer in (self.on_features, self.on_position):
+            layer.weight = nn.Parameter(layer.weight * scale.view(-1, 1, 1, 1), requires_grad=False)
+        self.on_position.bias = nn.Parameter(shift, requires_grad=False)
+        self.mix = self.mix[1:]
+
+
+class MergedOffsets(nn.Module):
+    """Offset branches of AlignSeg that read the same maps, as one: `of` (low, high) gives the flows of all.
+
+    Their norms are folded; the 3x3 convolutions are taps.
+    """
+
+    def __init__(self, branches: list[Offsets]) -> None:
+        super().__init__()
+        self.convention = branches[0].convention
+        on_low, on_high, shifts = [], [], []
+        for branch in branches:
+            scale, shift = scale_and_shift(branch.norm)
+            low, high = (branch.reduce.weight * scale.view(-1, 1, 1, 1)).chunk(2, dim=1)
+            on_low.append(low)
+            on_high.append(high)
+            shifts.append(shift)
+        self.on_low = nn.Buffer(torch.cat(on_low), persistent=False)
+        self.on_high = nn.Buffer(torch.cat(on_high), persistent=False)
+        self.shift = nn.Buffer(torch.cat(shifts), persistent=False)
+        taps = torch.block_diag(*(tap_weight(branch.make_flow.weight) for branch in branches))
+        self.taps = nn.Buffer(pointwise(taps), persistent=False)
+
+    def flows(self, low: Tensor, high: Tensor) -> Tensor:
+        """Displacements (1, 2 per branch, H, W), float32, for one image."""
+        reduced = convolve(high, self.on_high, self.shift)  # (1, branches * C, h, w)
+        rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(grid_of(low), grid_of(high)))
+        table = as_rows(reduced)
+        taps = empty_map(grid_of(low), self.taps.shape[0], reduced.float()[..., :0])
+        for strip in strips(grid_of(low), table.shape[1]):
+            resized = as_map(total(table, grid_reads(rows, columns, high.shape[-1], strip)), strip.stop - strip.start)
+            hidden = convolve(low[:, :, strip], self.on_low, act=LEAKY, onto=resized.to(reduced.dtype))
+            taps[:, :, strip] = convolve(hidden, self.taps)
+        return gather_taps(taps)
+
+
+class QuickDualFlow(DualFlow):
+    def fits(self) -> bool:
+        return has_offsets(self.offsets_high) and has_offsets(self.offsets_low)
+
+    def prepare(self) -> None:
+        self.merged = MergedOffsets([self.offsets_high, self.offsets_low])
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        return each_image(self.merge, low, high) if summed(low) else super().forward(low, high)
+
+    def merge(self, low: Tensor, high: Tensor, then: nn.Module | None = None) -> Tensor:
+        """The merged maps of one image, and ``then``, a 1x1 convolution, on them."""
+        flows = self.merged.flows(low, high)
+        size = grid_of(low)
+        warp_high = Warp(flows[:, :2], size, self.convention, resized_from=grid_of(high))
+        warp_low = Warp(flows[:, 2:], size, self.convention)
+        from_high, from_low = as_rows(high), as_rows(low)
+        out = empty_map(size, low.shape[1], low)
+        for strip in strips(size, low.shape[1]):
+            moved = total(from_high, warp_high.reads(strip)).add_(total(from_low, warp_low.reads(strip)))
+            result = as_map(moved, strip.stop - strip.start)
+            out[:, :, strip] = result if then is None else then(result.to(low.dtype))
+        return out
+
+
+class QuickSpatialSampling(SpatialSampling):
+    """Two passes over strips: the keys; then affinity and values of all positions, in one sum of rows."""
+
+    def fits(self) -> bool:
+        layers = (self.key_low, self.value, self.key_high, self.query, self.project)
+        if not all(convolves(layer, 1) for layer in layers) or type(self.key_low) is not Convolution:
+            return False
+        channels = {side for layer in layers for side in layer.weight.shape[:2]}
+        return len(channels) == 1 and self.key_high.bias is None and self.value.bias is not None
+
+    def prepare(self) -> None:
+        self.on_high = nn.Buffer(torch.cat((self.key_high.weight, self.value.weight)), persistent=False)
+        assert self.value.bias is not None
+        self.high_bias = nn.Buffer(torch.cat((torch.zeros_like(self.value.bias), self.value.bias)), persistent=False)
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        return each_image(self._draw, low, high) if quick(low) else super().forward(low, high)
+
+    def _draw(self, low: Tensor, high: Tensor) -> Tensor:
+        size, channels = grid_of(low), low.shape[1]
+        code = _PlaceCode(low) if self.position else None
+        if self.position:
+            high = high + position_embedding(high.float(), size).to(high.dtype)
+        coarse = convolve(high, self.on_high, self.high_bias)
+        key_high, values = (as_rows(x) for x in coarse.chunk(2, dim=1))
+        rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(size, grid_of(high)))
+
+        def placed(strip: slice) -> Tensor:
+            some = low[:, :, strip]
+            return some if code is None else some + code.part(strip)
+
+        keys = empty_map(size, channels, coarse)
+        resized = empty_map(size, channels, coarse)
+        for strip in strips(size, channels):
+            corners, height = grid_reads(rows, columns, high.shape[-1], strip), strip.stop - strip.start
+            resized[:, :, strip] = as_map(total(values, corners), height)
+            onto = as_map(total(key_high, corners), height).to(keys.dtype)
+            keys[:, :, strip] = self.key_low(placed(strip), onto)
+        offsets = _neighborhood(self.make_flow(keys), self.grid)[0]  # (P, 2, H, W)
+        warps = [Warp(offset, size, self.convention) for offset in offsets.split(1)]
+        key_rows, value_rows = as_rows(keys), as_rows(resized)
+        out = empty_map(size, channels, coarse)
+        for strip in strips(size, channels):
+            query = as_rows(self.query(placed(strip)))  # (strip * W, C)
+            reads = [warp.reads(strip) for warp in warps]
+            logits = [total(key_rows, read).mul_(query).sum(1) for read in reads]
+            affinity = torch.stack(logits, dim=1).mul_(self.scale).softmax(1)  # (strip * W, P)
+            row, weight = (torch.stack(parts, dim=2).flatten(0, 1) for parts in zip(*reads))  # (strip * W, P, 4)
+            weight = weight * affinity.unsqueeze(-1)
+            drawn = total(value_rows, Reads(row.flatten(1), weight.flatten(1)))
+            out[:, :, strip] = self.project(as_map(drawn, strip.stop - strip.start).to(coarse.dtype))
+        return out
+
+
+class _PlaceCode:
+    """`position_embedding` of a map on its own grid, strip by strip: it is separable."""
+
+    def __init__(self, x: Tensor) -> None:
+        size = grid_of(x)
+        half = 2 * ((x.shape[1] + 3) // 4)  # channels that code y
+        self.rows = position_embedding(x[..., :1], size)[:half]
+        self.columns = position_embedding(x[..., :1, :], size)[half:]
+        self.width = size[1]
+
+    def part(self, strip: slice) -> Tensor:
+        rows = self.rows[:, strip].expand(-1, -1, self.width)
+        return torch.cat((rows, self.columns.expand(-1, rows.shape[1], -1))).unsqueeze(0)  # (1, C, strip, W)
+
+
+class QuickDynamicDual(DynamicDual):
+    def fits(self) -> bool:
+        spatial, channel = type(self.spatial), type(self.channel)
+        own = spatial in (SpatialSampling, QuickSpatialSampling, type(None))
+        return own and channel in (ChannelSampling, type(None))
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        if not quick(low):
+            return super().forward(low, high)
+        out = self.spatial(low, high).add_(low) if self.spatial is not None else low.clone()
+        if self.channel is not None:
+            mixing, _, _ = self.channel._sample(low, high)
+            mixed = (mixing @ high.flatten(2)).view(high.shape)
+            for one, coarse in zip(out.split(1), mixed.split(1)):
+                _add_resized(one, coarse, self.channel.convention)
+        return out
+
+
+def _add_resized(out: Tensor, high: Tensor, convention: str) -> None:
+    """Add high (1, C, h, w), resized, to out (1, C, H, W)."""
+    rows, columns = (resize_axis(n, m, convention) for n, m in zip(grid_of(out), grid_of(high)))
+    table = as_rows(high.contiguous(memory_format=torch.channels_last))
+    for strip in strips(grid_of(out), out.shape[1]):
+        reads = grid_reads(rows, columns, high.shape[-1], strip)
+        out[:, :, strip] += as_map(total(table, reads), strip.stop - strip.start)
+
+
+QUICK: dict[type[nn.Module], Any] = {
+    Bilinear: QuickBilinear,
+    DualFlow: QuickDualFlow,
+    DynamicDual: QuickDynamicDual,
+    DySample: QuickDySample,
+    Flow: QuickFlow,
+    GatedDualFlow: QuickGatedDualFlow,
+    GatedFlow: QuickGatedFlow,
+    Implicit: QuickImplicit,
+    SpatialSampling: QuickSpatialSampling,
+}

@@ -1,0 +1,234 @@
+"""Many images into a folder of results: safe to interrupt, to repeat, and against one broken file among thousands."""
+
+import copy
+import hashlib
+import json
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pixalign.data.images import FURTHER_SUFFIXES, MAX_PIXELS, left_out, read_image
+from pixalign.errors import InputError, write_text
+from pixalign.fusing import Fused, FusingError, fuse
+from pixalign.memory import reused_memory
+from pixalign.predicting.inference import AUTOMATIC_TILE, LARGE
+from pixalign.predicting.predictor import Predictor
+from pixalign.predicting.progress import show_progress
+from pixalign.predicting.result import Result, output_paths
+from pixalign.runtime import Runtime, hash_weights
+
+RECORD = "pixalign.json"
+
+
+@dataclass
+class Summary:
+    """What `predict_files` did.
+
+    Attributes:
+        predicted: images predicted now.
+        skipped: images whose results were there already.
+        failed: what cannot be read, and why, one line each.
+        left_out: what of the images predicted now was not read (`pixalign.data.images.left_out`) -> images.
+        areas: share of the pixels predicted now (0 to 1) by class, largest first; empty if there are none.
+    """
+
+    predicted: int = 0
+    skipped: int = 0
+    failed: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    areas: dict[str, float] = field(default_factory=dict)
+
+
+def plan(images: Mapping[Path, Path], out: str | Path) -> dict[Path, Path]:
+    """Return each image's output without suffix: ``out``, the image's path below what was given, its stem.
+
+    An image of a less usual kind (such as AVIF) beside another of its stem keeps its suffix in the output's name.
+
+    Args:
+        images: what `pixalign.data.images.find_images` found. Images inside ``out``, results of an earlier run, are
+            left out.
+        out: the folder for the results.
+
+    Raises:
+        InputError: two images would be written to one place, a result would overwrite an image, nothing is left.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file: name a folder for the results")
+    inside = out.resolve()
+    targets: dict[Path, Path] = {}
+    taken: dict[Path, Path] = {}
+    alike = Counter(relative.with_suffix("") for relative in images.values())
+    for image, relative in images.items():
+        plain = relative.with_suffix("")
+        target = out / (relative if alike[plain] > 1 and image.suffix.lower() in FURTHER_SUFFIXES else plain)
+        if image.resolve() in {path.resolve() for path in output_paths(target.parent, target.name, True)}:
+            raise InputError(
+                f"{image}: its result would overwrite it: choose another folder than {out} for the results"
+            )
+        if image.resolve().is_relative_to(inside):
+            continue
+        if target in taken:
+            raise InputError(
+                f"{taken[target]} and {image} would both be written to {target}.png: "
+                "name a folder above both, or run them with two output folders"
+            )
+        taken[target] = image
+        targets[image] = target
+    if not targets:
+        raise InputError(f"{out}: all images given lie in the folder for the results: choose another folder for these")
+    return targets
+
+
+def predict_files(
+    predictor: Predictor,
+    targets: Mapping[Path, Path],
+    out: str | Path,
+    *,
+    probabilities: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    force: bool = False,
+    verbose: bool = False,
+) -> Summary:
+    """Predict ``targets`` (see `plan`) into ``out``; what is done and newer than its image is skipped.
+
+    ``out/pixalign.json`` records the model and the options. Where they have changed, everything is predicted again. On
+    a CPU the network is first rewritten by `pixalign.fuse`, which changes its logits by rounding alone; one that
+    cannot be is used as it is, with a warning. The next
+    image is decoded, and the last result drawn and written, while the network runs; an image above 16 megapixels is
+    saved before the next one is decoded.
+
+    Args:
+        predictor: the model.
+        targets: image to output path without suffix.
+        out: folder of the record.
+        probabilities: also write them.
+        max_pixels: larger images are refused.
+        force: predict again what is done.
+        verbose: print progress, and a note if results of another model are replaced or a large image is cut into tiles.
+
+    Raises:
+        InputError: a result cannot be written (disk full). All files written so far are whole.
+    """
+    since = _claim(Path(out), _identity(predictor), verbose)
+    summary = Summary()
+    pixels: Counter[str] = Counter()
+    waiting = [
+        (image, target)
+        for image, target in targets.items()
+        if force or not _is_done(image, output_paths(target.parent, target.name, probabilities), since)
+    ]
+    summary.skipped = len(targets) - len(waiting)
+    if waiting:
+        predictor = _quickened(predictor, verbose)
+
+    def read(index: int) -> np.ndarray:
+        return read_image(waiting[index][0], max_pixels, predictor.channels)
+
+    with (
+        ExitStack() as memory,
+        show_progress(len(waiting), verbose) as advance,
+        ThreadPoolExecutor(1) as reader,
+        ThreadPoolExecutor(1) as writer,
+    ):
+        memory.enter_context(reused_memory())
+        upcoming: Future | None = None
+        writing: Future | None = None
+        noted = not verbose
+        for index, (image, target) in enumerate(waiting):
+            current, upcoming = upcoming or reader.submit(read, index), None
+            try:
+                picture = current.result()
+                large = picture.shape[0] * picture.shape[1] > LARGE
+                if large:
+                    memory.close()  # what tiles leave behind would add to the peak of a large image
+                if index + 1 < len(waiting) and not large:
+                    upcoming = reader.submit(read, index + 1)
+                if large and predictor.mode.tile is None and not noted:
+                    print(f"{image}: larger than 16 megapixels: predicted in tiles of {AUTOMATIC_TILE} (see --tile)")
+                    noted = True
+                result = predictor(picture, probabilities)
+                summary.left_out.update(left_out(image, predictor.channels))
+            except InputError as error:
+                line = str(error).removeprefix("image: ").removeprefix(f"{image}: ")
+                summary.failed.append(f"{image}: {line}")
+                advance()
+                continue
+            if writing is not None:
+                pixels.update(writing.result())
+            writing = writer.submit(_write, result, target)
+            summary.predicted += 1
+            advance()
+            if large:
+                wait([writing])
+        if writing is not None:
+            pixels.update(writing.result())
+    total = sum(pixels.values())
+    summary.areas = {name: count / total for name, count in pixels.most_common()}
+    return summary
+
+
+def _quickened(predictor: Predictor, verbose: bool) -> Predictor:
+    """The predictor with its network fused where it runs on a CPU; as it is, with a warning, where that fails."""
+    if isinstance(predictor.model, Runtime | Fused):
+        return predictor
+    if predictor.device.type != "cpu" or predictor.precision not in ("fp32", "bf16"):
+        return predictor
+    quick = copy.copy(predictor)
+    try:
+        quick.model = fuse(predictor.model, predictor.precision)
+    except FusingError as error:
+        line = f"the network is used as it is, which is slower: {error}"
+        print(line) if verbose else warnings.warn(line, stacklevel=3)
+        return predictor
+    return quick
+
+
+def _write(result: Result, target: Path) -> dict[str, int]:
+    """Write a result; return the pixels of each class."""
+    result.save(target.parent, target.name)
+    return {name: round(share * result.ids.size) for name, share in result.areas().items()}
+
+
+def _identity(predictor: Predictor) -> dict[str, object]:
+    """What decides the results: a hash over the network, its weights and its classes, and the options."""
+    digest = hashlib.sha256()
+    known = {key: predictor.config[key] for key in ("architecture", "arguments", "classes", "colors", "mean", "std")}
+    digest.update(json.dumps(known, sort_keys=True).encode())
+    if isinstance(predictor.model, Runtime):
+        digest.update(predictor.model.fingerprint().encode())
+    else:
+        hash_weights(predictor.model, digest)
+    options = {"precision": predictor.precision, "mode": asdict(predictor.mode)}
+    return {"model": f"sha256:{digest.hexdigest()}", "options": json.loads(json.dumps(options))}  # as read back
+
+
+def _claim(out: Path, identity: dict[str, object], verbose: bool) -> int:
+    """Record ``identity`` in ``out`` unless it is there; return from what file time (ns) on results are its own."""
+    record = out / RECORD
+    try:
+        known = json.loads(record.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = None
+    except (OSError, ValueError):
+        known = {}
+    if known != identity:
+        if known is not None and verbose:
+            print(f"{out}: the model or its options have changed since the last run: all images are predicted again")
+        write_text(record, json.dumps(identity, indent=1) + "\n")
+    return record.stat().st_mtime_ns
+
+
+def _is_done(image: Path, outputs: list[Path], since: int) -> bool:
+    """Whether all outputs are there, newer than the image and than the record of the model."""
+    try:
+        newest_cause = max(image.stat().st_mtime_ns, since)
+        return all(path.stat().st_mtime_ns >= newest_cause for path in outputs)
+    except OSError:
+        return False
