@@ -29,9 +29,9 @@ from pixalign import create_model, fuse
 from pixalign.aligners import dynamic_dual
 from pixalign.benchmarking import by_turns
 from pixalign.cli.models import parse_size
-from pixalign.errors import first_line
 from pixalign.runtime import load_runtime
 from pixalign.sampling import dynamic_sampling
+from pixalign.text import first_line
 
 NETWORKS = ("ddsm", "sfnet")
 SIZES = ("512x1024", "1024x2048")

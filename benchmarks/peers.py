@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 
 from pixalign.cli import main as pixalign
-from pixalign.errors import replacing
+from pixalign.files import replacing
 
 BUNDLED = ("default", "default-fast")
 OURS = ("sfnet", "sfnet_lite", "bialignnet", "alignseg", "ifa", "ddsm")

@@ -28,7 +28,7 @@ from pixalign.benchmarking import by_turns
 from pixalign.benchmarking.measure import processor_name
 from pixalign.benchmarking.variants import build
 from pixalign.cli.models import parse_size
-from pixalign.errors import replacing
+from pixalign.files import replacing
 
 MODELS = ("default", *(f"{name}@resnet18" for name in ("sfnet", "bialignnet", "alignseg", "ifa", "ddsm")))
 SIZES = ((256, 512), (362, 724), (512, 1024), (724, 1448), (1024, 2048), (1448, 2896), (2048, 4096))

@@ -13,27 +13,29 @@ SOURCE = Path(pixalign.__file__).parent
 
 # Rooms from the bottom up; a room imports from lower rows, or from itself.
 ROWS = [
-    {"errors", "memory", "page", "palette", "sampling", "sampling_triton"},
-    {"blocks", "encoders", "aligners"},
+    {"errors", "files", "memory", "pages", "palette", "sampling", "sampling_triton", "text"},
+    {"blocks", "encoders", "aligners", "streets"},
     {"models", "losses", "data", "metrics", "weights"},
-    {"optimization"},
+    {"fusing", "checking"},
     {"runtime"},
-    {"evaluation", "explaining", "exporting", "predict", "training"},
+    {"evaluating", "explaining", "exporting", "predicting", "training"},
     {"benchmarking"},
-    {"comparison"},
+    {"comparing"},
     {"app"},
     {"cli"},
     {"__main__"},
 ]
 # Within a row these directions are meant: aligners are built of blocks; weights rebuild models; training measures with
-# evaluation and draws overlays as predict does.
+# evaluating and draws overlays as predicting does.
 WITHIN_A_ROW = {
+    ("files", "errors"),
+    ("files", "text"),
     ("aligners", "blocks"),
     ("weights", "models"),
-    ("training", "evaluation"),
-    ("evaluation", "predict"),
-    ("explaining", "predict"),
-    ("training", "predict"),
+    ("training", "evaluating"),
+    ("evaluating", "predicting"),
+    ("explaining", "predicting"),
+    ("training", "predicting"),
 }
 
 

@@ -23,11 +23,13 @@ from PIL import Image
 from pixalign.app.models import Models, watched, within
 from pixalign.app.picking import Picked, pick
 from pixalign.data.images import ID_MAP, read_image
-from pixalign.errors import InputError, first_line, replacing
+from pixalign.errors import InputError
+from pixalign.files import replacing
 from pixalign.fusing import fuse
 from pixalign.predicting import Mode, Predictor, Result, pick_device
 from pixalign.predicting.inference import PLAIN
 from pixalign.runtime import EXPORTED, is_exported
+from pixalign.text import first_line
 from pixalign.weights import load
 
 BACKENDS = {

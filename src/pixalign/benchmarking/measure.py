@@ -27,9 +27,10 @@ from pixalign.benchmarking.variants import (
     prepare,
     source_for,
 )
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
 from pixalign.models.cost import cost
 from pixalign.runtime import Runtime
+from pixalign.text import first_line
 
 SMALLEST = 32
 _WARM_UP = 2  # calls

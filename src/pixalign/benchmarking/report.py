@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pixalign.errors import replacing, write_text
+from pixalign.files import replacing, write_text
 
 HEADINGS = (
     "model", "back-end", "ms", "p95", "images/s", "speed", "MiB", "M params", "GFLOPs", "of peak",

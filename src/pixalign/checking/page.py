@@ -27,7 +27,8 @@ from pixalign.checking.scan import (
 from pixalign.data.images import read_image, write_image
 from pixalign.data.masks import Labels, gray_of, read_values
 from pixalign.data.pairs import Pairs
-from pixalign.errors import InputError, write_text
+from pixalign.errors import InputError
+from pixalign.files import write_text
 from pixalign.pages import css_color, data_uri, document, swatch
 from pixalign.palette import IGNORE
 

@@ -18,7 +18,8 @@ from pixalign.comparing.results import LEVEL, Measured, gains, read_measured, su
 from pixalign.comparing.runs import check_alike, check_data, state_of, train_missing
 from pixalign.comparing.table import result_table, write_tables
 from pixalign.data import open_data
-from pixalign.errors import InputError, write_text
+from pixalign.errors import InputError
+from pixalign.files import write_text
 from pixalign.predicting import pick_device
 
 __all__ = ["Comparison", "compare", "result_table"]

@@ -15,8 +15,9 @@ from torch import nn
 from pixalign.benchmarking.measure import by_turns, processor_name
 from pixalign.comparing.config import Run
 from pixalign.data.samples import Data
-from pixalign.errors import InputError, write_text
+from pixalign.errors import InputError
 from pixalign.evaluating import evaluate, write_result
+from pixalign.files import write_text
 from pixalign.models import create_model
 from pixalign.models.cost import cost
 from pixalign.runtime.network import ready

@@ -10,7 +10,7 @@ import yaml
 from pixalign.comparing.config import flat
 from pixalign.comparing.results import pareto_front, told_apart
 from pixalign.comparing.table import HEADINGS, interval, notes, order, points, rows, title
-from pixalign.errors import write_text
+from pixalign.files import write_text
 from pixalign.pages import data_uri, document
 
 _MEASURES = {"miou": "mIoU", "boundary_f_3": "boundary F at 3 px"}

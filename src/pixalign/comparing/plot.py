@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pixalign.comparing.results import pareto_front
-from pixalign.errors import replacing
+from pixalign.files import replacing
 
 _INK, _GRAY, _FRONT, _BASE = "#1c1c1e", "#8a8a90", "#1f4e8c", "#b3541e"
 _DPI = 150

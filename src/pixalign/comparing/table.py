@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pixalign.comparing.results import RADII, told_apart
-from pixalign.errors import replacing, write_text
+from pixalign.files import replacing, write_text
 
 Cell = tuple[str, bool]  # text, and whether it is bold
 

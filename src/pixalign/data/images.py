@@ -32,7 +32,9 @@ from pixalign.data.tiff import (
     tiff_of,
     upright,
 )
-from pixalign.errors import InputError, first_line, replacing
+from pixalign.errors import InputError
+from pixalign.files import replacing
+from pixalign.text import first_line
 
 MAX_PIXELS = 250_000_000
 ID_MAP = {"compress_type": zlib.Z_RLE}  # for PNG files of ids, runs of equal values: half the time, and less space

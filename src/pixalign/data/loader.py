@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
+from pixalign.text import first_line
 
 
 class AugmentedPairs(Dataset):

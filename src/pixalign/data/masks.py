@@ -26,8 +26,9 @@ from pixalign.data.tiff import (
     tiff_of,
     upright,
 )
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
 from pixalign.palette import IGNORE, default_colors
+from pixalign.text import first_line
 
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 _LOSSY_KINDS = {

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
+from pixalign.text import first_line
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6  # PhotometricInterpretation

@@ -15,8 +15,9 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
 from pixalign.palette import IGNORE
+from pixalign.text import first_line
 
 _GRAY = 124
 

@@ -32,7 +32,8 @@ from pixalign.encoders import ifa_resnet as _ifa_resnet  # noqa: F401  (register
 from pixalign.encoders import sfnet_resnet as _sfnet_resnet  # noqa: F401  (registers its models with timm)
 from pixalign.encoders.packaged import PACKAGES, packaged_weights
 from pixalign.encoders.same_padding import pad_by_constants
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
+from pixalign.text import first_line
 
 STRIDES = (4, 8, 16, 32)
 _PROBE_SIZE = (97, 129)

@@ -12,7 +12,8 @@ import numpy as np
 from torch import nn
 
 from pixalign.data.samples import Data
-from pixalign.errors import InputError, replacing, write_text
+from pixalign.errors import InputError
+from pixalign.files import replacing, write_text
 from pixalign.memory import reused_memory
 from pixalign.metrics.boundary import BoundaryFScore
 from pixalign.metrics.boundary_iou import BandIoU

@@ -14,9 +14,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from pixalign.data.samples import Data
-from pixalign.errors import InputError, write_text
+from pixalign.errors import InputError
 from pixalign.evaluating import resize_ids
 from pixalign.evaluating.report_page import Shown, page
+from pixalign.files import write_text
 from pixalign.metrics.confusion import confusion_matrix
 from pixalign.metrics.intervals import read_images
 from pixalign.palette import IGNORE

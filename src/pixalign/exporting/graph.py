@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
 from pixalign.runtime import MANIFEST
+from pixalign.text import first_line
 
 OPSETS = range(18, 24)  # PyTorch's exporter begins at 18; ONNX Runtime 1.20 knows 21, TensorRT 10 knows 20
 INPUT = "image"

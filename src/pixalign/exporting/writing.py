@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pixalign import __version__
-from pixalign.errors import InputError, encodable
+from pixalign.errors import InputError
 from pixalign.exporting.graph import (
     OPSETS,
     Graph,
@@ -35,6 +35,7 @@ from pixalign.exporting.int8 import (
 from pixalign.exporting.parity import compare, parity_images, require_parity
 from pixalign.runtime import Runtime, load_runtime, manifest_file
 from pixalign.runtime.manifest import FORMAT_VERSION
+from pixalign.text import encodable
 from pixalign.weights import check_classes, load
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}

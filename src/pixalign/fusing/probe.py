@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._pytree import tree_leaves
 
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
+from pixalign.text import first_line
 
 SIZES = ((33, 49), (64, 96))  # an odd one, on which levels do not divide each other; for those that refuse it, an even
 _GRID = (21, 30)  # that a decoder is asked for

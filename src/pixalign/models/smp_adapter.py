@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixalign.encoders.timm_encoder import normalization
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
 from pixalign.sampling import resize
+from pixalign.text import first_line
 
 _MULTIPLE = 32
 _PROBE_SIZE = (128, 128)

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from pixalign.data.images import FURTHER_SUFFIXES, MAX_PIXELS, left_out, read_image
-from pixalign.errors import InputError, write_text
+from pixalign.errors import InputError
+from pixalign.files import write_text
 from pixalign.fusing import Fused, FusingError, fuse
 from pixalign.memory import reused_memory
 from pixalign.predicting.inference import AUTOMATIC_TILE, LARGE

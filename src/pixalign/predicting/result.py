@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from pixalign.data.images import ID_MAP, write_image
-from pixalign.errors import replacing
+from pixalign.files import replacing
 
 _JPEG_SIDE = 65500  # longest side that the format can hold
 _BAND = 2**16  # pixels that are drawn at a time: what is made of them fits into a processor's cache

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
+from pixalign.text import first_line
 
 KEPT = 4  # shapes whose graphs are kept: each holds the memory of a call
 _WARM_UP = 2  # calls before recording, in which libraries choose their algorithms and take their workspace

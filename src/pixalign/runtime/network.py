@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
+from pixalign.text import first_line
 
 
 def ready(model: nn.Module, device: torch.device | None = None) -> nn.Module:

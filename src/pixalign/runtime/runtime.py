@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from pixalign.data.transforms import normalize
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
 from pixalign.runtime.cuda_graphs import CudaGraphs
 from pixalign.runtime.manifest import MANIFEST, read_manifest
 from pixalign.runtime.network import ready
+from pixalign.text import first_line
 from pixalign.weights import load
 
 EXPORTED = {".onnx": "ONNX Runtime", ".xml": "OpenVINO"}

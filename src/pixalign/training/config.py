@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 import yaml
 
-from pixalign.errors import InputError, encodable, write_text
+from pixalign.errors import InputError
+from pixalign.files import write_text
+from pixalign.text import encodable
 from pixalign.training.values import (
     BelowOne,
     Count,

@@ -34,13 +34,14 @@ from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
 from pixalign.data.remedies import require_two_labels
 from pixalign.data.samples import Data
 from pixalign.data.transforms import UsersTransform, normalize
-from pixalign.errors import InputError, Stopped, first_line
+from pixalign.errors import InputError, Stopped
 from pixalign.evaluating import evaluate
 from pixalign.fusing import computes_bfloat16, fuse
 from pixalign.losses import total_loss
 from pixalign.losses.weights import adjust_logits, class_weights
 from pixalign.memory import reused_memory
 from pixalign.models import create_model
+from pixalign.text import first_line
 from pixalign.training.config import ModelConfig, OptimConfig, TrainConfig, write_config
 from pixalign.training.groups import parameter_groups
 from pixalign.training.initial import check_parts, freeze, initialize, model_config

@@ -12,7 +12,9 @@ from typing import Any
 from rich.console import Console
 
 from pixalign.data.samples import Data
-from pixalign.errors import InputError, encodable, replacing, write_text
+from pixalign.errors import InputError
+from pixalign.files import replacing, write_text
+from pixalign.text import encodable
 
 
 class Log:

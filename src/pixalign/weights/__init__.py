@@ -21,8 +21,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pixalign import __version__
-from pixalign.errors import InputError, encodable, first_line
+from pixalign.errors import InputError
 from pixalign.models import create_model
+from pixalign.text import encodable, first_line
 from pixalign.weights.card import model_card
 from pixalign.weights.migration import american
 

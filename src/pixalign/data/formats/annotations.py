@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from pixalign.data.images import MAX_PIXELS, image_size, orientation
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
 from pixalign.palette import IGNORE
+from pixalign.text import first_line
 
 BACKGROUND = "background"
 

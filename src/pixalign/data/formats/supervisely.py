@@ -22,7 +22,8 @@ from pixalign.data.formats.annotations import Drawing, Shape, class_name, json_k
 from pixalign.data.formats.layout import SPLIT_OF, Found, Layout, drawn
 from pixalign.data.images import IMAGE_SUFFIXES, walk
 from pixalign.data.masks import Labels
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
+from pixalign.text import first_line
 
 _WITH_AREA = ("polygon", "bitmap", "rectangle")
 _WITHOUT_AREA = ("point", "line", "graph")

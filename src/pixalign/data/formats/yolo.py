@@ -23,7 +23,8 @@ from pixalign.data.formats.annotations import Drawing, Shape, class_name, polygo
 from pixalign.data.formats.coco import SPLIT_FOLDERS
 from pixalign.data.formats.layout import Found, Layout, drawn
 from pixalign.data.images import IMAGE_SUFFIXES, walk
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
+from pixalign.text import first_line
 
 _SLACK = 0.01  # of the image's size, by which rounded points may lie beside it
 _LISTS = ("classes.txt", "train.txt", "val.txt", "test.txt")

@@ -25,8 +25,9 @@ import numpy as np
 
 from pixalign.data.remedies import is_stretched
 from pixalign.data.samples import Samples
-from pixalign.errors import InputError, first_line
+from pixalign.errors import InputError
 from pixalign.palette import IGNORE, default_classes
+from pixalign.text import first_line
 
 MASK_WORDS = ("mask", "label", "annotation", "segmentation", "target")
 
