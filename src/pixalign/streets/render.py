@@ -14,114 +14,15 @@ are averaged, elsewhere the pixel's center is shaded once. Surfaces are looked u
 of their projection. Colors are display values, so light multiplies and haze mixes them directly (our choice).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from pixalign.streets.textures import LEVEL_OFFSET, LEVELS, STENCIL, TEXELS, TILE, Bank
-
-HIDDEN = -1  # a surface that has no label of its own: seen, but the label is of what lies behind it
-NEAR = 0.6  # meters; nothing nearer is drawn
-_LONG = 40  # pixels; runs from here on are filled one by one
-
-Color = tuple[float, float, float]
-Point = tuple[float, float, float]
-
-
-@dataclass
-class Light:
-    """Colors are display values (0 to 255) or factors of them, directions point to the light.
-
-    Attributes:
-        above, around, sun: light from above, from all sides, and from the sun, per channel, as factors.
-        sun_from: unit vector to the sun.
-        shadow: what remains of the light on shadowed ground; contact: the same under vehicles and along walls.
-        sky, cloud, horizon: colors of the gaps, of the clouds, and of both low in the sky.
-        cloudiness: how much cloud, about -1.5 to 2; texture: how much lighter or darker its parts are, as a factor.
-        haze: share of the horizon's color far away; haze_depth: the distance in meters where half of it is reached.
-        noise: deviation of the sensor's noise, in display values.
-        lamps: brightness of lamps that are lit, 0 (none is) to 1.
-    """
-
-    above: Color
-    around: Color
-    sun: Color
-    sun_from: Point
-    shadow: float
-    contact: float
-    sky: Color
-    cloud: Color
-    horizon: Color
-    cloudiness: float
-    texture: float
-    haze: float
-    haze_depth: float
-    noise: float
-    lamps: float
-
-
-@dataclass
-class Camera:
-    """Focal length in heights, the vanishing point (u, v) of the straight street, meters above ground."""
-
-    focal: float
-    center: tuple[float, float]
-    height: float
-    bend: float  # meters sideways per square meter ahead
-    vignette: float
-    blur: float
-    contrast: float
-    saturation: float
-    clouds: tuple[int, float, float, float]  # which, where, how large
-
-
-@dataclass
-class Shapes:
-    """What stands in a street: quads and other convex polygons in world coordinates, in any order.
-
-    A surface has a color, a kind of texture (index in the bank) and a label; ``far`` orders the painting: the largest
-    is painted first, equal ones in the order they were added.
-    """
-
-    quads: list[tuple] = field(default_factory=list)
-    batches: list[tuple] = field(default_factory=list)
-    stencils: list[tuple] = field(default_factory=list)
-    shadows: list[tuple] = field(default_factory=list)
-    glows: list[tuple[Point, float, Color]] = field(default_factory=list)
-    shelter: tuple[float, float] | None = None  # x and height of the row of houses that keeps the sun off the street
-
-    def quad(
-        self, a: Point, b: Point, c: Point, d: Point, color: Color, label: int, far: float, texture: int = 0,
-        tiles: tuple[float, float] = (0, 0), lit: float = 0, ground: float = 0, shown: float = 1,
-    ) -> None:  # fmt: skip
-        """Add a quad a, b, c, d around its border.
-
-        Args:
-            color: display values 0 to 255 in full light.
-            label: class id, 255, or `HIDDEN`.
-            tiles: how often the texture repeats from a to b and from a to d; (0, 0) lays it at two meters a tile,
-                upright and facing the camera.
-            lit: 1 shines by itself; ground: 1 receives shadows; shown: 0 is in the label only.
-        """
-        self.quads.append((*a, *b, *c, *d, *color, label, far, texture, *tiles, lit, ground, shown))
-
-    def polygons(
-        self, points: np.ndarray, colors: np.ndarray, labels: np.ndarray | int, far: np.ndarray | float,
-        textures: np.ndarray | int = 0, lit: np.ndarray | float = 0, cull: bool = False,
-    ) -> None:  # fmt: skip
-        """Add convex polygons (N, K, 3), K at most 8; with ``cull`` those that turn their back are dropped."""
-        self.batches.append((points, colors, labels, far, textures, lit, cull))
-
-    def stencil(
-        self, kind: str, which: int, foot: Point, wide: float, high: float, color: Color, label: int, texture: int
-    ) -> None:
-        """Add a plant that faces the camera; a negative width mirrors it."""
-        self.stencils.append((kind, which, foot, wide, high, color, label, texture))
-
-    def shadow(self, corners: tuple[Point, Point, Point, Point], contact: bool = False) -> None:
-        """Add a shadow on the ground."""
-        self.shadows.append((*corners[0], *corners[1], *corners[2], *corners[3], contact))
+from pixalign.streets.cover import fill, paint_plant
+from pixalign.streets.scene import NEAR, Camera, Light, Shapes
+from pixalign.streets.shading import Shading, grain
+from pixalign.streets.textures import TILE, Bank
 
 
 @dataclass
@@ -151,7 +52,7 @@ def render(
     shade = _shadows(shapes, camera, light, rows, columns).ravel()
     u = np.tile(columns.astype(np.float32), size[0])
     v = np.repeat(rows.astype(np.float32), size[1])
-    shading = _Shading(surfaces.table, camera, light, bank)
+    shading = Shading(surfaces.table, camera, light, bank)
     pixels = shading(samples[0].ravel(), u, v, shade, noise_at)
     u, v, shade = u[mixed], v[mixed], shade[mixed]
     step = np.float32(0.25 / size[0])
@@ -327,89 +228,8 @@ def _cover(
     for order, kind, which, mirrored in surfaces.stencils:
         if wanted[order]:
             mask = bank.stencils[kind][which][0 if label else 1]
-            _plant(cover, surfaces.outline[order], order, mask, mirrored, rows, columns)
+            paint_plant(cover, surfaces.outline[order], order, mask, mirrored, rows, columns)
     return cover
-
-
-def _plant(
-    cover: np.ndarray, outline: np.ndarray, order: int, mask: np.ndarray, mirrored: bool, rows: np.ndarray,
-    columns: np.ndarray,
-) -> None:  # fmt: skip
-    """Paint a stencil: the cell that holds a pixel's center decides."""
-    (left, bottom), (right, top) = outline[0], outline[2]
-    r0, r1 = np.searchsorted(rows, (top, bottom))
-    c0, c1 = np.searchsorted(columns, (left, right))
-    if r0 >= r1 or c0 >= c1:
-        return
-    cell_rows = np.minimum(((rows[r0:r1] - top) / (bottom - top) * STENCIL).astype(np.int64), STENCIL - 1)
-    cell_columns = np.minimum(((columns[c0:c1] - left) / (right - left) * STENCIL).astype(np.int64), STENCIL - 1)
-    if mirrored:
-        cell_columns = STENCIL - 1 - cell_columns
-    part = cover[r0:r1, c0:c1]
-    np.maximum(part, mask.take(cell_rows, 0).take(cell_columns, 1) * np.uint16(order), out=part)
-
-
-def fill(outline: np.ndarray, orders: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Paint convex polygons over one another.
-
-    Args:
-        outline: (N, K, 2) float64 corners (u, v) around each polygon; repeated corners are allowed.
-        orders: (N,) uint16, increasing: what to write.
-        rows, columns: increasing centers v (H,) and u (W,).
-
-    Returns:
-        (H, W) uint16: the order of the last polygon that holds the center, 0 where there is none.
-    """
-    height, width = len(rows), len(columns)
-    seen = (outline[..., 0].max(1) >= columns[0]) & (outline[..., 0].min(1) < columns[-1] + (columns[1] - columns[0]))
-    outline, orders = outline[seen], orders[seen]
-    corner_rows = np.searchsorted(rows, outline[..., 1])  # (N, K), of the first center at or below the corner
-    first, last = corner_rows.min(1), corner_rows.max(1)
-    crossed = last > first
-    outline, orders, corner_rows = outline[crossed], orders[crossed], corner_rows[crossed]
-    first, lengths = first[crossed], (last - first)[crossed]
-    slots = np.cumsum(lengths) - lengths
-    total = int(lengths.sum())
-    ends = np.empty((2, total), np.int64)
-    next_rows, following = np.roll(corner_rows, -1, 1), np.roll(outline, -1, 1)
-    for side, (upper_rows, lower_rows, upper, lower) in enumerate(
-        ((corner_rows, next_rows, outline, following), (next_rows, corner_rows, following, outline))
-    ):
-        which, edge = np.nonzero(lower_rows > upper_rows)  # the edges that run down, or up: one chain of the polygon
-        start, count = upper_rows[which, edge], (lower_rows - upper_rows)[which, edge]
-        (u0, v0), (u1, v1) = upper[which, edge].T, lower[which, edge].T
-        row, owner = _runs(start, count)
-        u = u0[owner] + (rows[row] - v0[owner]) * ((u1 - u0) / (v1 - v0))[owner]
-        ends[side, row + (slots[which] - first[which])[owner]] = _column(u, columns, height)
-    left, right = ends.min(0), ends.max(0)
-    row, owner = _runs(first, lengths)
-    begin, run = row * width + left, right - left
-    painted = orders[owner]
-    long = np.flatnonzero(run >= _LONG)
-    flat = np.zeros(height * width, np.uint16)
-    for a, b, order in zip(begin[long].tolist(), (row * width + right)[long].tolist(), painted[long].tolist()):
-        flat[a:b] = order
-    short = np.flatnonzero((run > 0) & (run < _LONG))
-    pixels, owner = _runs(begin[short], run[short])
-    small = np.zeros_like(flat)
-    small[pixels] = painted[short][owner]
-    return np.maximum(flat, small).reshape(height, width)
-
-
-def _runs(start: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return start, start + 1, ... ``count`` times for each, and which each is."""
-    owner = np.repeat(np.arange(len(count)), count)
-    return np.arange(len(owner)) + (start - (np.cumsum(count) - count))[owner], owner
-
-
-def _column(u: np.ndarray, columns: np.ndarray, height: int) -> np.ndarray:
-    """The first column whose center is not left of u: guessed by arithmetic, corrected by comparison."""
-    width = len(columns)
-    guess = np.ceil((u * height + (0.5 * width - 0.5)).clip(0, width)).astype(np.int64)
-    fenced = np.concatenate([[-np.inf], columns, [np.inf, np.inf]])
-    guess -= fenced[guess] >= u
-    guess += fenced[guess + 1] < u
-    return guess
 
 
 def _shadows(shapes: Shapes, camera: Camera, light: Light, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -437,97 +257,6 @@ def _shadows(shapes: Shapes, camera: Camera, light: Light, rows: np.ndarray, col
             soft = uniform_filter(cover.astype(np.float32), max(3, round(len(rows) / 90)))
             kinds.append(1 - np.float32(1 - factor) * soft)
     return kinds[0] if len(kinds) == 1 else kinds[0] * kinds[1]
-
-
-@dataclass
-class _Shading:
-    """The color of samples."""
-
-    table: np.ndarray
-    camera: Camera
-    light: Light
-    bank: Bank
-
-    def __call__(
-        self, surface: np.ndarray, u: np.ndarray, v: np.ndarray, shade: np.ndarray, noise_at: int
-    ) -> np.ndarray:
-        """Return display values (3, N) float32 of N samples at (u, v) of the given surfaces."""
-        surface = surface.astype(np.intp)
-        table = self.table
-        inverse = np.maximum(_affine(table, 6, surface, u, v), np.float32(1e-4))  # 1 / depth in meters
-        s = _affine(table, 0, surface, u, v) / inverse
-        t = _affine(table, 3, surface, u, v) / inverse
-        flags = table[15].take(surface)
-        bits = np.ascontiguousarray(inverse).view(np.int32).astype(np.float32) * np.float32(2**-23) - np.float32(127)
-        level = table[9].take(surface) - bits * np.where(flags > 1.5, np.float32(1.5), np.float32(1))
-        level = np.rint(level).clip(0, LEVELS - 1).astype(np.int32)
-        side = np.right_shift(TILE, level)
-        size = side.astype(np.float32)
-        s, t = (s + np.float32(512)) * size, (t + np.float32(512)) * size
-        first = table[10].take(surface).astype(np.int32) * TEXELS + LEVEL_OFFSET[level]
-        offset = _grain(self.bank, noise_at, len(s)) * np.float32(0.2) + np.float32(0.3)
-        texel = self._texels(first, side, s + offset, t + offset)
-        texel += self._texels(first, side, s - offset, t - offset)
-        parts = texel.view(np.uint8).reshape(-1, 4).T
-        light = np.where((flags % 2) > 0.5, shade, np.float32(1))
-        if table[17].any():
-            up = (np.float32(self.camera.center[1]) - v) / (inverse * np.float32(self.camera.focal))
-            below = ((table[16].take(surface) - up) * np.float32(1.5) + np.float32(0.5)).clip(0, 1)
-            light *= 1 - table[17].take(surface) * below
-        own = parts[0] * (light * np.float32(1 / 128))
-        gain = table[14].take(surface) * light
-        far = np.float32(self.light.haze) / (1 + inverse * np.float32(self.light.haze_depth))
-        pixels = np.empty((3, len(s)), np.float32)
-        for channel in range(3):
-            color = own * table[11 + channel].take(surface) + parts[1 + channel] * gain
-            color = np.minimum(color, np.float32(84) + np.float32(0.52) * color)  # highlights are held back
-            pixels[channel] = color + (np.float32(self.light.horizon[channel]) - color) * far
-        sky = np.flatnonzero(surface == 0)
-        if len(sky):
-            pixels[:, sky] = self._sky(u[sky], v[sky])
-        return pixels
-
-    def _texels(self, first: np.ndarray, side: np.ndarray, s: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """Half of each byte of the texels at (s, t), so that two of them add up."""
-        mask = side - 1
-        where = first + (t.astype(np.int32) & mask) * side + (s.astype(np.int32) & mask)
-        return (self.bank.texels.take(where, mode="clip") >> 1) & np.uint32(0x7F7F7F7F)
-
-    def _sky(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Clouds on a plane overhead, paler towards the horizon."""
-        which, shift_x, shift_y, scale = self.camera.clouds
-        up = np.maximum(self.camera.center[1] - v, 0) + np.float32(0.06)
-        x, y = (u - self.camera.center[0]) / up ** np.float32(0.7), np.float32(0.5) / up ** np.float32(0.8)
-        clouds = self.bank.clouds[which]
-        total = np.zeros(len(u), np.float32)
-        for factor, weight in ((1.0, 1.0), (3.1, 0.3)):
-            gx = (x * (factor * scale) + shift_x) * TILE
-            gy = (y * (factor * scale) + shift_y) * TILE
-            cx, cy = np.floor(gx), np.floor(gy)
-            fx, fy = gx - cx, gy - cy
-            ix, iy = cx.astype(np.int32) & (TILE - 1), cy.astype(np.int32) & (TILE - 1)
-            jx, jy = (ix + 1) & (TILE - 1), (iy + 1) & (TILE - 1)
-            upper = clouds[iy, ix] * (1 - fx) + clouds[iy, jx] * fx
-            lower = clouds[jy, ix] * (1 - fx) + clouds[jy, jx] * fx
-            total += np.float32(weight) * (upper * (1 - fy) + lower * fy)
-        light = self.light
-        cover = (0.5 + 0.6 * (total + light.cloudiness)).clip(0, 1)
-        low = np.exp(-up * np.float32(5))
-        tone = 1 + np.float32(light.texture) * total
-        result = np.empty((3, len(u)), np.float32)
-        for channel in range(3):
-            color = light.sky[channel] + (light.cloud[channel] * tone - light.sky[channel]) * cover
-            result[channel] = color + (light.horizon[channel] - color) * low
-        return result
-
-
-def _grain(bank: Bank, start: int, count: int) -> np.ndarray:
-    """A stretch of the bank's noise, repeated if it is too short."""
-    return bank.noise[start : start + count] if start + count <= len(bank.noise) else np.resize(bank.noise, count)
-
-
-def _affine(table: np.ndarray, row: int, surface: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return table[row].take(surface) * u + table[row + 1].take(surface) * v + table[row + 2].take(surface)
 
 
 def _glow(
@@ -575,5 +304,5 @@ def _finish(pixels: np.ndarray, camera: Camera, light: Light, bank: Bank, noise_
     pixels *= np.float32(camera.saturation)
     pixels += gray
     image = np.ascontiguousarray(pixels.transpose(1, 2, 0))
-    image += _grain(bank, noise_at + 5000, image.size).reshape(image.shape) * np.float32(light.noise)
+    image += grain(bank, noise_at + 5000, image.size).reshape(image.shape) * np.float32(light.noise)
     return image.clip(0, 255).astype(np.uint8)

@@ -11,7 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from pixalign.streets.render import Point
+from pixalign.streets.builder import CAR, Builder
+from pixalign.streets.colors import PAINTS, pick, scaled, varied
+from pixalign.streets.scene import Color, Point
+
+_Place = tuple[float, float]  # in the side view: along from the rear, up
 
 # Side views: (along from the rear, up) of the body below the windows, then of the cabin; widths and other measures.
 KINDS: dict[str, dict[str, Any]] = {
@@ -48,145 +52,230 @@ KINDS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+class _Model:
+    """The polygons of a vehicle as they are added; z runs from the rear, which is 0, to the front.
+
+    Attributes:
+        body, cabin: side views; wheels: z of their axles.
+        wide: half of the width; length: of the body; base, top: of the cabin, in height.
+        boxy: whether it is a van, lorry or bus.
+        polygons, roles: what was added: (8, 3) corners around the middle, and what each is.
+    """
+
+    def __init__(self, kind: str) -> None:
+        spec = KINDS[kind]
+        self.kind, self.boxy = kind, kind in ("van", "lorry", "bus")
+        self.body, self.cabin, self.wide, self.wheels = spec["body"], spec["cabin"], spec["wide"] / 2, spec["wheels"]
+        self.length = max(a for a, _ in self.body)
+        self.top, self.base = max(up for _, up in self.cabin), min(up for _, up in self.cabin)
+        self.polygons: list[list[Point]] = []
+        self.roles: list[str] = []
+
+    def add(self, role: str, corners: list[Point]) -> None:
+        centered = [(x, y, z - self.length / 2) for x, y, z in corners]
+        self.polygons.append(centered + [centered[-1]] * (8 - len(corners)))
+        self.roles.append(role)
+
+    def both_sides(self, role: str, corners: Sequence[_Place], x: Sequence[float]) -> None:
+        """Add the same side view on the right (x > 0) and mirrored on the left."""
+        self.add(role, [(h, up, along) for h, (along, up) in zip(x, corners)])
+        self.add(role, [(-h, up, along) for h, (along, up) in zip(x, corners)][::-1])
+
+    def strip(self, role: str, a: _Place, b: _Place, xa: float, xb: float) -> None:
+        """Add what joins the two sides between two points of the side view."""
+        self.add(role, [(-xa, a[1], a[0]), (xa, a[1], a[0]), (xb, b[1], b[0]), (-xb, b[1], b[0])][::-1])
+
+    def face(self, role: str, x0: float, x1: float, y0: float, y1: float, z: float, back: bool) -> None:
+        """Add a rectangle across, seen from the ``back`` or from the front."""
+        corners: list[Point] = [(x0, y0, z), (x1, y0, z), (x1, y1, z), (x0, y1, z)]
+        self.add(role, corners if back else corners[::-1])
+
+    def half_width(self, up: float) -> float:
+        """Half of the cabin's width: it narrows towards the roof."""
+        return self.wide - 0.02 - (0.03 if self.boxy else 0.17) * (up - self.base) / (self.top - self.base)
+
+
 @functools.cache
 def vehicle_model(kind: str) -> tuple[np.ndarray, list[str], float]:
     """Outward polygons (N, 8, 3) of a vehicle around its middle, driving towards +z, what each is, and its length."""
-    spec = KINDS[kind]
-    body, cabin, wide, wheels = spec["body"], spec["cabin"], spec["wide"] / 2, spec["wheels"]
-    length = max(a for a, _ in body)
-    polygons: list[list[Point]] = []
-    roles: list[str] = []
-    boxy = kind in ("van", "lorry", "bus")
-    inset = 0.03 if boxy else 0.17  # the cabin narrows towards the roof
-
-    def add(role: str, corners: list[Point]) -> None:
-        polygons.append(
-            [(a, b, c - length / 2) for a, b, c in corners]
-            + [(corners[-1][0], corners[-1][1], corners[-1][2] - length / 2)] * (8 - len(corners))
-        )
-        roles.append(role)
-
-    def both_sides(role: str, corners: Sequence[tuple[float, float]], x: Sequence[float]) -> None:
-        """The same side view on the right (x > 0) and mirrored on the left."""
-        add(role, [(h, up, along) for h, (along, up) in zip(x, corners)])
-        add(role, [(-h, up, along) for h, (along, up) in zip(x, corners)][::-1])
-
-    def strip(role: str, a: tuple[float, float], b: tuple[float, float], xa: float, xb: float) -> None:
-        add(role, [(-xa, a[1], a[0]), (xa, a[1], a[0]), (xb, b[1], b[0]), (-xb, b[1], b[0])][::-1])
-
-    low = min(up for _, up in body)
-    for along in wheels:
+    model = _Model(kind)
+    wide, length = model.wide, model.length
+    for along in model.wheels:
         for side in (-1, 1):
             x0, x1 = sorted((side * wide * 0.97, side * (wide - 0.22)))
             for end in (-0.3, 0.3):
-                corners: list[Point] = [
-                    (x0, 0.0, along + end),
-                    (x1, 0.0, along + end),
-                    (x1, 0.5, along + end),
-                    (x0, 0.5, along + end),
-                ]
-                add("tire", corners if end < 0 else corners[::-1])
-    add("dark", [(-wide * 0.9, 0.18, 0.1), (wide * 0.9, 0.18, 0.1), (wide * 0.9, 0.5, 0.1), (-wide * 0.9, 0.5, 0.1)])
-    add("dark", [(-wide * 0.9, 0.18, length - 0.1), (wide * 0.9, 0.18, length - 0.1), (wide * 0.9, 0.5, length - 0.1),
-                 (-wide * 0.9, 0.5, length - 0.1)][::-1])  # fmt: skip
-    both_sides("body", body, [wide] * len(body))
-    for a, b in pairwise((*body[1:], body[0])):
-        strip("roof" if abs(b[0] - a[0]) > 2 * abs(b[1] - a[1]) else "body", a, b, wide, wide)
-    top = max(up for _, up in cabin)
-    base = min(up for _, up in cabin)
-
-    def narrow(up: float) -> float:
-        return wide - 0.02 - inset * (up - base) / (top - base)
-
-    both_sides("body", cabin, [narrow(up) for _, up in cabin])
-    for a, b in pairwise((*cabin[1:], cabin[0])):
-        strip("roof" if abs(b[0] - a[0]) > 2 * abs(b[1] - a[1]) else "body", a, b, narrow(a[1]), narrow(b[1]))
-        if abs(b[1] - a[1]) > 0.25 and not (kind == "lorry" and b == cabin[0]):  # front and rear windows
-            cut = 0.1
-            p = (a[0] + cut * (b[0] - a[0]), a[1] + cut * (b[1] - a[1]))
-            q = (b[0] + cut * (a[0] - b[0]), b[1] + cut * (a[1] - b[1]))
-            if b == cabin[0] and boxy:
-                q = (q[0], q[1] + 0.3 * (top - base))
-            strip("glass", p, q, narrow(p[1]) - 0.1, narrow(q[1]) - 0.1)
-    front_pillar = cabin[1][0]
-    windows = []
-    low_edge, high_edge = base + 0.07, top - 0.1
-    slope = (cabin[2][0] - cabin[1][0]) / (cabin[2][1] - cabin[1][1])
-
-    def front_at(up: float) -> float:
-        return front_pillar + slope * (up - cabin[1][1]) - 0.12
-
-    if kind == "bus":
-        edges = np.linspace(0.3, length - 0.4, 8)
-        windows = [
-            (
-                (a + 0.06, low_edge + 0.1),
-                (b - 0.06, low_edge + 0.1),
-                (b - 0.06, high_edge - 0.3),
-                (a + 0.06, high_edge - 0.3),
-            )
-            for a, b in pairwise(edges)
-        ]
-    elif boxy:
-        back = front_at(low_edge) - 1.0
-        high_edge = min(high_edge, base + 0.75)
-        windows = [
-            ((back, low_edge), (front_at(low_edge), low_edge), (front_at(high_edge), high_edge), (back, high_edge))
-        ]
-    else:
-        middle = 0.5 * (cabin[2][0] + cabin[-2][0]) + 0.15
-        rear_low, rear_high = cabin[0][0] + 0.3, cabin[-1][0] + 0.22
-        windows = [
-            (
-                (middle + 0.05, low_edge),
-                (front_at(low_edge), low_edge),
-                (front_at(high_edge), high_edge),
-                (middle + 0.05, high_edge),
-            ),
-            ((rear_low, low_edge), (middle - 0.05, low_edge), (middle - 0.05, high_edge), (rear_high, high_edge)),
-        ]
-    for window in windows:
-        both_sides("glass", window, [narrow(up) + 0.005 for _, up in window])
+                model.face("tire", x0, x1, 0.0, 0.5, along + end, end < 0)
+    model.face("dark", -wide * 0.9, wide * 0.9, 0.18, 0.5, 0.1, True)
+    model.face("dark", -wide * 0.9, wide * 0.9, 0.18, 0.5, length - 0.1, False)
+    model.both_sides("body", model.body, [wide] * len(model.body))
+    for a, b in pairwise((*model.body[1:], model.body[0])):
+        model.strip("roof" if abs(b[0] - a[0]) > 2 * abs(b[1] - a[1]) else "body", a, b, wide, wide)
+    _add_cabin(model)
+    for window in _side_windows(model):
+        model.both_sides("glass", window, [model.half_width(up) + 0.005 for _, up in window])
     if kind == "lorry":
-        both_sides("trim", ((0.3, 1.4), (5.2, 1.4), (5.2, 3.0), (0.3, 3.0)), [wide] * 4)
-    size = 0.31 if not boxy else 0.38
-    for along in wheels:
+        model.both_sides("trim", ((0.3, 1.4), (5.2, 1.4), (5.2, 3.0), (0.3, 3.0)), [wide] * 4)
+    size = 0.31 if not model.boxy else 0.38
+    for along in model.wheels:
         for role, radius, start in (("tire", size, 0.0), ("tire", size, np.pi / 8), ("hub", 0.58 * size, 0.0)):
             turns = (np.arange(8) * (np.pi / 4) + start).tolist()
             ring = [(along + radius * math.cos(t), size + radius * math.sin(t)) for t in turns]
-            both_sides(role, ring, [wide + 0.01] * 8)
-    if not boxy:
-        both_sides("dark", ((0.1, 0.62), (length - 0.2, 0.62), (length - 0.2, 0.66), (0.1, 0.66)), [wide + 0.005] * 4)
-        both_sides("body", ((front_pillar - 0.75, base), (front_pillar - 0.5, base), (front_pillar - 0.52, base + 0.16),
-                            (front_pillar - 0.75, base + 0.16)), [wide + 0.14] * 4)  # fmt: skip
-    shoulder = min(up for along, up in body if up > 0.6)
-    for end, lamp, plate in ((-0.01, "rear", "plate_rear"), (length + 0.01, "front", "plate_front")):
-
-        def face(role: str, x0: float, x1: float, y0: float, y1: float, end: float = end) -> None:
-            corners: list[Point] = [(x0, y0, end), (x1, y0, end), (x1, y1, end), (x0, y1, end)]
-            add(role, corners if end < 0 else corners[::-1])
-
-        face("bumper", -wide, wide, low + 0.02, low + 0.24)
-        if end > 0:
-            face("dark", -0.45, 0.45, low + 0.27, low + 0.38)
-        if lamp == "rear":
-            face("dark", -wide, wide, low + 0.02, low + 0.09)
-            face("seam", -wide + 0.16, wide - 0.16, low + 0.25, low + 0.27)
-            for x in (-wide + 0.15, wide - 0.17):
-                face("seam", x, x + 0.02, low + 0.25, shoulder + 0.2)
-        else:
-            face("dark", -0.4, 0.4, shoulder - 0.1, shoulder + 0.02)
-            face("dark", -wide, wide, low + 0.02, low + 0.07)
-        for side in (-1, 1):
-            x0, x1 = sorted((side * (wide - 0.02), side * (wide - (0.15 if lamp == "rear" else 0.36))))
-            foot, top_edge = (low + 0.27, shoulder + 0.16) if lamp == "rear" else (shoulder - 0.12, shoulder + 0.03)
-            face("lens", x0, x1, foot, top_edge)
-            face(lamp, x0 + 0.02, x1 - 0.02, foot + 0.3 * (top_edge - foot), top_edge - 0.02)
-        face(
-            plate,
-            -0.25,
-            0.25,
-            low + 0.3 if lamp == "rear" else low + 0.06,
-            low + 0.41 if lamp == "rear" else low + 0.16,
+            model.both_sides(role, ring, [wide + 0.01] * 8)
+    if not model.boxy:  # a line along the doors, and mirrors
+        model.both_sides(
+            "dark", ((0.1, 0.62), (length - 0.2, 0.62), (length - 0.2, 0.66), (0.1, 0.66)), [wide + 0.005] * 4
         )
-    return np.array(polygons, np.float64), roles, length
+        at, base = model.cabin[1][0], model.base
+        mirror = (at - 0.75, base), (at - 0.5, base), (at - 0.52, base + 0.16), (at - 0.75, base + 0.16)
+        model.both_sides("body", mirror, [wide + 0.14] * 4)
+    _add_rear(model)
+    _add_front(model)
+    return np.array(model.polygons, np.float64), model.roles, length
+
+
+def _add_cabin(model: _Model) -> None:
+    """Sides, roof, front and rear windows."""
+    cabin, half = model.cabin, model.half_width
+    model.both_sides("body", cabin, [half(up) for _, up in cabin])
+    for a, b in pairwise((*cabin[1:], cabin[0])):
+        model.strip("roof" if abs(b[0] - a[0]) > 2 * abs(b[1] - a[1]) else "body", a, b, half(a[1]), half(b[1]))
+        if abs(b[1] - a[1]) > 0.25 and not (model.kind == "lorry" and b == cabin[0]):
+            cut = 0.1
+            p = (a[0] + cut * (b[0] - a[0]), a[1] + cut * (b[1] - a[1]))
+            q = (b[0] + cut * (a[0] - b[0]), b[1] + cut * (a[1] - b[1]))
+            if b == cabin[0] and model.boxy:
+                q = (q[0], q[1] + 0.3 * (model.top - model.base))
+            model.strip("glass", p, q, half(p[1]) - 0.1, half(q[1]) - 0.1)
+
+
+def _side_windows(model: _Model) -> list[tuple[_Place, ...]]:
+    """The outlines of the windows at the side."""
+    cabin = model.cabin
+    low, high = model.base + 0.07, model.top - 0.1
+    slope = (cabin[2][0] - cabin[1][0]) / (cabin[2][1] - cabin[1][1])
+
+    def front_at(up: float) -> float:
+        return cabin[1][0] + slope * (up - cabin[1][1]) - 0.12
+
+    if model.kind == "bus":
+        low, high = low + 0.1, high - 0.3
+        edges = pairwise(np.linspace(0.3, model.length - 0.4, 8))
+        return [((a + 0.06, low), (b - 0.06, low), (b - 0.06, high), (a + 0.06, high)) for a, b in edges]
+    if model.boxy:
+        back, high = front_at(low) - 1.0, min(high, model.base + 0.75)
+        return [((back, low), (front_at(low), low), (front_at(high), high), (back, high))]
+    middle = 0.5 * (cabin[2][0] + cabin[-2][0]) + 0.15
+    rear_low, rear_high = cabin[0][0] + 0.3, cabin[-1][0] + 0.22
+    return [
+        ((middle + 0.05, low), (front_at(low), low), (front_at(high), high), (middle + 0.05, high)),
+        ((rear_low, low), (middle - 0.05, low), (middle - 0.05, high), (rear_high, high)),
+    ]
+
+
+def _add_rear(model: _Model) -> None:
+    """Bumper, seams, lamps and plate at the back."""
+    wide, low, shoulder = model.wide, *_levels(model)
+    face = functools.partial(model.face, z=-0.01, back=True)
+    face("bumper", -wide, wide, low + 0.02, low + 0.24)
+    face("dark", -wide, wide, low + 0.02, low + 0.09)
+    face("seam", -wide + 0.16, wide - 0.16, low + 0.25, low + 0.27)
+    for x in (-wide + 0.15, wide - 0.17):
+        face("seam", x, x + 0.02, low + 0.25, shoulder + 0.2)
+    for side in (-1, 1):
+        x0, x1 = sorted((side * (wide - 0.02), side * (wide - 0.15)))
+        foot, top = low + 0.27, shoulder + 0.16
+        face("lens", x0, x1, foot, top)
+        face("rear", x0 + 0.02, x1 - 0.02, foot + 0.3 * (top - foot), top - 0.02)
+    face("plate_rear", -0.25, 0.25, low + 0.3, low + 0.41)
+
+
+def _add_front(model: _Model) -> None:
+    """Bumper, grill, lamps and plate at the front."""
+    wide, low, shoulder = model.wide, *_levels(model)
+    face = functools.partial(model.face, z=model.length + 0.01, back=False)
+    face("bumper", -wide, wide, low + 0.02, low + 0.24)
+    face("dark", -0.45, 0.45, low + 0.27, low + 0.38)
+    face("dark", -0.4, 0.4, shoulder - 0.1, shoulder + 0.02)
+    face("dark", -wide, wide, low + 0.02, low + 0.07)
+    for side in (-1, 1):
+        x0, x1 = sorted((side * (wide - 0.02), side * (wide - 0.36)))
+        foot, top = shoulder - 0.12, shoulder + 0.03
+        face("lens", x0, x1, foot, top)
+        face("front", x0 + 0.02, x1 - 0.02, foot + 0.3 * (top - foot), top - 0.02)
+    face("plate_front", -0.25, 0.25, low + 0.06, low + 0.16)
+
+
+def _levels(model: _Model) -> tuple[float, float]:
+    """The heights of the body's lower edge, and of its shoulder, where lamps sit."""
+    return min(up for _, up in model.body), min(up for _, up in model.body if up > 0.6)
+
+
+def add_vehicle(build: Builder, kind: str, x: float, z: float, heading: float, lights: bool = True) -> None:
+    """A vehicle whose middle stands at (x, z), if there is room.
+
+    Args:
+        kind: a key of `pixalign.streets.vehicles.KINDS`.
+        heading: in radians to the right; 0 drives away from the camera.
+        lights: whether its lamps may be lit.
+    """
+    dice = build.dice
+    points, roles, length = vehicle_model(kind)
+    wide, long, tall = dice.uniform(0.95, 1.05), dice.uniform(0.93, 1.07), dice.uniform(0.95, 1.06)
+    points = points * (wide, tall, long)
+    cos, sin = math.cos(heading), math.sin(heading)
+    half_wide, half_long = 0.5 * np.ptp(points[..., 0]), 0.5 * length * long
+    reach_x, reach_z = abs(half_wide * cos) + abs(half_long * sin), abs(half_wide * sin) + abs(half_long * cos)
+    if not build.free(x, z, reach_x, reach_z):
+        return
+    turned = np.empty_like(points)
+    turned[..., 0] = x + points[..., 0] * cos + points[..., 2] * sin
+    turned[..., 1] = points[..., 1]
+    turned[..., 2] = z - points[..., 0] * sin + points[..., 2] * cos
+    body = varied(dice, pick(dice, PAINTS), 0.15)
+    if kind == "bus":
+        body = varied(dice, pick(dice, ((40, 80, 150), (170, 36, 40), (210, 206, 196), (60, 110, 80))), 0.2)
+    elif kind in ("van", "lorry") and dice.random() < 0.6:
+        body = varied(dice, (210, 212, 212), 0.1)
+    tail_on = build.night > 0 and dice.random() < 0.8
+    braking = dice.random() < 0.4
+    rear, front = (225, 30, 24) if braking or tail_on else (140, 26, 30), (190, 194, 192)
+    glass = dice.uniform(0.6, 1.6)
+    palette: dict[str, tuple[Color, str, float]] = {
+        "body": (body, "paint", 0),
+        "roof": (scaled(body, 1.15), "glass" if dice.random() < 0.3 else "flat", 0),
+        "dark": ((26, 26, 28), "flat", 0),
+        "glass": ((40 * glass, 46 * glass, 52 * glass), "glass", 0),
+        "tire": ((27, 27, 28), "flat", 0),
+        "hub": ((104, 106, 108), "flat", 0),
+        "rear": (rear, "flat", (1.0 if braking else 0.7) * lights if tail_on or braking else 0),
+        "lens": ((96, 60, 58), "glass", 0),
+        "seam": (scaled(body, 0.45), "flat", 0),
+        "front": (front, "flat", 0.8 if build.night and lights and dice.random() < 0.6 else 0),
+        "plate_rear": ((226, 196, 60), "flat", 0),
+        "plate_front": ((226, 226, 220), "flat", 0),
+        "bumper": (scaled(body, 0.85) if dice.random() < 0.6 else (56, 57, 60), "flat", 0),
+        "trim": ((210, 206, 196), "letters", 0),
+    }
+    first = {name: build.texture(entry[1]) for name, entry in palette.items()}
+    # far orders whole vehicles by their middle; within one the order of the parts stands
+    build.shapes.polygons(
+        turned,
+        np.array([palette[r][0] for r in roles]),
+        CAR,
+        z,
+        np.array([first[r] for r in roles]),
+        np.array([palette[r][2] for r in roles]),
+        cull=True,
+    )
+    build.contact(x - reach_x * 1.04, x + reach_x * 1.04, z - reach_z * 1.06, z + reach_z)
+    high = float(points[..., 1].max())
+    build.cast(x - reach_x, x + reach_x, z - reach_z, z - reach_z, high * 0.8)
+    build.cast(x - reach_x, x - reach_x, z - reach_z, z + reach_z, high * 0.8)
+    build.cast(x + reach_x, x + reach_x, z - reach_z, z + reach_z, high * 0.8)
+    if lights and build.night:
+        facing_away = cos > 0
+        for part in ("rear", "front"):
+            if palette[part][2] and (part == "rear") == facing_away:
+                for i in [i for i, role in enumerate(roles) if role == part]:
+                    px, py, pz = turned[i].mean(0).tolist()
+                    build.glow((px, py, pz - 0.05), 0.22, (200, 30, 20) if part == "rear" else (200, 195, 175))

@@ -21,7 +21,8 @@ import numpy as np
 
 from pixalign.data.sets.camvid import CLASSES, COLORS
 from pixalign.errors import InputError
-from pixalign.streets.layout import compose, light_of
+from pixalign.streets.layout import compose
+from pixalign.streets.light import light_of
 from pixalign.streets.render import render
 from pixalign.streets.textures import bank
 
