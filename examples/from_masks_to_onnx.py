@@ -16,7 +16,7 @@ import yaml
 from PIL import Image
 
 import pixalign
-from pixalign.checking.scan import check_data
+from pixalign.checking import check_data
 from pixalign.data import open_data
 from pixalign.data.sets.streets import CLASSES, COLORS, draw_scene
 from pixalign.training.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig

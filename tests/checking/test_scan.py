@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import write_pair
-from pixalign.checking.page import write_report
-from pixalign.checking.scan import check_data, check_folder, check_splits, percent, shown
+from pixalign.checking import check_data, check_folder, check_splits, write_report
 from pixalign.data import open_data
 from pixalign.data.folder import folder
 from pixalign.errors import InputError
+from pixalign.text import percent, shown
 from tiffs import write_bands
 
 

@@ -12,18 +12,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from pixalign.checking.scan import (
-    SAMPLES,
-    Example,
-    Looked,
-    Problem,
-    Report,
-    SplitStats,
-    mask_of,
-    number_of,
-    percent,
-    shown,
-)
+from pixalign.checking.report import Example, Problem, Report, SplitStats
+from pixalign.checking.scan import Looked, mask_of
 from pixalign.data.images import read_image, write_image
 from pixalign.data.masks import Labels, gray_of, read_values
 from pixalign.data.pairs import Pairs
@@ -31,6 +21,9 @@ from pixalign.errors import InputError
 from pixalign.files import write_text
 from pixalign.pages import css_color, data_uri, document, swatch
 from pixalign.palette import IGNORE
+from pixalign.text import number_of, percent, shown
+
+SAMPLES = 24  # pairs on the contact sheet
 
 
 def write_report(report: Report, out: str | Path) -> Path:

@@ -9,7 +9,7 @@ from pixalign.training.values import Count
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pixalign.checking.scan import Problem, Report
+    from pixalign.checking.report import Problem, Report
 
 _CLASSES, _LINES = 40, 13  # the most that the terminal shows
 
@@ -45,8 +45,7 @@ def _check(args: Any) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-    from pixalign.checking.page import write_report
-    from pixalign.checking.scan import check_data
+    from pixalign.checking import check_data, write_report
     from pixalign.errors import InputError
 
     console = Console(highlight=False)
@@ -129,7 +128,7 @@ def _print(console: "Console", report: "Report") -> None:
     from rich.text import Text
 
     from pixalign.checking.page import sizes_text
-    from pixalign.checking.scan import percent, shown
+    from pixalign.text import percent, shown
 
     table = Table(title=Text(shown(report.source, 76)))
     for heading in ("split", "pairs", "labeled"):
@@ -174,7 +173,7 @@ def _print_problem(console: "Console", problem: "Problem") -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from pixalign.checking.scan import shown
+    from pixalign.text import shown
 
     heading = Text(f"\n{problem.severity}: ", "bold red" if problem.severity == "error" else "bold yellow")
     heading.append(problem.heading, "bold")

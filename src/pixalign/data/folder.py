@@ -95,9 +95,9 @@ from pixalign.data.formats.layout import SPLITS, Found, Layout, drawn, split_of
 from pixalign.data.formats.recognize import recognize
 from pixalign.data.formats.template import by_template
 from pixalign.data.images import opened
+from pixalign.data.mask_values import proposed_ids
 from pixalign.data.masks import Labels, gray_of, labels_from_yaml, read_values, unpack
 from pixalign.data.pairs import Pairs
-from pixalign.data.remedies import proposed_ids
 from pixalign.data.samples import require_two_classes
 from pixalign.errors import InputError
 from pixalign.palette import IGNORE, default_classes, default_colors

@@ -151,3 +151,18 @@ def cached(data: Data, advance: Callable[[int], None] = lambda count: None) -> D
 
     with ThreadPoolExecutor(4) as threads:
         return _Cached(data, list(threads.map(read, range(len(data)))))
+
+
+def require_two_labels(data: Data) -> None:
+    """Refuse data that is labeled with one class throughout, or not at all; reads pairs until it sees a second one.
+
+    Raises:
+        InputError: there is nothing to learn.
+    """
+    seen: set[int] = set()
+    for index in range(len(data)):
+        seen.update(np.unique(data[index][1]).tolist())
+        if len(seen - {IGNORE}) > 1:
+            return
+    found = f"the class {data.classes[min(seen)]!r} alone" if seen - {IGNORE} else "no class (255 is no label)"
+    raise InputError(f"{data.name}: the masks hold {found}, and one class cannot be learned: label a second one")

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pixalign.checking.scan import number_of, percent, shown
 from pixalign.metrics.boundary_iou import SHARE
 from pixalign.pages import css_color, data_uri, document, swatch
+from pixalign.text import number_of, percent, shown
 
 PANELS = ("image", "label", "prediction", "errors", "enlarged 3x")
 

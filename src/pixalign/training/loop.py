@@ -31,8 +31,7 @@ from torch import Tensor, nn
 
 from pixalign.data import class_pixels, label_counts
 from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
-from pixalign.data.remedies import require_two_labels
-from pixalign.data.samples import Data
+from pixalign.data.samples import Data, require_two_labels
 from pixalign.data.transforms import UsersTransform, normalize
 from pixalign.errors import InputError, Stopped
 from pixalign.evaluating import evaluate

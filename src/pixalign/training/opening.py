@@ -9,8 +9,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from pixalign.checking.page import write_report
-from pixalign.checking.scan import check_splits
+from pixalign.checking import check_splits, write_report
 from pixalign.data import Pairs, open_data
 from pixalign.data.folder import describe
 from pixalign.data.samples import Data, Samples, cached

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import write_pair
-from pixalign.checking.scan import check_data
+from pixalign.checking import check_data
 from pixalign.data import open_data
 from pixalign.data.folder import find
 from pixalign.data.formats.files import pair

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from conftest import write_pair
-from pixalign.checking.scan import check_data
+from pixalign.checking import check_data
 from pixalign.data import open_data
 from pixalign.data.folder import describe, find, splits
 from pixalign.data.formats.plain import IMAGE_FOLDERS, MASK_FOLDERS

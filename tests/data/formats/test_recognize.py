@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from conftest import write_pair
-from pixalign.checking.scan import check_data
+from pixalign.checking import check_data
 from pixalign.data import open_data
 from pixalign.data.folder import find, splits
 from pixalign.data.formats import recognize

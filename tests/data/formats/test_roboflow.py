@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from conftest import write_pair
-from pixalign.checking.scan import check_data
+from pixalign.checking import check_data
 from pixalign.data import open_data
 from pixalign.data.folder import find, splits
 from pixalign.errors import InputError

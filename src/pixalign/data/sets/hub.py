@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from pixalign.data.remedies import is_stretched
+from pixalign.data.mask_values import is_stretched
 from pixalign.data.samples import Samples
 from pixalign.errors import InputError
 from pixalign.palette import IGNORE, default_classes

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import write_pair
-from pixalign.checking.scan import check_folder
+from pixalign.checking import check_folder
 from pixalign.data import open_data
-from pixalign.data.remedies import proposed_ids, require_two_labels
-from pixalign.data.samples import Samples
+from pixalign.data.mask_values import proposed_ids
+from pixalign.data.samples import Samples, require_two_labels
 from pixalign.errors import InputError
 
 

@@ -1,48 +1,16 @@
 """What to write into classes.yaml where the values of masks do not tell the classes, or are not those listed."""
 
-import itertools
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from pixalign.data.mask_values import is_stretched, proposed_ids
 from pixalign.data.masks import Labels
-from pixalign.data.samples import Data
-from pixalign.errors import InputError
 from pixalign.palette import IGNORE
+from pixalign.text import percent
 
 MANY = 40  # more values than so come from smoothing or lossy compression, not from a person's list of classes
 KEPT_VALUES = 4096  # of which a check keeps count
-
-
-def proposed_ids(numbers: Sequence[int], count: int | None = None) -> tuple[list[int], str, str]:
-    """Return which values of masks to list as classes, what they look like, and what to know of 255 (or "").
-
-    Args:
-        numbers: the values that occur, ascending, with 255 if that does; other than 0, 1, 2 and so on.
-        count: the number of classes, if known.
-    """
-    core = [value for value in numbers if value != IGNORE]
-    with_last = IGNORE in numbers
-    if core == [0] and with_last:
-        return [0, IGNORE], "these look like binary masks", "in which 255 is a class"
-    if len(core) == 1 and with_last:
-        return [*numbers], "the masks hold two values alone", "in which 255 is a class"
-    if core == [*range(1, len(core) + 1)]:
-        return core, "the ids count from 1", "and list 255 as well if it is a class" if with_last else ""
-    if with_last and len(core) == count:
-        return core, "name the classes", "in which 255 means no label"
-    note = "or leave 255 out if it means no label" if with_last else ""
-    if step := _step(core) or _step(numbers):
-        return [*numbers], f"the ids look stretched, in steps of {step}, to make them visible", note
-    return [*numbers], "name the classes", note
-
-
-def is_stretched(numbers: Sequence[int]) -> bool:
-    """Whether values (ascending) lie evenly apart by more than 1, with or without 255, to be told apart by eye."""
-    return bool(_step(numbers) or _step([value for value in numbers if value != IGNORE]))
 
 
 def remedy_for(values: Mapping[str, int], numbers: Sequence[int], labels: Labels | None) -> tuple[str, str]:
@@ -104,46 +72,10 @@ def remedy_for(values: Mapping[str, int], numbers: Sequence[int], labels: Labels
     )
 
 
-def require_two_labels(data: Data) -> None:
-    """Refuse data that is labeled with one class throughout, or not at all; reads pairs until it sees a second one.
-
-    Raises:
-        InputError: there is nothing to learn.
-    """
-    seen: set[int] = set()
-    for index in range(len(data)):
-        seen.update(np.unique(data[index][1]).tolist())
-        if len(seen - {IGNORE}) > 1:
-            return
-    found = f"the class {data.classes[min(seen)]!r} alone" if seen - {IGNORE} else "no class (255 is no label)"
-    raise InputError(f"{data.name}: the masks hold {found}, and one class cannot be learned: label a second one")
-
-
-def percent(share: float) -> str:
-    """A share of 0 to 1 as text of two significant digits at least."""
-    if not share:
-        return "–"
-    return "< 0.01 %" if share < 0.0001 else f"{100 * share:.{1 if share >= 0.1 else 2}f} %"
-
-
 def triple(value: str) -> tuple[int, int, int]:
     """The numbers of a color that is written as "(1, 2, 3)"."""
     red, green, blue = (int(part) for part in value.strip("()").split(","))
     return red, green, blue
-
-
-def _step(numbers: Sequence[int]) -> int:
-    """How far values lie apart: their common divisor, or their even distance up to rounding; 0 if neither is above 1.
-
-    Even distances alone are not enough: 3, 5, 7 are not stretched over the range of grays.
-    """
-    if len(numbers) < 2:
-        return 0
-    if (common := math.gcd(*numbers)) > 1:
-        return common
-    apart = [after - before for before, after in itertools.pairwise(numbers)]
-    even = max(apart) - min(apart) <= 1 and numbers[0] <= max(apart) and len(numbers) > 2 and min(apart) > 7
-    return round(sum(apart) / len(apart)) if even else 0
 
 
 def _names(labels: Labels | None, count: int, otherwise: Sequence[Any]) -> list[str]:
