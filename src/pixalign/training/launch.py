@@ -1,10 +1,12 @@
 """The processes that `accelerate launch --cpu --num_processes N` was asked for.
 
 Without an MPI host file Accelerate (1.15 still) starts a single process then and says nothing. It leaves a trace: an
-address for processes to meet at, and no number of them. The number stands in the launcher's command line.
+address for processes to meet at, and no number of them: that stands in the launcher's command line and nowhere else,
+which is why it is read there.
 """
 
 import os
+from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 
 from pixalign.errors import InputError, Stopped
@@ -25,10 +27,11 @@ def processes_to_start(environment: Mapping[str, str], launcher: Sequence[str]) 
     asked = environment.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true") and "MASTER_ADDR" in environment
     if not asked or any(name in environment for name in _SIZES):
         return 1
-    words = [word for argument in launcher for word in argument.split("=", 1)]
-    for flag in ("--num_processes", "--num-processes"):
-        if flag in words[:-1] and words[words.index(flag) + 1].isdigit():
-            return int(words[words.index(flag) + 1])
+    parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--num_processes", "--num-processes", type=int)
+    count = parser.parse_known_args(list(launcher))[0].num_processes
+    if count is not None:
+        return count
     raise InputError(
         "accelerate launch --cpu started one process in place of several: "
         "use torchrun --nproc_per_node N -m pixalign train ... --device cpu"

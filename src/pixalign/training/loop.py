@@ -6,7 +6,6 @@ times.jsonl, curves.png, pictures/, the models ``best`` and ``last`` (of the mov
 resumed on one machine.
 """
 
-import importlib.util
 import json
 import math
 import os
@@ -14,8 +13,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -24,8 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, PartialState
-from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from accelerate.utils import set_seed
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
@@ -40,10 +37,11 @@ from pixalign.losses import total_loss
 from pixalign.losses.weights import adjust_logits, class_weights
 from pixalign.memory import reused_memory
 from pixalign.models import create_model
-from pixalign.text import first_line
+from pixalign.training.accelerator import find_device, flattened, make_accelerator, trackers_ended
 from pixalign.training.config import ModelConfig, OptimConfig, TrainConfig, write_config
 from pixalign.training.groups import parameter_groups
 from pixalign.training.initial import check_parts, freeze, initialize, model_config
+from pixalign.training.messages import one_line_errors, remedy, warned
 from pixalign.training.opening import augmentation, given, open_all
 from pixalign.training.parallel import mean_over_processes, synchronize_norms
 from pixalign.training.pending import Pending
@@ -63,7 +61,6 @@ from pixalign.training.state import (
 from pixalign.weights import check_classes, load, save
 
 _TRACK_EVERY = 20  # steps between the losses that trackers get
-_TRACKER_PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX")}
 
 
 @random_state_kept()
@@ -99,11 +96,11 @@ def train(
     config.check()
     out = Path(config.out)
     state = _check_run_folder(out, resume)
-    device = _device(config)
+    device = find_device(config)
     fast_bf16 = computes_bfloat16(device)
     if config.precision == "auto":
         config = replace(config, precision="bf16" if fast_bf16 else "fp32")
-    accelerator = _accelerator(config)
+    accelerator = make_accelerator(config)
     is_main, processes = accelerator.is_main_process, accelerator.num_processes
     log = Log(out / "log.txt", is_main)
     if config.precision == "bf16" and not fast_bf16:
@@ -208,7 +205,7 @@ def train(
     if scaler is not None and "scaler" in numbers:
         scaler.load_state_dict(numbers["scaler"])
     if config.trackers:
-        accelerator.init_trackers("pixalign", config=_flat(asdict(config)))
+        accelerator.init_trackers("pixalign", config=flattened(asdict(config)))
 
     def to_training() -> None:
         model.train()
@@ -233,7 +230,7 @@ def train(
         for done, value in enumerate(values, start=step - len(values)):
             if not math.isfinite(value):
                 raise InputError(
-                    f"the loss is {value} at epoch {done // batches.per_epoch + 1}, step {done}: {_remedy(config)}"
+                    f"the loss is {value} at epoch {done // batches.per_epoch + 1}, step {done}: {remedy(config)}"
                 )
             numbers.update(loss_sum=numbers["loss_sum"] + value, losses=numbers["losses"] + 1)
             if config.trackers and (done + 1) % _TRACK_EVERY == 0:
@@ -288,20 +285,20 @@ def train(
         sheet = out / "pictures" / f"epoch_{epoch:04d}.jpg"
         if not is_main:
             return
-        with _warned(log, f"epoch {epoch}: the pictures of predictions"):
+        with warned(log, f"epoch {epoch}: the pictures of predictions"):
             if config.pictures_every and (finished or epoch % config.pictures_every == 0) and not sheet.exists():
                 draw_predictions(network, validation[0], sheet)
-        with _warned(log, f"epoch {epoch}: curves.png"):
+        with warned(log, f"epoch {epoch}: curves.png"):
             lines = read_lines(out / "metrics.jsonl")
             if lines and "val" in lines[-1]:
                 draw_curves(lines, out / "curves.png")
 
     pending = Pending(accelerator.gather)
     with (
-        _one_line_errors(config, log),
+        one_line_errors(config, log),
         stop_on_signals() as interrupted,
         reused_memory(),
-        _trackers_ended(accelerator),
+        trackers_ended(accelerator),
         TrainingProgress(total_steps, step, batches.per_epoch, log.console, is_main) as progress,
     ):
         if to_be_ended:
@@ -345,7 +342,7 @@ def train(
             if not (epoch_is_over or stop or due):
                 continue
             if not all_finite(model, averaged):
-                raise InputError(f"the weights are not all numbers after step {step}: {_remedy(config)}")
+                raise InputError(f"the weights are not all numbers after step {step}: {remedy(config)}")
             numbers["seconds"] += now - started
             if epoch_is_over:
                 numbers["images_per_second"] = (step - first) * config.batch_size * processes / (now - epoch_began)
@@ -413,32 +410,6 @@ def _check_run_folder(out: Path, resume: bool) -> Path | None:
     return state
 
 
-def _device(config: TrainConfig) -> torch.device:
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device is cuda but no CUDA device is there: use auto or cpu")
-    if AcceleratorState._shared_state:  # an earlier run in this process would fix precision and device for this one
-        AcceleratorState._reset_state(reset_partial_state=PartialState().num_processes == 1)
-    return PartialState(cpu=config.device == "cpu").device
-
-
-def _accelerator(config: TrainConfig) -> Accelerator:
-    for tracker in config.trackers:
-        if not any(importlib.util.find_spec(name) for name in _TRACKER_PACKAGES.get(tracker, (tracker,))):
-            raise InputError(f"trackers: {tracker} is not installed: pip install {tracker}, or leave it out")
-    parallel = DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=config.loss.auxiliary == 0)
-    accelerator = Accelerator(
-        mixed_precision={"fp32": "no"}.get(config.precision, config.precision),
-        gradient_accumulation_steps=config.accumulate,
-        cpu=config.device == "cpu",
-        log_with=config.trackers or None,
-        project_dir=config.out,
-        kwargs_handlers=[parallel],
-    )
-    if config.precision == "fp16" and accelerator.device.type == "cpu":
-        raise InputError("precision is fp16, which needs a GPU: use bf16 or fp32")
-    return accelerator
-
-
 def _start_from(model: nn.Module, source: nn.Module, name: str, log: Log) -> None:
     left, new_classes = initialize(model, source)
     log(f"started from {name}: {len(model.state_dict()) - len(left)} of {len(model.state_dict())} tensors fit")
@@ -490,66 +461,8 @@ def _brief(result: dict[str, Any]) -> dict[str, Any]:
     return {key: result[key] for key in ("data", "images", "fingerprint", "miou", "pixel_accuracy", "iou")}
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level of plain values, which is what trackers take."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value if isinstance(value, int | float | str | bool) else str(value)
-    return flat
-
-
 def _updates(loader: Iterable[Any], count: int) -> Iterator[list[Any]]:
     """Batches in lists of ``count``."""
     batches = iter(loader)
     while update := [*islice(batches, count)]:
         yield update
-
-
-def _remedy(config: TrainConfig) -> str:
-    return f"lower optim.lr ({config.optim.lr:g}), set optim.clip, or use precision fp32"
-
-
-@contextmanager
-def _warned(log: Log, what: str) -> Iterator[None]:
-    """Go on where something cannot be drawn: a line in the log says so."""
-    try:
-        yield
-    except Exception as error:
-        log(f"warning: {what} could not be drawn ({type(error).__name__}: {first_line(error)})")
-
-
-@contextmanager
-def _trackers_ended(accelerator: Accelerator) -> Iterator[None]:
-    """Close the trackers at the end, whatever it is."""
-    try:
-        yield
-    finally:
-        for tracker in accelerator.trackers:
-            tracker.finish()
-
-
-@contextmanager
-def _one_line_errors(config: TrainConfig, log: Log) -> Iterator[None]:
-    """Turn the errors that a user can act on into one line with the remedy."""
-    try:
-        yield
-    except InputError as error:  # one from a loading process carries its traceback
-        line = str(error).strip().splitlines()[-1].removeprefix("pixalign.errors.InputError: ")
-        with suppress(InputError):  # where the disk is full, the log is, too
-            log.note(f"error: {line}")
-        raise InputError(line) from error
-    except ValueError as error:
-        if "Expected more than 1 value per channel" not in str(error):
-            raise
-        raise InputError(
-            f"batch_size {config.batch_size}: batch norm over a pooled map needs two images per process: "
-            "raise batch_size (and lower accumulate)"
-        ) from error
-    except torch.OutOfMemoryError as error:
-        raise InputError(
-            f"batch_size {config.batch_size} at crop {config.data.crop} does not fit into the GPU's memory: "
-            "lower batch_size and raise accumulate"
-        ) from error

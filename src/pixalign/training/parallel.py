@@ -18,7 +18,7 @@ def synchronize_norms(model: nn.Module, device: torch.device) -> nn.Module:
     """Let the batch norms of ``model`` take their statistics over all processes.
 
     On a GPU they become torch's SyncBatchNorm, which has no CPU form; on a CPU they get one of the same definition.
-    Names and state stay.
+    Names and state stay: on a CPU the class alone is exchanged, so that whoever holds a norm or its tensors still does.
     """
     if device.type == "cuda":
         return convert_sync_batchnorm(model)

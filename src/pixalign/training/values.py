@@ -41,8 +41,11 @@ else:
     Probability = restricted_number_type("above 0 and at most 1", float, [(">", 0), ("<=", 1)])
     Name = restricted_string_type("text that is not empty", r"\s*\S")
 
+_RANGES = (Count, Whole, Seed, Side, Weight, Positive, Share, BelowOne, Probability, Name)
 
-_GIVEN = re.compile(  # the value in an error of jsonargparse
+
+# The value in an error of jsonargparse, which keeps it in the text alone.
+_GIVEN = re.compile(
     r"(?:Got|Given) value: (.*)|(?:base 10|to float): '(.*)'"
     r"|Not of type .*?: (.*) (?:does not conform|does not match|not an? \w+$)"
 )
@@ -148,7 +151,7 @@ def _meets(value: Any, kind: Any) -> bool:
 
 def _in_range(value: Any, kind: Any) -> bool:
     """Whether a range type takes the value; every other type does."""
-    if hasattr(kind, "_expression"):
+    if kind in _RANGES:
         try:
             kind(value)
         except (ValueError, OverflowError):

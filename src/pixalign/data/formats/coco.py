@@ -205,7 +205,11 @@ def _id(value: Any) -> _Id | None:
 def _twice(names: Sequence[str]) -> str:
     """The first of the names that occurs a second time, or ""."""
     seen: set[str] = set()
-    return next((name for name in names if name in seen or seen.add(name)), "")  # type: ignore[func-returns-value]
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""
 
 
 def _file_name(file: Path, name: str) -> str:

@@ -55,7 +55,8 @@ def hub(root: str | Path, split: str, mask_template: str = "", channels: int = 3
     image, mask = _columns(str(root), rows.features, mask_template)
     classes = _names_of(rows.features[mask]) or _listed(str(root))
     if not classes:
-        classes = default_classes(_count(str(root), mask, tuple(part._fingerprint for part in splits.values())))
+        contents = tuple(part._fingerprint for part in splits.values())  # which has no public name
+        classes = default_classes(_count(str(root), mask, contents))
     title = f"{root}/{split}"
     return Samples(_Rows(rows, image, mask, title), classes, name=title, channels=channels)
 
