@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from pixalign.checking.remedies import KEPT_VALUES, MANY, remedy_for, triple
-from pixalign.checking.report import Example, Problem, below
+from pixalign.checking.report import Example, Problem
 from pixalign.checking.scan import Looked, Tally
 from pixalign.data.folder import known_labels, labels_in
+from pixalign.data.formats.files import below
 from pixalign.data.formats.labelme import read_labelme
 from pixalign.data.mask_values import is_stretched
 from pixalign.data.masks import Labels

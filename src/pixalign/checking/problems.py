@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from pixalign.checking.report import Example, Problem, SplitStats, below
+from pixalign.checking.report import Example, Problem, SplitStats
 from pixalign.checking.scan import Looked
 from pixalign.data.folder import folder
+from pixalign.data.formats.files import below
 from pixalign.data.formats.layout import Found
 from pixalign.data.images import noted_kinds, other_images
 from pixalign.data.masks import Labels

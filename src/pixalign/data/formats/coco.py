@@ -23,22 +23,52 @@ import functools
 import os
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pixalign.data.formats.annotations import Drawing, Shape, class_name, json_keys, picture_size, polygon, read_json
-from pixalign.data.formats.layout import SPLIT_OF
+from pixalign.data.formats.files import entries
+from pixalign.data.formats.layout import SPLIT_FOLDERS, SPLIT_OF, SPLITS, Found, Layout, drawn, split_of
 from pixalign.data.images import IMAGE_SUFFIXES
+from pixalign.data.masks import Labels
 from pixalign.errors import InputError
-
-SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 
 _LISTS = ("images", "annotations", "categories")
 _OTHER_KINDS = ("captions_", "image_info_", "panoptic_", "person_keypoints_", "stuff_")
 
 _Id = int | str
+
+
+def find(root: Path) -> Layout | None:
+    """Return the layout of a folder with COCO files, unless it has a folder of masks."""
+    folders = entries(root)[0]
+    inside = [path for folder in folders if split_of(folder.name) for path in entries(folder)[0]]
+    if any(path.name.casefold() == "masks" for path in (*folders, *inside)):
+        return None
+    files = coco_files(root)
+    splits = {split: partial(_pairs, root, files[split], split) for split in ("", *SPLITS) if split in files}
+    names = ", ".join(dict.fromkeys(file.name for file in files.values()))
+    return Layout("COCO annotations", splits, root, partial(_labels, [*files.values()]), names) if files else None
+
+
+def _pairs(root: Path, file: Path, split: str) -> Found:
+    base, images, drawings = coco_images(root, file, split)
+    there = [os.path.isfile(path) for path in images]
+    return Found(
+        [path for path, is_there in zip(images, there) if is_there],
+        [file] * sum(there),
+        [],
+        [path for path, is_there in zip(images, there) if not is_there],
+        [drawing for drawing, is_there in zip(drawings, there) if is_there],
+        (base, file),
+    )
+
+
+def _labels(files: list[Path]) -> Labels:
+    return drawn(coco_classes(files), files[0])
 
 
 def coco_files(root: Path) -> dict[str, Path]:
@@ -47,8 +77,6 @@ def coco_files(root: Path) -> dict[str, Path]:
     Raises:
         InputError: several files for one split, or files of which it is not clear which split they are of.
     """
-    if (root / "masks").is_dir() or any((root / name / "masks").is_dir() for name in SPLIT_OF):
-        return {}
     files: dict[str, Path] = {}
     candidates = _json_files(root)
     by_name = [file for file in candidates if _named(root, file)]
@@ -169,7 +197,7 @@ def _named(root: Path, file: Path) -> bool:
     if file.name == "_annotations.coco.json" or file == root / "annotations.json":
         return True
     return file.parent.name == "annotations" and (
-        file.stem in ("train", "val", "valid", "test") or file.name.startswith("instances_")
+        any(file.stem in names for names in SPLIT_FOLDERS.values()) or file.name.startswith("instances_")
     )
 
 

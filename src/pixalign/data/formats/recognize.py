@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pixalign.data.formats import (
-    coco_layout,
+    coco,
     fiftyone,
     label_studio,
     paddleseg,
@@ -28,7 +28,7 @@ FINDERS: tuple[Callable[[Path], Layout | None], ...] = (
     roboflow.find,
     paddleseg.find,
     supervisely_masks.find,
-    coco_layout.find,
+    coco.find,
     fiftyone.find,
     plain.find,
     supervisely.find,

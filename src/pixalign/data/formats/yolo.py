@@ -20,8 +20,7 @@ import numpy as np
 import yaml
 
 from pixalign.data.formats.annotations import Drawing, Shape, class_name, polygon, upright_size
-from pixalign.data.formats.coco import SPLIT_FOLDERS
-from pixalign.data.formats.layout import Found, Layout, drawn
+from pixalign.data.formats.layout import SPLIT_FOLDERS, Found, Layout, drawn
 from pixalign.data.images import IMAGE_SUFFIXES, walk
 from pixalign.errors import InputError
 from pixalign.text import first_line
