@@ -40,8 +40,7 @@ def evaluate(
     Where the mode asks for another output size, each pixel of the label is compared with the id predicted at the place
     of its center (nearest neighbor): what is measured is what a user gets.
 
-    Memory does not grow with the number of images: only the (K, K) counts are kept; what belongs to single images is
-    written to ``per_image`` as it comes.
+    Memory does not grow with the number of images: (K, K) counts are kept, and ``per_image`` is written as they come.
 
     Args:
         model: a network with ``config`` (mean, std, classes), on any device, or an exported one; it is left as it is,
