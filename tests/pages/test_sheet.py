@@ -1,13 +1,13 @@
-"""The sheet of pictures side by side."""
+"""Pictures on a sheet."""
 
 import numpy as np
 from PIL import Image
 
-from pixalign.predicting.sheet import draw_sheet
+from pixalign.pages.sheet import Panel, draw_sheet
 
 
 def test_pictures_stand_side_by_side_above_the_legend():
-    panels = [("one", Image.new("RGB", (40, 30), "red")), ("two", Image.new("RGB", (80, 60), (7, 128, 9)))]
+    panels = [Panel("one", Image.new("RGB", (40, 30), "red")), Panel("two", Image.new("RGB", (80, 60), (7, 128, 9)))]
     legend = [(f"class {i}", (0, 0, 200 + i), f"{i} %") for i in range(7)]
     sheet = np.asarray(draw_sheet("title", "subtitle", panels, legend))
     reds, greens = (np.argwhere((sheet == color).all(-1)) for color in ((255, 0, 0), (7, 128, 9)))
@@ -21,4 +21,4 @@ def test_pictures_stand_side_by_side_above_the_legend():
 
 def test_portrait_and_panorama_fit_too():
     for size in ((30, 300), (300, 30)):
-        assert draw_sheet("t", "s", [("p", Image.new("RGB", size))], [("c", (1, 2, 3), "")]).width > 96
+        assert draw_sheet("t", "s", [Panel("p", Image.new("RGB", size))], [("c", (1, 2, 3), "")]).width > 96
