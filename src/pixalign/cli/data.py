@@ -43,15 +43,15 @@ def run(args: Any) -> int:
 
 def _check(args: Any) -> int:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import TaskID
 
     from pixalign.checking.page import write_report
     from pixalign.checking.scan import check_data
     from pixalign.errors import InputError
+    from pixalign.progress import bars
 
     console = Console(highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with bars(console) as bar:
         tasks: dict[str, TaskID] = {}
 
         def progress(split: str, done: int, total: int) -> None:
