@@ -7,8 +7,7 @@ from PIL import Image
 
 from pixalign.app.picking import Picked
 from pixalign.app.service import Comparison, encoded
-from pixalign.data.images import ID_MAP
-from pixalign.explaining.pictures import rgb
+from pixalign.data.images import ID_MAP, rgb
 from pixalign.pages import data_uri, jpeg, render
 from pixalign.predicting import Result
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from pixalign.checking.scan import SAMPLES, Example, Looked, Problem, Report, SplitStats, mask_of
-from pixalign.data.images import read_image, write_image
+from pixalign.data.images import read_image, rgb, write_image
 from pixalign.data.masks import Labels, gray_of, read_values
 from pixalign.data.pairs import Pairs
 from pixalign.errors import InputError
@@ -96,7 +96,7 @@ def _sample(pairs: Pairs, index: int) -> Image.Image | None:
 
 def _overlay(image: np.ndarray, ids: np.ndarray, colors: Sequence[Sequence[int]]) -> Image.Image:
     """The image (H, W, C) under the class colors, with thin outlines, at most `_SIDE` pixels wide and high."""
-    picture = _small(Image.fromarray(_rgb(image)), _SIDE)
+    picture = _small(Image.fromarray(rgb(image)), _SIDE)
     small = np.asarray(Image.fromarray(ids).resize(picture.size, Image.Resampling.NEAREST))
     pixels = np.asarray(picture).astype(np.float32)
     labeled = (small < len(colors))[..., None]
@@ -111,7 +111,7 @@ def _overlay(image: np.ndarray, ids: np.ndarray, colors: Sequence[Sequence[int]]
 
 def _highlight(image: np.ndarray, wrong: np.ndarray) -> Image.Image:
     """The image in gray, under magenta where ``wrong`` (H, W) bool is true, thick enough to be seen."""
-    picture = _small(Image.fromarray(_rgb(image)), _THUMBNAIL)
+    picture = _small(Image.fromarray(rgb(image)), _THUMBNAIL)
     gray = picture.convert("L").convert("RGB")
     gray = Image.blend(gray, Image.new("RGB", gray.size, "white"), 0.35)
     area = Image.fromarray(wrong.astype(np.float32)).resize(gray.size, Image.Resampling.BOX)
@@ -122,11 +122,6 @@ def _highlight(image: np.ndarray, wrong: np.ndarray) -> Image.Image:
 
 def _small(picture: Image.Image, side: int) -> Image.Image:
     return fitted(picture, side, side, 1)
-
-
-def _rgb(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) of any number of bands: the first three, or the first."""
-    return np.ascontiguousarray(image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, -1))
 
 
 def _painted(ids: np.ndarray, labels: Labels) -> Image.Image:
@@ -150,9 +145,9 @@ def _evidence(report: Report, problem: Problem, example: Example) -> Image.Image
             return _highlight(image, _wrong_pixels(split, example.index))
         if problem.kind in ("sizes", "transposed", "unlabeled"):
             ids, _ = split.pairs.read_mask(example.index)
-            both = [Image.fromarray(_rgb(image)), _painted(ids, report.labels)]
+            both = [Image.fromarray(rgb(image)), _painted(ids, report.labels)]
             return grid([_small(picture, _THUMBNAIL // 2 - 3) for picture in both], 2, 6, paper="#8a8a90")
-        return _small(Image.fromarray(_rgb(image)), _THUMBNAIL)
+        return _small(Image.fromarray(rgb(image)), _THUMBNAIL)
     except InputError:
         return None
 

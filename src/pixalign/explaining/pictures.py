@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
+from pixalign.data.images import rgb
 from pixalign.explaining.colors import hue
 from pixalign.pages.sheet import font
 from pixalign.palette import color_table
@@ -84,11 +85,6 @@ def paint(values: np.ndarray, view: View, image: tuple[int, int], smooth: bool =
     return Image.fromarray(np.ascontiguousarray(values)).transform(
         view.size, Image.Transform.AFFINE, to_map, how, fillcolor=_OUTSIDE
     )
-
-
-def rgb(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) of any number of bands: the first three, or the first."""
-    return image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, -1)
 
 
 def painted_ids(ids: np.ndarray, colors: Sequence[Sequence[int]]) -> np.ndarray:
