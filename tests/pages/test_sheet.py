@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from pixalign.pages.sheet import Panel, draw_sheet
+from pixalign.pages.sheet import Panel, draw_sheet, grid
 
 
 def test_pictures_stand_side_by_side_above_the_legend():
@@ -22,3 +22,12 @@ def test_pictures_stand_side_by_side_above_the_legend():
 def test_portrait_and_panorama_fit_too():
     for size in ((30, 300), (300, 30)):
         assert draw_sheet("t", "s", [Panel("p", Image.new("RGB", size))], [("c", (1, 2, 3), "")]).width > 96
+
+
+def test_a_grid_has_columns_and_rows_as_large_as_their_largest():
+    sizes = [(10, 20), (30, 5), (20, 8)]
+    pictures = [Image.new("RGB", size, (i, 0, 0)) for i, size in enumerate(sizes)]
+    sheet = grid(pictures, 2, 3, paper="white", edge=1)
+    assert sheet.size == (20 + 3 + 30 + 2, 20 + 3 + 8 + 2)
+    assert [sheet.getpixel(place) for place in ((1, 1), (24, 1), (1, 24))] == [(0, 0, 0), (1, 0, 0), (2, 0, 0)]
+    assert sheet.getpixel((0, 0)) == sheet.getpixel((11, 1)) == (255, 255, 255)
