@@ -1,7 +1,8 @@
 """The rooms of the package as a picture: who imports whom, and how many lines each has.
 
-An arrow leads from a room to one that it imports; arrows that follow from others are left out (a imports b and b imports
-c: then a may import c, too), and so are those to the modules of the last row. A room lies above all that it imports.
+An arrow leads from a room to one that it imports; arrows that follow from others are left out (a imports b and b
+imports c: then a may import c, too), and so are those to the modules of the last row. A room lies above all that it
+imports.
 
     python benchmarks/rooms.py --out docs/rooms.svg     # and a table on the terminal
     python benchmarks/rooms.py --source OTHER/src/pixalign

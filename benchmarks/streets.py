@@ -20,6 +20,8 @@ from PIL import Image
 from pixalign.data.images import write_image
 from pixalign.data.sets.camvid import CLASSES, COLORS
 from pixalign.data.sets.streets import LIGHTS, draw_scene
+from pixalign.pages.sheet import grid
+from pixalign.palette import color_table
 
 
 def main() -> None:
@@ -47,17 +49,12 @@ def main() -> None:
             f"  {name:11} {share:6.1%} of the pixels"
             + (f", in {present[name]:4.0%} of the scenes" if name in present else "")
         )
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: len(COLORS)] = COLORS
     for path, pictures in (
         (args.sheet, [i for i, _ in scenes]),
-        (args.labels, [palette[label] for _, label in scenes]),
+        (args.labels, [color_table(COLORS)[label] for _, label in scenes]),
     ):
         if path:
-            sheet = Image.new("RGB", (4 * size[1], -(-len(pictures) // 4) * size[0]))
-            for k, picture in enumerate(pictures):
-                sheet.paste(Image.fromarray(picture), (k % 4 * size[1], k // 4 * size[0]))
-            write_image(sheet, path)
+            write_image(grid([Image.fromarray(picture) for picture in pictures], 4, 0), path)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ SOURCE = Path(pixalign.__file__).parent
 
 # Rooms from the bottom up; a room imports from lower rows, or from itself.
 ROWS = [
-    {"errors", "files", "memory", "pages", "palette", "sampling", "sampling_triton", "text"},
+    {"errors", "files", "limits", "memory", "pages", "palette", "progress", "sampling", "sampling_triton", "text"},
     {"blocks", "encoders", "aligners", "streets"},
     {"models", "losses", "data", "metrics", "weights"},
     {"fusing", "checking"},
@@ -30,6 +30,7 @@ ROWS = [
 WITHIN_A_ROW = {
     ("files", "errors"),
     ("files", "text"),
+    ("pages", "text"),
     ("aligners", "blocks"),
     ("weights", "models"),
     ("training", "evaluating"),

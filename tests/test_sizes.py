@@ -9,7 +9,7 @@ SOURCE = Path(pixalign.__file__).parent
 FILE, FUNCTION = 500, 80  # lines, docstrings included
 
 # What is longer still. Take out what becomes shorter; the training loop is one function, read from top to bottom.
-LONG_FILES = {"evaluating/report_page.py"}
+LONG_FILES: set[str] = set()
 LONG_FUNCTIONS = {
     ("training/loop.py", "train"),
     ("app/api.py", "add_api"),

@@ -1,6 +1,9 @@
 """The label that is ignored, and class names and colors: of two data sets, and where a data set gives none."""
 
 import colorsys
+from collections.abc import Sequence
+
+import numpy as np
 
 IGNORE = 255  # pixels without a label
 
@@ -55,3 +58,11 @@ def default_colors(count: int) -> list[list[int]]:
         red, green, blue = colorsys.hsv_to_rgb(i * 0.618034 % 1, saturation, value)
         colors.append([round(255 * red), round(255 * green), round(255 * blue)])
     return colors
+
+
+def color_table(colors: Sequence[Sequence[int]], beyond: int = 0) -> np.ndarray:
+    """(256, 3) uint8: the RGB colors by id, and a gray (0 to 255) for ids beyond."""
+    table = np.full((256, 3), beyond, np.uint8)
+    if len(colors):
+        table[: len(colors)] = colors
+    return table

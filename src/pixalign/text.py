@@ -30,3 +30,11 @@ def percent(share: float) -> str:
     if not share:
         return "–"
     return "< 0.01 %" if share < 0.0001 else f"{100 * share:.{1 if share >= 0.1 else 2}f} %"
+
+
+def points(share: float | None, signed: bool = False) -> str:
+    """A score of 0 to 1 in percent, or a difference of two, signed, in percentage points: one digit, no unit."""
+    if share is None:
+        return "–" if signed else "absent"
+    text = f"{100 * share:+.1f}" if signed else f"{100 * share:.1f}"
+    return text.replace("-", "−").replace("−0.0", "0.0").replace("+0.0", "0.0")

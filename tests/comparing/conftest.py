@@ -1,7 +1,8 @@
 """Drawn streets to compare on."""
 
 import pytest
-from comparison.made import write_scenes
+
+from comparing.made import write_scenes
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,10 @@ import shutil
 
 import pytest
 import yaml
-from comparison.made import content
 from rich.console import Console
 
 import pixalign
+from comparing.made import content
 from pixalign.cli import main
 from pixalign.comparing import compare, measure, result_table, runs
 from pixalign.errors import InputError

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from comparison.made import content
 
+from comparing.made import content
 from pixalign.comparing.config import differences, expand, read_comparison
 from pixalign.errors import InputError
 from pixalign.training.config import DataConfig, OptimConfig, TrainConfig

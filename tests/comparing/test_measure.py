@@ -6,9 +6,9 @@ import statistics
 import pytest
 import torch
 import yaml
-from comparison.made import content
 from torch import nn
 
+from comparing.made import content
 from pixalign.comparing import measure
 from pixalign.comparing.config import expand, read_comparison
 from pixalign.comparing.measure import measure_costs, time_by_turns

@@ -15,7 +15,8 @@ from rich.console import Console
 from pixalign.comparing import plot
 from pixalign.comparing.page import headlines, write_page
 from pixalign.comparing.plot import draw_plot
-from pixalign.comparing.table import notes, order, points, result_table, write_tables
+from pixalign.comparing.table import notes, order, result_table, write_tables
+from pixalign.text import points
 
 CLASSES = ["road", "car", "absent"]
 

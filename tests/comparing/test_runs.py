@@ -10,9 +10,9 @@ import time
 
 import pytest
 import yaml
-from comparison.made import content, finish
 from rich.console import Console
 
+from comparing.made import content, finish
 from pixalign.comparing import runs as module
 from pixalign.comparing.config import expand, read_comparison
 from pixalign.comparing.runs import check_alike, check_data, state_of, train_missing

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from pixalign.app.service import BACKENDS, Service
 from pixalign.app.view import disagreement_panel, picked_panel, verdict, viewed
 from pixalign.data.sets.streets import draw_scene
 from pixalign.errors import InputError
+from pixalign.pages import render
 from pixalign.predicting import Result
 
 _HERE = Path(__file__).parent
@@ -262,11 +262,7 @@ def _add_batch(service: Service, folder: Path, model: Any, backend: Any) -> None
         paths = [uploaded(payload, folder) for payload in payloads or []]
         out = new_file(folder, "segmented.zip")
         failed = service.batch(paths, out, model, backend, lambda done: progress((done, len(paths)), unit="images"))
-        lines = "".join(f"<li>{escape(line)}</li>" for line in failed)
-        text = f"<p>{len(paths) - len(failed)} of {len(paths)} images segmented.</p>" + f"<ul>{lines}</ul>" * bool(
-            lines
-        )
-        return gr.update(value=str(out), visible=True), text
+        return gr.update(value=str(out), visible=True), render("app_batch", count=len(paths), failed=failed)
 
     start.click(spoken(batch), [images, model, backend], [file, told], preprocess=False, **_hidden("batch"))
 

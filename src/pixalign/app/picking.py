@@ -10,8 +10,8 @@ from pixalign.explaining import pictures as draw
 from pixalign.explaining.evidence import Alignment, Evidence, laterals, look, moves, points
 from pixalign.explaining.pictures import View, paint
 from pixalign.explaining.sections import words
-from pixalign.explaining.sheet import font
 from pixalign.models.ifa import IFA
+from pixalign.pages.sheet import font
 from pixalign.predicting import Predictor
 from pixalign.runtime import Runtime
 

@@ -1,6 +1,5 @@
-"""What the page shows of results: the viewer's data, and panels as HTML whose texts are escaped."""
+"""What the page shows of results: the viewer's data, and panels as HTML."""
 
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -8,9 +7,8 @@ from PIL import Image
 
 from pixalign.app.picking import Picked
 from pixalign.app.service import Comparison, encoded
-from pixalign.data.images import ID_MAP
-from pixalign.explaining.pictures import rgb
-from pixalign.pages import data_uri
+from pixalign.data.images import ID_MAP, rgb
+from pixalign.pages import data_uri, jpeg, render
 from pixalign.predicting import Result
 
 _SHOWN = 1280  # pixels of the longer side that a browser gets
@@ -36,7 +34,7 @@ def viewed(result: Result, title: str) -> dict[str, Any]:
         for i in present
     ]
     return {
-        "image": data_uri(encoded(photo, "JPEG", quality=88), "jpeg"),
+        "image": jpeg(photo, 88).source,
         "ids": data_uri(encoded(ids, "PNG", **ID_MAP), "png"),
         "width": width,
         "height": height,
@@ -48,34 +46,13 @@ def viewed(result: Result, title: str) -> dict[str, Any]:
 
 def picked_panel(picked: Picked) -> str:
     """The class probabilities of a pixel as bars, and pictures of where its features came from."""
-    bars = "".join(
-        f"<dt>{escape(name)}</dt><dd class=bar aria-hidden=true><i style='width:{100 * share:.1f}%'></i></dd>"
-        f"<dd class=number>{100 * share:.1f} %</dd>"
-        for name, share in picked.probabilities[:_TOP]
-    )
-    figures = "".join(
-        f"<figure><img src='{data_uri(encoded(_small(picture), 'JPEG', quality=88), 'jpeg')}' "
-        f"alt='{escape(f'{title}: {told}', quote=True)}'>"
-        f"<figcaption><b>{escape(title)}</b>: {escape(told)}.</figcaption></figure>"
-        for title, picture, told in picked.pictures
-    )
-    x, y = picked.pixel
-    return (
-        f"<div class=pixel><div class=pixel-left><h2>Pixel {x}, {y}: {escape(picked.probabilities[0][0])}</h2>"
-        f"<dl>{bars}</dl></div><div class=pixel-right><p>{escape(picked.about)}</p>"
-        f"<div class=pictures>{figures}</div></div></div>"
-    )
+    pictures = [(title, jpeg(_small(picture), 88).source, told) for title, picture, told in picked.pictures]
+    return render("app_pixel", picked=picked, pictures=pictures, most=_TOP)
 
 
 def verdict(comparison: Comparison) -> str:
     """How much two results differ, in a sentence."""
-    if comparison.share is None:
-        return (
-            "<div class=verdict><p>The two models know different classes, so their pixels cannot be compared one by "
-            "one.</p></div>"
-        )
-    share = f"{100 * comparison.share:.1f}" if comparison.share == 0 or comparison.share >= 0.0005 else "less than 0.1"
-    return f"<div class=verdict><p>The two results differ at <strong>{share} %</strong> of the pixels.</p></div>"
+    return render("app_verdict", share=comparison.share)
 
 
 def disagreement_panel(comparison: Comparison) -> str:
@@ -83,10 +60,7 @@ def disagreement_panel(comparison: Comparison) -> str:
     if not comparison.share:
         return ""
     address = data_uri(encoded(_small(disagreement(comparison), 1120), "PNG"), "png")
-    return (
-        f"<div class=verdict><img src='{address}' alt='Map of the disagreement'>"
-        "<small>Orange: the two results give different classes.</small></div>"
-    )
+    return render("app_disagreement", source=address)
 
 
 def disagreement(comparison: Comparison) -> Image.Image:

@@ -28,11 +28,11 @@ from pixalign.benchmarking.variants import (
     source_for,
 )
 from pixalign.errors import InputError
+from pixalign.limits import SMALLEST
 from pixalign.models.cost import cost
 from pixalign.runtime import Runtime
 from pixalign.text import first_line
 
-SMALLEST = 32
 _WARM_UP = 2  # calls
 _PAUSE = 0.1  # seconds after a call with several threads, which go on waiting busily for a while
 _CHANNELS, _SIDE = 256, 128  # of the convolution that stands for the machine's peak

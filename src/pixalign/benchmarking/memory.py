@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_SMALL = (32, 32)
+from pixalign.limits import SMALLEST
 
 
 def memory_of(source: str, backend: str, threads: int, batch: int, size: tuple[int, int]) -> int | None:
@@ -47,7 +47,7 @@ def _measure(asked: dict[str, Any]) -> int:
     runtime = prepare(asked["source"], asked["backend"], asked["threads"])
     size = tuple(asked["size"])
     images = images_for(runtime, asked["batch"], size)
-    warm_up = images if runtime.backend == "PyTorch" else images_for(runtime, asked["batch"], _SMALL)
+    warm_up = images if runtime.backend == "PyTorch" else images_for(runtime, asked["batch"], (SMALLEST, SMALLEST))
     for _ in range(2):
         runtime.run(warm_up)
     libc = ctypes.CDLL(None)

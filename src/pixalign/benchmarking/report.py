@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pixalign.files import replacing, write_text
+from pixalign.text import number_of
 
 HEADINGS = (
     "model", "back-end", "ms", "p95", "images/s", "speed", "MiB", "M params", "GFLOPs", "of peak",
@@ -42,8 +43,8 @@ def notes(result: Mapping[str, Any]) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     first = result["rows"][0]
     said = [
-        f"{machine['processor']}, {_count(machine['threads'], 'thread')} of {machine['cores']} cores; {versions}.",
-        f"ms: median of {result['rounds']} calls with {_count(batch, 'image')} each, from the normalized image in "
+        f"{machine['processor']}, {number_of(machine['threads'], 'thread')} of {machine['cores']} cores; {versions}.",
+        f"ms: median of {result['rounds']} calls with {number_of(batch, 'image')} each, from the normalized image in "
         "memory to logits at its size; p95: 95th percentile. All variants of a size take turns, one call each a round.",
         f"speed: how many times that of {first['model']} on {first['backend']}, the median over rounds.",
         "MiB: memory at the peak of a call, with its result, above what the process holds before it, with the weights; "
@@ -143,10 +144,6 @@ def _title(size: list[int]) -> str:
     return f"{size[0]} x {size[1]} (height x width)"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
-
-
 def _draw(result: Mapping[str, Any], path: Path) -> None:
     """Bars of speed, a group for each model, a panel for each size."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -162,10 +159,10 @@ def _draw(result: Mapping[str, Any], path: Path) -> None:
         _panel(axes, [row for row in result["rows"] if row["size"] == size])
         axes.set_title(f"{size[0]} x {size[1]}", loc="left", fontsize=11)
     first = result["rows"][0]
-    threads = _count(result["machine"]["threads"], "thread")
+    threads = number_of(result["machine"]["threads"], "thread")
     figure.supxlabel(
         f"speed, as a multiple of {first['model']} on {first['backend']} (the dashed line); longer is faster\n"
-        f"{result['machine']['processor']}, {threads}, {_count(result['batch'], 'image')} in a call",
+        f"{result['machine']['processor']}, {threads}, {number_of(result['batch'], 'image')} in a call",
         fontsize=9.5,
     )
     figure.savefig(path, format="png")

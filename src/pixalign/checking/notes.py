@@ -9,8 +9,8 @@ import numpy as np
 
 from pixalign.data.images import opened, orientation, page_count, unused_bands
 from pixalign.data.tiff import tiff_of
+from pixalign.limits import SMALLEST
 
-MIN_SIDE = 32  # pixels; the networks take nothing smaller
 NARROW = 64  # a 16-bit image should use more than so many of 256 levels
 
 
@@ -57,11 +57,11 @@ def on_image(path: Path, image: np.ndarray, channels: int) -> list[Note]:
     """Return notes on an image that can be read, but may not be what it should."""
     notes: list[Note] = []
     height, width = image.shape[:2]
-    if min(height, width) < MIN_SIDE:
+    if min(height, width) < SMALLEST:
         notes.append(
             Note(
                 "tiny",
-                f"Images of less than {MIN_SIDE} pixels on a side",
+                f"Images of less than {SMALLEST} pixels on a side",
                 "use larger pictures; cut-outs of objects are better labeled in the whole picture",
                 f"{width} x {height}",
                 "warning",

@@ -27,14 +27,15 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     from rich.console import Console
-    from rich.progress import Progress
     from rich.table import Table
     from rich.text import Text
 
     from pixalign.data import open_data
     from pixalign.evaluating import evaluate
     from pixalign.evaluating.biases import fit_biases
+    from pixalign.progress import counted
     from pixalign.runtime import pick_device
+    from pixalign.text import points
     from pixalign.weights import check_classes, load, save
 
     console = Console()
@@ -45,14 +46,10 @@ def run(args: Namespace) -> int:
         for split in (args.data.split, args.data.val)
     )
     check_classes(model, fitted.classes)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"fitting on {fitted.name}", total=min(len(fitted), 500))
-        adjusted, biases = fit_biases(model, fitted, args.precision, lambda count: bar.advance(task, count))
-        task = bar.add_task(f"{val.name}, before and after", total=2 * len(val))
-        results = [
-            evaluate(network, val, precision=args.precision, advance=lambda count: bar.advance(task, count))
-            for network in (model, adjusted)
-        ]
+    with counted(console, f"fitting on {fitted.name}", min(len(fitted), 500)) as advance:
+        adjusted, biases = fit_biases(model, fitted, args.precision, advance)
+    with counted(console, f"{val.name}, before and after", 2 * len(val)) as advance:
+        results = [evaluate(network, val, precision=args.precision, advance=advance) for network in (model, adjusted)]
     table = Table("class", "bias", "IoU % before", "after", title=Text(f"{val.name}: {len(val)} images"))
     for column in table.columns[1:]:
         column.justify = "right"
@@ -60,9 +57,9 @@ def run(args: Namespace) -> int:
         (name, f"{bias:+.1f}", *(r["iou"].get(name) for r in results)) for name, bias in zip(fitted.classes, biases)
     ]
     for name, bias, *scores in rows:
-        table.add_row(Text(name), bias, *("-" if score is None else f"{100 * score:.1f}" for score in scores))
+        table.add_row(Text(name), bias, *map(points, scores))
     table.add_section()
-    table.add_row("mean over classes", "", *(f"{100 * (r['miou'] or 0):.1f}" for r in results))
+    table.add_row("mean over classes", "", *(points(r["miou"]) for r in results))
     config: dict[str, Any] = adjusted.config  # type: ignore[assignment]
     config["data"] = config.get("data", {}) | {"biases_fitted_on": fitted.name}
     saved = save(adjusted, args.out, results[1:])

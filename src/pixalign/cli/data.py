@@ -43,14 +43,14 @@ def run(args: Any) -> int:
 
 def _check(args: Any) -> int:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import TaskID
 
     from pixalign.checking import check_data, write_report
     from pixalign.errors import InputError
+    from pixalign.progress import bars
 
     console = Console(highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with bars(console) as bar:
         tasks: dict[str, TaskID] = {}
 
         def progress(split: str, done: int, total: int) -> None:

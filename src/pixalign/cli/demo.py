@@ -25,9 +25,9 @@ def run(args: Any) -> int:
     from pixalign.data.sets.camvid import CLASSES
     from pixalign.data.sets.streets import draw_scene
     from pixalign.metrics.confusion import Confusion, summary
+    from pixalign.pages.sheet import Panel, draw_sheet
     from pixalign.predicting import Predictor
     from pixalign.predicting.result import draw_overlay
-    from pixalign.predicting.sheet import draw_sheet
 
     predictor = Predictor(args.model)
     if args.image:
@@ -44,9 +44,9 @@ def run(args: Any) -> int:
         confusion.update(result.ids, label)
         scores = summary(confusion.matrix, classes)
 
-    panels = [("image", Image.fromarray(result.image.squeeze())), ("prediction", result.overlay(0.6))]
+    panels = [Panel("image", Image.fromarray(result.image.squeeze())), Panel("prediction", result.overlay(0.6))]
     if label is not None and scores:
-        panels.append(("label", draw_overlay(result.image, label, colors, 0.6)))
+        panels.append(Panel("label", draw_overlay(result.image, label, colors, 0.6)))
     shown = [i for i, name_ in enumerate(classes) if areas[name_] or (scores and scores["iou"][name_] is not None)]
     model = f"{predictor.config['architecture']} with {predictor.config['arguments']['encoder']}"
     sheet = draw_sheet(
@@ -57,7 +57,7 @@ def run(args: Any) -> int:
     )
     out = Path(args.out)
     if label is not None:
-        write_image(panels[0][1], out / f"{name}_image.png")
+        write_image(panels[0].picture, out / f"{name}_image.png")
     result.save(out, name)
     write_image(sheet, out / f"{name}_sheet.png")
 

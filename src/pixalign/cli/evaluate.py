@@ -31,13 +31,13 @@ def run(args: Namespace) -> int:
     from pathlib import Path
 
     from rich.console import Console
-    from rich.progress import Progress
 
     from pixalign.data import open_data
     from pixalign.evaluating import evaluate, result_table, write_result
     from pixalign.evaluating.report import shown_images, write_report
     from pixalign.predicting import open_model
     from pixalign.predicting.inference import predict_ids
+    from pixalign.progress import counted
     from pixalign.weights import check_classes
 
     console = Console()
@@ -46,8 +46,7 @@ def run(args: Namespace) -> int:
     channels: int = model.config["arguments"]["in_channels"]  # type: ignore[index, assignment]
     pairs = open_data(args.data.name, args.data.root, args.data.split, args.data.mask_template, channels)
     check_classes(model, pairs.classes)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(pairs.name, total=len(pairs))
+    with counted(console, pairs.name, len(pairs)) as advance:
         per_image = Path(args.out) / "images.csv" if args.out else None
         result = evaluate(
             model,
@@ -56,14 +55,13 @@ def run(args: Namespace) -> int:
             precision=args.precision,
             boundary=True,
             per_image=per_image,
-            advance=lambda count: bar.advance(task, count),
+            advance=advance,
         )
     if args.out:
         write_result(result, args.out)
     console.print(result_table(result))
     if args.out:
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task("report", total=shown_images(pairs))
+        with counted(console, "report", shown_images(pairs)) as advance:
             report = write_report(
                 result,
                 pairs,
@@ -72,7 +70,7 @@ def run(args: Namespace) -> int:
                 per_image=Path(args.out) / "images.csv",
                 model=args.model,
                 about=_about(model),
-                advance=lambda count: bar.advance(task, count),
+                advance=advance,
             )
         console.print(f"written: metrics.json, classes.csv and images.csv in {args.out}", highlight=False, markup=False)
         console.print(f"report: {report}", highlight=False, markup=False, soft_wrap=True)

@@ -75,8 +75,12 @@ def run(args: Any) -> int:
 def parse_size(text: str) -> tuple[int, int]:
     """(H, W) from HxW, both 32 or more."""
     from pixalign.errors import InputError
+    from pixalign.limits import SMALLEST
 
     sides = numbers(text)
-    if len(sides) != 2 or not all(side.isdecimal() and int(side) >= 32 for side in sides):
-        raise InputError(f"--size {text!r} cannot be read: give HEIGHTxWIDTH in pixels, from 32x32 up, as in 512x1024")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) >= SMALLEST for side in sides):
+        raise InputError(
+            f"--size {text!r} cannot be read: give HEIGHTxWIDTH in pixels, from {SMALLEST}x{SMALLEST} up, "
+            "as in 512x1024"
+        )
     return int(sides[0]), int(sides[1])

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
 
 from pixalign.comparing.config import Comparison, Run, expand, read_comparison
 from pixalign.comparing.measure import IMAGES, evaluate_run, evaluation_folder, measure_costs
@@ -21,6 +20,7 @@ from pixalign.data import open_data
 from pixalign.errors import InputError
 from pixalign.files import write_text
 from pixalign.predicting import pick_device
+from pixalign.progress import bars
 
 __all__ = ["Comparison", "compare", "result_table"]
 
@@ -105,7 +105,7 @@ def _measure(comparison: Comparison, runs: Sequence[Run], console: Console) -> d
     }
     first = next(iter(splits.values()))
     figures: dict[str, dict[str, dict[int, Measured]]] = {split: {} for split in splits}
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with bars(console) as bar:
         task = bar.add_task("", total=len(done) * sum(len(pairs) for pairs in splits.values()))
         for run in done:
             for split, pairs in splits.items():

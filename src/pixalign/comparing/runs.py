@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn
 
 from pixalign.comparing.config import Run, differences, read_training
 from pixalign.comparing.processes import end, interrupt, locked, start
 from pixalign.data import open_data
 from pixalign.errors import InputError
+from pixalign.progress import bars
 from pixalign.training.config import write_config
 from pixalign.training.run_folder import read_lines
 from pixalign.training.state import find_state
@@ -259,12 +260,7 @@ class _Line:
 
     def __init__(self, console: Console, total: int) -> None:
         self.console, self.total = console, total
-        columns = (
-            TextColumn("{task.completed:.0f} of {task.total:.0f} runs"),
-            BarColumn(20),
-            TextColumn("{task.description}"),
-        )
-        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.bar = bars(console, "{task.completed:.0f} of {task.total:.0f} runs", BarColumn(20), "{task.description}")
         self.task = self.bar.add_task("", total=total)
 
     def __enter__(self) -> "_Line":

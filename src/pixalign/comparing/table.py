@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pixalign.comparing.results import RADII, told_apart
 from pixalign.files import replacing, write_text
+from pixalign.text import number_of, points
 
 Cell = tuple[str, bool]  # text, and whether it is bold
 
@@ -139,14 +140,6 @@ def write_tables(results: Mapping[str, Any], folder: Path) -> None:
                 writer.writerow([split, name, *_plain(results["methods"][name], split)])
 
 
-def points(share: float | None, signed: bool = False) -> str:
-    """A share as percent, or a difference of shares as percentage points, to one digit."""
-    if share is None:
-        return "–"
-    text = f"{100 * share:+.1f}" if signed else f"{100 * share:.1f}"
-    return text.replace("-", "−").replace("−0.0", "0.0").replace("+0.0", "0.0")
-
-
 def interval(gain: Mapping[str, Any]) -> str:
     """A gain with its interval, in percentage points."""
     return f"{points(gain['difference'], True)} [{points(gain['low'], True)}, {points(gain['high'], True)}]"
@@ -195,7 +188,7 @@ def _plain(method: Mapping[str, Any], split: str) -> list[Any]:
 def title(results: Mapping[str, Any]) -> str:
     """What to call a comparison."""
     count = len(results["methods"])
-    return f"{count} method{'s' * (count != 1)} on {', '.join(s['data'] for s in results['splits'].values())}"
+    return f"{number_of(count, 'method')} on {', '.join(s['data'] for s in results['splits'].values())}"
 
 
 def _states(runs: list[dict[str, Any]]) -> list[str]:

@@ -222,6 +222,11 @@ def to_pixels(image: Image.Image, channels: int = 3) -> np.ndarray:
     return np.array(image).reshape(image.height, image.width, channels)
 
 
+def rgb(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) of any number of bands (H, W, C): the first three, or the first."""
+    return image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, -1)
+
+
 def write_image(image: Image.Image, path: str | Path, **options: Any) -> None:
     """Write a Pillow image in the format of the path's suffix, whole or not at all; ``options`` are the format's.
 

@@ -21,6 +21,7 @@ from pixalign.metrics.confusion import Confusion, summary
 from pixalign.predicting.inference import LARGE, PLAIN, Mode, predict_ids
 from pixalign.runtime import Runtime
 from pixalign.runtime.network import ready
+from pixalign.text import points
 
 
 def evaluate(
@@ -116,18 +117,18 @@ def result_table(result: dict[str, Any]) -> Any:
     shown.add_column("IoU %", justify="right")
     shown.add_column("accuracy %", justify="right")
     for name in result["iou"]:
-        shown.add_row(Text(name), _percent(result["iou"][name]), _percent(result["accuracy"][name]))
+        shown.add_row(Text(name), points(result["iou"][name]), points(result["accuracy"][name]))
     shown.add_section()
-    shown.add_row("mean over classes", _percent(result["miou"]), _percent(result["class_accuracy"]), style="bold")
-    shown.add_row("all pixels", "", _percent(result["pixel_accuracy"]))
+    shown.add_row("mean over classes", points(result["miou"]), points(result["class_accuracy"]), style="bold")
+    shown.add_row("all pixels", "", points(result["pixel_accuracy"]))
     if "boundary" in result:
         shown.add_section()
         for radius, score in result["boundary"]["mean"].items():
-            shown.add_row(f"boundary F, {radius} px", _percent(score), "")
+            shown.add_row(f"boundary F, {radius} px", points(score), "")
         share, score = next(iter(result["boundary"]["iou"]["mean"].items()))
-        shown.add_row(f"boundary IoU, {share} of the diagonal", _percent(score), "")
+        shown.add_row(f"boundary IoU, {share} of the diagonal", points(score), "")
         narrow, *_, wide = result["boundary"]["trimap"]["mean"].items()
-        ends = f"{_percent(narrow[1])} to {_percent(wide[1])}"
+        ends = f"{points(narrow[1])} to {points(wide[1])}"
         shown.add_row(f"trimap IoU, {narrow[0]} to {wide[0]} px", ends, "")
     return shown
 
@@ -149,10 +150,6 @@ def resize_ids(ids: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """Ids (H, W) at another size: at each pixel's center the id of the pixel that it lies in."""
     rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(ids.shape, size))
     return ids[rows[:, None], columns]
-
-
-def _percent(value: float | None) -> str:
-    return "absent" if value is None else f"{100 * value:.1f}"
 
 
 @contextmanager

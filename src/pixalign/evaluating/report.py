@@ -16,10 +16,11 @@ from PIL import Image, ImageDraw, ImageFilter
 from pixalign.data.samples import Data
 from pixalign.errors import InputError
 from pixalign.evaluating import resize_ids
-from pixalign.evaluating.report_page import Shown, page
+from pixalign.evaluating.page import Shown, page
 from pixalign.files import write_text
 from pixalign.metrics.confusion import confusion_matrix
 from pixalign.metrics.intervals import read_images
+from pixalign.pages import Picture, data_uri
 from pixalign.palette import IGNORE
 from pixalign.predicting.result import draw_overlay
 
@@ -116,20 +117,20 @@ def _look(pairs: Data, predict: Callable[[np.ndarray], np.ndarray], index: int, 
     true, called = divmod(int(confused.argmax()), len(pairs.classes))
     crop = crop_of_errors(ids, label, _crop_size(*label.shape))
     plain = _fit(draw_overlay(image, label, pairs.colors, 0))
-    pictures = [
-        plain,
-        _fit(draw_overlay(image, label, pairs.colors, 0.65)),
-        _fit(draw_overlay(image, ids, pairs.colors, 0.65)),
-        _errors(plain, ids, label, crop),
-        _zoom(image, ids, label, pairs.colors, crop),
-    ]
+    pictures = {
+        "image": plain,
+        "label": _fit(draw_overlay(image, label, pairs.colors, 0.65)),
+        "prediction": _fit(draw_overlay(image, ids, pairs.colors, 0.65)),
+        "errors": _errors(plain, ids, label, crop),
+        f"enlarged {_ENLARGED}x": _zoom(image, ids, label, pairs.colors, crop),
+    }
     return Shown(
         index=index,
         name=name,
         miou=score,
         wrong=int(confused.sum()) / int((label != IGNORE).sum()),
         mistake=(pairs.classes[true], pairs.classes[called]) if confused.any() else None,
-        pictures=[(jpeg(picture), picture.size) for picture in pictures],
+        pictures={what: Picture(data_uri(jpeg(drawn), "jpeg"), *drawn.size) for what, drawn in pictures.items()},
     )
 
 

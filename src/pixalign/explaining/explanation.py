@@ -17,7 +17,7 @@ from pixalign.errors import InputError
 from pixalign.explaining.evidence import Evidence, look
 from pixalign.explaining.pictures import borders, window
 from pixalign.explaining.sections import Scene, leads, one_network, several_networks
-from pixalign.explaining.sheet import draw_page
+from pixalign.pages.sheet import draw_page
 from pixalign.palette import IGNORE
 from pixalign.predicting import Predictor
 from pixalign.weights import check_classes

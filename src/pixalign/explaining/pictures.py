@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
+from pixalign.data.images import rgb
 from pixalign.explaining.colors import hue
-from pixalign.explaining.sheet import font
+from pixalign.pages.sheet import font
+from pixalign.palette import color_table
 
 SIDE = 1080
 _MAGENTA, _YELLOW = (255, 0, 150), (255, 196, 0)
@@ -85,16 +87,9 @@ def paint(values: np.ndarray, view: View, image: tuple[int, int], smooth: bool =
     )
 
 
-def rgb(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) of any number of bands: the first three, or the first."""
-    return image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, -1)
-
-
 def painted_ids(ids: np.ndarray, colors: Sequence[Sequence[int]]) -> np.ndarray:
     """Class ids (H, W) in their colors (H, W, 3) uint8; white where there is no class."""
-    table = np.full((256, 3), 255, np.uint8)
-    table[: len(colors)] = colors
-    return table[ids]
+    return color_table(colors, 255)[ids]
 
 
 def painted_errors(image: np.ndarray, ids: np.ndarray, label: np.ndarray) -> np.ndarray:

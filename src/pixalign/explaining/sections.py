@@ -30,8 +30,8 @@ from pixalign.explaining.evidence import (
     points,
 )
 from pixalign.explaining.pictures import View, paint, painted_errors, painted_ids, whole, with_borders
-from pixalign.explaining.sheet import Panel, Section, bar_key, wheel_key
 from pixalign.models.ifa import IFA
+from pixalign.pages.sheet import Panel, Section, bar_key, wheel_key
 from pixalign.predicting.result import draw_overlay
 
 _ABOUT: dict[type, str] = {

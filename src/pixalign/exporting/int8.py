@@ -30,11 +30,11 @@ from pixalign.data.images import find_images, read_image
 from pixalign.data.transforms import normalize
 from pixalign.errors import InputError
 from pixalign.exporting.graph import INPUT, save_onnx, save_openvino
+from pixalign.limits import SMALLEST
 from pixalign.metrics.confusion import Confusion, summary
 from pixalign.runtime import Runtime
 
 MOST = 300  # images: ranges hardly change with more (NNCF's own default)
-_SMALLEST = 32
 _SAMPLERS = {"GridSample", "GatherElements", "GatherND", "Gather"}  # their second input is where they read
 _LAYERS = {"Conv", "ConvTranspose", "Gemm", "Convolution", "GroupConvolution", "MatMul"}
 _SIZES = {"Shape", "ShapeOf"}  # numbers about features, not features
@@ -59,7 +59,7 @@ class Calibration:
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         for read, where in zip(self.readers, self.where):
             image, label = read()
-            if min(image.shape[:2]) < _SMALLEST:
+            if min(image.shape[:2]) < SMALLEST:
                 raise InputError(f"{where}: {image.shape[1]} x {image.shape[0]} pixels are too few to calibrate with")
             yield image, label
 
@@ -197,7 +197,7 @@ def agreement(exact: Runtime, quantized: Runtime, calibration: Calibration) -> d
 
 def _halved(images: Tensor) -> Tensor:
     """Images (N, C, H, W) uint8 at half their size, of at least 32 x 32."""
-    size = [max(_SMALLEST, side // 2) for side in images.shape[-2:]]
+    size = [max(SMALLEST, side // 2) for side in images.shape[-2:]]
     halved = F.interpolate(images.float(), size=size, mode="bilinear", antialias=True)
     return halved.round().clamp(0, 255).to(torch.uint8)
 

@@ -20,8 +20,8 @@ from pixalign.fusing import Fused, FusingError, fuse
 from pixalign.memory import reused_memory
 from pixalign.predicting.inference import AUTOMATIC_TILE, LARGE
 from pixalign.predicting.predictor import Predictor
-from pixalign.predicting.progress import show_progress
 from pixalign.predicting.result import Result, output_paths
+from pixalign.progress import images_done
 from pixalign.runtime import Runtime, hash_weights
 
 RECORD = "pixalign.json"
@@ -134,7 +134,7 @@ def predict_files(
 
     with (
         ExitStack() as memory,
-        show_progress(len(waiting), verbose) as advance,
+        images_done(len(waiting), verbose) as advance,
         ThreadPoolExecutor(1) as reader,
         ThreadPoolExecutor(1) as writer,
     ):

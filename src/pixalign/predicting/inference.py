@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from pixalign.data.transforms import normalize
 from pixalign.errors import InputError
+from pixalign.limits import SMALLEST
 from pixalign.predicting.tiles import blend
 from pixalign.runtime import PRECISIONS, Runtime
 from pixalign.runtime.network import ready
@@ -25,7 +26,7 @@ from pixalign.sampling import resize
 
 LARGE, AUTOMATIC_TILE = 16_000_000, 1024  # pixels from which on images are predicted in tiles of this side by default
 
-_SMALLEST, _SMALLEST_TILE = 32, 64
+_SMALLEST_TILE = 64
 _PIXELS = 2**16  # whose classes are compared at a time
 _BATCH = {"cpu": 1, "cuda": 8}  # tiles at a time: a CPU is no faster with more of them
 
@@ -270,7 +271,7 @@ def _scaled(images: Tensor, scale: float) -> Tensor:
     """Images (N, C, h, w) resized by a factor, bilinearly with antialiasing, to 32 x 32 or more; values 0 to 255."""
     if scale == 1:
         return images
-    size = [max(_SMALLEST, round(side * scale)) for side in images.shape[-2:]]
+    size = [max(SMALLEST, round(side * scale)) for side in images.shape[-2:]]
     return F.interpolate(images.float(), size=size, mode="bilinear", antialias=True)
 
 

@@ -12,14 +12,13 @@ from torch import nn
 
 from pixalign.data.images import read_image, to_pixels
 from pixalign.errors import InputError
+from pixalign.limits import SMALLEST
 from pixalign.predicting.forks import check_process, check_threads
 from pixalign.predicting.inference import PLAIN, PRECISIONS, Mode, predict_ids, predict_probabilities
 from pixalign.predicting.result import Result
 from pixalign.runtime import Runtime, is_exported, load_runtime, pick_device
 from pixalign.runtime.network import ready
 from pixalign.weights import load
-
-_SMALLEST = 32
 
 
 def open_model(
@@ -93,8 +92,8 @@ class Predictor:
         check_threads()
         pixels, name = self._pixels(image)
         height, width = pixels.shape[:2]
-        if min(height, width) < _SMALLEST:
-            raise InputError(f"{name}: {width} x {height} pixels are too few: {_SMALLEST} x {_SMALLEST} are needed")
+        if min(height, width) < SMALLEST:
+            raise InputError(f"{name}: {width} x {height} pixels are too few: {SMALLEST} x {SMALLEST} are needed")
         try:
             if probabilities:
                 shares = predict_probabilities(self.model, pixels, self.mode, self.precision)

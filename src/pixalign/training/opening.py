@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import Progress
 
 from pixalign.checking import check_splits, write_report
 from pixalign.data import Pairs, open_data
@@ -15,6 +14,7 @@ from pixalign.data.folder import describe
 from pixalign.data.samples import Data, Samples, cached
 from pixalign.data.transforms import TrainingTransform
 from pixalign.errors import InputError
+from pixalign.progress import bars, counted
 from pixalign.training.config import DataConfig, TrainConfig
 from pixalign.training.run_folder import Log
 
@@ -42,7 +42,7 @@ def open_all(config: TrainConfig, log: Log, check: bool) -> tuple[Data, list[Dat
 
 def _check(files: Mapping[str, Pairs], config: TrainConfig, log: Log) -> None:
     """Read every pair, as ``pixalign data check`` does; with errors, leave its page in the run folder and stop."""
-    with Progress(console=log.console, transient=True, disable=not log.console.is_terminal) as bar:
+    with bars(log.console) as bar:
         tasks = {split: bar.add_task(f"checking {pairs.name}", total=len(pairs)) for split, pairs in files.items()}
         report = check_splits(
             files, config.data.root, lambda split, done, total: bar.update(tasks[split], completed=done)
@@ -59,9 +59,8 @@ def _in_memory(data: Data, cache: str, console: Console) -> Data:
     size = sum(part.nbytes for part in data[0]) * len(data)
     if cache == "no" or (cache == "auto" and size > _CACHE_LIMIT):
         return data
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"reading {data.name}", total=len(data))
-        return cached(data, lambda count: bar.advance(task, count))
+    with counted(console, f"reading {data.name}", len(data)) as advance:
+        return cached(data, advance)
 
 
 def given(dataset: Any, val: Any, classes: Sequence[str] | None, config: TrainConfig) -> tuple[Data, list[Data]]:

@@ -9,6 +9,8 @@ from torch import nn
 
 from pixalign.data.images import write_image
 from pixalign.data.samples import Data
+from pixalign.pages.sheet import grid
+from pixalign.palette import color_table
 from pixalign.predicting.inference import predict_ids
 from pixalign.predicting.result import draw_overlay
 
@@ -32,17 +34,10 @@ def prediction_sheet(
     Unlabeled pixels are black in the label; the prediction is laid over the image, of whose bands those are shown that
     `draw_overlay` shows.
     """
-    table = np.zeros((256, 3), np.uint8)
-    table[: len(colors)] = colors
-    rows = []
+    pictures = []
     for image, label, prediction in samples:
         plain, overlay = (draw_overlay(image, prediction, colors, opacity) for opacity in (0, 0.6))
-        shown = [plain, Image.fromarray(table[label]), overlay]
         width = max(1, round(_HEIGHT * image.shape[1] / image.shape[0]))
-        rows.append([x.resize((width, _HEIGHT), Image.Resampling.LANCZOS) for x in shown])
-    columns = max(row[0].width for row in rows)
-    sheet = Image.new("RGB", (3 * columns + 4 * _GAP, len(rows) * (_HEIGHT + _GAP) + _GAP), "white")
-    for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
-            sheet.paste(picture, (_GAP + x * (columns + _GAP), _GAP + y * (_HEIGHT + _GAP)))
-    write_image(sheet, path, quality=90)
+        shown = (plain, Image.fromarray(color_table(colors)[label]), overlay)
+        pictures += [picture.resize((width, _HEIGHT), Image.Resampling.LANCZOS) for picture in shown]
+    write_image(grid(pictures, 3, _GAP, paper="white", edge=_GAP), path, quality=90)

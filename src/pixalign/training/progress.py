@@ -6,7 +6,9 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pixalign.progress import bars
 
 
 class TrainingProgress:
@@ -14,15 +16,16 @@ class TrainingProgress:
 
     def __init__(self, total: int, done: int, per_epoch: int, console: Console, show: bool = True) -> None:
         self.per_epoch, self.console, self.show = per_epoch, console, show
-        self.bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
+        self.bar = bars(
+            console,
+            "epoch {task.fields[epoch]}",
             BarColumn(),
-            TextColumn("{task.fields[speed]}{task.fields[miou]}"),
+            "{task.fields[speed]}{task.fields[miou]}",
             TimeElapsedColumn(),
-            TextColumn("left"),
+            "left",
             TimeRemainingColumn(elapsed_when_finished=False),
-            console=console,
-            disable=not (console.is_terminal and show),
+            show=show,
+            keep=True,
         )
         epochs = f"{done // per_epoch}/{total // per_epoch}"
         self.task = self.bar.add_task("", total=total, completed=done, epoch=epochs, speed="starting", miou="")

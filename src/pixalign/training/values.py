@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get
 from jsonargparse.typing import restricted_number_type, restricted_string_type
 
 from pixalign.errors import InputError
+from pixalign.limits import SMALLEST
 
 if TYPE_CHECKING:
     Count = int
@@ -33,7 +34,7 @@ else:
     Count = restricted_number_type("at least 1 (a whole number)", int, (">=", 1))
     Whole = restricted_number_type("0 or more (a whole number)", int, (">", -1))
     Seed = restricted_number_type("from 0 to below 2147483648 (a whole number)", int, [(">=", 0), ("<", 2**31)])
-    Side = restricted_number_type("32 or more (a whole number)", int, (">=", 32))
+    Side = restricted_number_type(f"{SMALLEST} or more (a whole number)", int, (">=", SMALLEST))
     Weight = restricted_number_type("0 or more", float, [(">=", 0), ("<", inf)])
     Positive = restricted_number_type("above 0", float, [(">", 0), ("<", inf)])
     Share = restricted_number_type("from 0 to 1", float, [(">=", 0), ("<=", 1), ("<", inf)])

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from pixalign.text import points
+
 
 def model_card(config: dict[str, Any], name: str) -> str:
     """Return the card in Markdown.
@@ -76,8 +78,8 @@ def _figures(metrics: list[dict[str, Any]]) -> list[str]:
         cells = (
             measured_on,
             entry.get("images", ""),
-            _percent(entry.get("miou")),
-            _percent(entry.get("pixel_accuracy")),
+            points(entry.get("miou")),
+            points(entry.get("pixel_accuracy")),
         )
         rows.append("| " + " | ".join(map(str, cells)) + " |")
     detailed = [entry for entry in metrics if entry.get("iou")]
@@ -85,12 +87,8 @@ def _figures(metrics: list[dict[str, Any]]) -> list[str]:
         rows += ["", "IoU % by class:", "", "| class | " + " | ".join(str(e.get("data")) for e in detailed) + " |"]
         rows.append("|---|" + "---:|" * len(detailed))
         for label in detailed[0]["iou"]:
-            rows.append(f"| {label} | " + " | ".join(_percent(e["iou"].get(label)) for e in detailed) + " |")
+            rows.append(f"| {label} | " + " | ".join(points(e["iou"].get(label)) for e in detailed) + " |")
     return rows
-
-
-def _percent(value: float | None) -> str:
-    return "absent" if value is None else f"{100 * value:.1f}"
 
 
 def _numbers(values: list[float]) -> str:
