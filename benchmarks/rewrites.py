@@ -41,7 +41,7 @@ from pixalign.benchmarking import BACKENDS, by_turns
 from pixalign.benchmarking.measure import processor_name
 from pixalign.benchmarking.variants import prepare, source_for
 from pixalign.cli.models import parse_size
-from pixalign.fusing import aligners, networks
+from pixalign.fusing.rewrites import REWRITES
 from pixalign.models.ifa import IFA
 from pixalign.sampling import nearest_grid_cells, resize, sampling_grid
 
@@ -62,8 +62,8 @@ ALONE = {
 }
 
 
-def published_offsets(self: Offsets, low: Tensor, high: Tensor) -> Tensor:
-    both = torch.cat((low, resize(high, (low.shape[-2], low.shape[-1]), self.convention)), dim=1)
+def published_offsets(self: Offsets, fine: Tensor, coarse: Tensor) -> Tensor:
+    both = torch.cat((fine, resize(coarse, (fine.shape[-2], fine.shape[-1]), self.convention)), dim=1)
     return self.make_flow(self.act(self.norm(self.reduce(both))))
 
 
@@ -78,15 +78,15 @@ def published_grid(self: IFA, features: list[Tensor], size: tuple[int, int]) -> 
     return self.classify(self.mlp(self.first(torch.cat(parts, dim=1))))
 
 
-def published_sampling(self: Any, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    size = (low.shape[-2], low.shape[-1])
-    high = high + dynamic_dual.position_embedding(high, size)
-    low = low + dynamic_dual.position_embedding(low, size)
-    up = resize(high, size, self.convention)
-    weight = torch.cat((self.key_low.weight, self.key_high.weight), dim=1)
-    keys, values = F.conv2d(torch.cat((low, up), dim=1), weight, self.key_low.bias), self.value(up)
-    offsets = dynamic_dual._neighborhood(self.make_flow(keys), self.grid)
-    sampled, affinity = gathered(self.query(low) * self.scale, keys, values, offsets)
+def published_sampling(self: Any, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    size = (fine.shape[-2], fine.shape[-1])
+    coarse = coarse + dynamic_dual.position_embedding(coarse, size)
+    fine = fine + dynamic_dual.position_embedding(fine, size)
+    up = resize(coarse, size, self.convention)
+    weight = torch.cat((self.key_fine.weight, self.key_coarse.weight), dim=1)
+    keys, values = F.conv2d(torch.cat((fine, up), dim=1), weight, self.key_fine.bias), self.value(up)
+    offsets = dynamic_dual.neighborhood(self.make_flow(keys), self.grid)
+    sampled, affinity = gathered(self.query(fine) * self.scale, keys, values, offsets)
     return sampled, offsets, affinity
 
 
@@ -106,16 +106,14 @@ def published() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(patch.object(Offsets, "forward", published_offsets))
         stack.enter_context(patch.object(IFA, "_on_grid", published_grid))
-        stack.enter_context(patch.object(dynamic_dual.SpatialSampling, "_sample", published_sampling))
+        stack.enter_context(patch.object(dynamic_dual.SpatialSampling, "sample", published_sampling))
         yield
 
 
 def fused(model: nn.Module, forms: tuple[str, ...], precision: str = "fp32") -> nn.Module:
     """``fuse`` with the quick forms of these classes only."""
-    with ExitStack() as stack:
-        for known in (aligners.QUICK, networks.QUICK):
-            kept = {source: quick for source, quick in known.items() if source.__name__ in forms}
-            stack.enter_context(patch.dict(known, kept, clear=True))
+    kept = {source: quick for source, quick in REWRITES.items() if source.__name__ in forms}
+    with patch.dict(REWRITES, kept, clear=True):
         return fuse(model, precision)
 
 
@@ -231,7 +229,7 @@ def measure_width(aligner: str, channels: int, rounds: int) -> str:
     """Speed of sums of rows over sampling, 1/8 onto 1/4 of 512 x 1024, as a cell of a table."""
     model: Any = randomized(create_aligner(aligner, channels)).requires_grad_(False)
     quick = copy.deepcopy(model)
-    quick.__class__ = aligners.QUICK[type(model)]
+    quick.__class__ = REWRITES[type(model)]
     if hasattr(quick, "prepare"):
         quick.prepare()
     maps = [torch.randn(1, channels, *size).contiguous(memory_format=torch.channels_last) for size in WIDTH_SIZES]

@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from jsonargparse import ArgumentError
@@ -18,6 +19,7 @@ from PIL import Image
 
 import pixalign
 from conftest import write_pair
+from pixalign.aligners import ALIGNERS
 from pixalign.cli import COMMANDS, build_parser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,8 +125,9 @@ def test_the_code_of_a_page_runs(name, prepared, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(pixalign, "push_to_hub", lambda model, repository: None)  # nothing is sent anywhere
     names = given(folder)
-    for line, code in python_blocks(PAGES[name].read_text()):
-        exec(compile("\n" * line + code, str(PAGES[name]), "exec"), names)  # an error names the page's line
+    with patch.dict(ALIGNERS):  # a page registers one
+        for line, code in python_blocks(PAGES[name].read_text()):
+            exec(compile("\n" * line + code, str(PAGES[name]), "exec"), names)  # an error names the page's line
 
 
 @pytest.mark.parametrize("name", PAGES)

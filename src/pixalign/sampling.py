@@ -200,7 +200,9 @@ def nearest_grid_cells(out: int, size: int, device: torch.device, convention: st
         As `nearest_cells`: index (out,) int64 and relative position (out,) float32 in half cells.
     """
     if check_convention(convention) != "pixel":
-        return nearest_cells(cell_centers(out, device) + 1 - 1, size)  # the release's rounding of low positions
+        # The release adds 1 to its positions and takes it off again. In float32 that rounds, and only with it does a
+        # center midway between two cells fall where it does there.
+        return nearest_cells(cell_centers(out, device) + 1 - 1, size)
     index = torch.arange(out, device=device)
     numerator = (2 * index + 1) * size  # pixel i lies at numerator / (2 * out) cells from the edge
     cell = torch.div(numerator, 2 * out, rounding_mode="floor")

@@ -12,16 +12,17 @@ from networks import image, network, randomized
 from pixalign import create_model
 from pixalign.aligners import create_aligner
 from pixalign.aligners.dynamic_dual import PACE, DynamicDual, position_embedding
+from pixalign.aligners.geometry import Mixing, Points
 from pixalign.errors import InputError
 from pixalign.sampling import pool_to_bins, resize
 
-SIZES = (((25, 33), (13, 17)), ((16, 24), (4, 6)), ((7, 9), (7, 9)), ((3, 2), (1, 1)))  # low, high
+SIZES = (((25, 33), (13, 17)), ((16, 24), (4, 6)), ((7, 9), (7, 9)), ((3, 2), (1, 1)))  # fine, coarse
 CHANNELS = 16
 
 
-def maps(low: tuple[int, int], high: tuple[int, int], channels: int = CHANNELS) -> tuple[Tensor, Tensor]:
+def maps(fine: tuple[int, int], coarse: tuple[int, int], channels: int = CHANNELS) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(2, channels, *low, generator=generator), torch.randn(2, channels, *high, generator=generator)
+    return torch.randn(2, channels, *fine, generator=generator), torch.randn(2, channels, *coarse, generator=generator)
 
 
 def aligner(**options: object) -> DynamicDual:
@@ -65,15 +66,15 @@ def neighborhood(learned: Tensor) -> Tensor:
     return learned.unflatten(1, (9, 2)) + places.view(9, 2, 1, 1)
 
 
-def plain_spatial(module: DynamicDual, low: Tensor, high: Tensor, position: bool, scaled: bool) -> Tensor:
-    branch, size = module.spatial, low.shape[-2:]
+def plain_spatial(module: DynamicDual, fine: Tensor, coarse: Tensor, position: bool, scaled: bool) -> Tensor:
+    branch, size = module.spatial, fine.shape[-2:]
     if position:
-        low, high = embedded(low, size), embedded(high, size)
-    high = resize(high, size)
-    query = branch.query(low)
-    key_weight = torch.cat((branch.key_low.weight, branch.key_high.weight), 1)
-    keys = conv2d(torch.cat((low, high), 1), key_weight, branch.key_low.bias)
-    values = branch.value(high)
+        fine, coarse = embedded(fine, size), embedded(coarse, size)
+    coarse = resize(coarse, size)
+    query = branch.query(fine)
+    key_weight = torch.cat((branch.key_fine.weight, branch.key_coarse.weight), 1)
+    keys = conv2d(torch.cat((fine, coarse), 1), key_weight, branch.key_fine.bias)
+    values = branch.value(coarse)
     learned = PACE * branch.make_flow(keys)
     assert learned.abs().mean() > 1
     offsets = neighborhood(learned)
@@ -83,79 +84,80 @@ def plain_spatial(module: DynamicDual, low: Tensor, high: Tensor, position: bool
     return branch.project(sampled.permute(0, 3, 1, 2))
 
 
-def plain_channel(module: DynamicDual, low: Tensor, high: Tensor, pooled: int, scaled: bool) -> Tensor:
+def plain_channel(module: DynamicDual, fine: Tensor, coarse: Tensor, pooled: int, scaled: bool) -> Tensor:
     branch, side = module.channel, math.isqrt(CHANNELS)
-    small_low, small_high = pool_to_bins(low, pooled), pool_to_bins(high, pooled)
-    query = branch.query(small_low).flatten(2)  # (N, C, a^2)
-    keys = branch.key(torch.cat((small_low, small_high), 1)).flatten(2)
-    keys = keys.transpose(1, 2).reshape(len(low), pooled**2, side, side)
+    small_fine, small_coarse = pool_to_bins(fine, pooled), pool_to_bins(coarse, pooled)
+    query = branch.query(small_fine).flatten(2)  # (N, C, a^2)
+    keys = branch.key(torch.cat((small_fine, small_coarse), 1)).flatten(2)
+    keys = keys.transpose(1, 2).reshape(len(fine), pooled**2, side, side)
     learned = PACE * branch.make_flow(keys)
     assert learned.abs().mean() > 1
     offsets = neighborhood(learned)
     around = copies(keys, offsets).permute(0, 2, 3, 1, 4).flatten(1, 2)  # (N, C, 9, a^2)
     logits = (query.unsqueeze(2) * around).sum(-1) / (pooled if scaled else 1)
-    values = high.flatten(2).transpose(1, 2).unflatten(2, (side, side))  # (N, hw, S, S)
+    values = coarse.flatten(2).transpose(1, 2).unflatten(2, (side, side))  # (N, hw, S, S)
     values = copies(values, offsets).permute(0, 2, 3, 1, 4).flatten(1, 2)  # (N, C, 9, hw)
-    mixed = (logits.softmax(2).unsqueeze(-1) * values).sum(2).view(high.shape)
-    return resize(mixed, low.shape[-2:])
+    mixed = (logits.softmax(2).unsqueeze(-1) * values).sum(2).view(coarse.shape)
+    return resize(mixed, fine.shape[-2:])
 
 
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize(("position", "scaled"), [(True, True), (False, False)])
 def test_spatial_branch_is_its_definition(sizes, position, scaled):
-    low, high = (x.double() for x in maps(*sizes))
+    fine, coarse = (x.double() for x in maps(*sizes))
     module = aligner(branches="spatial", position=position, scaled=scaled).double()
     assert module.channel is None
     with torch.no_grad():
-        expected = low + plain_spatial(module, low, high, position, scaled)
-        assert relative_error(module(low, high), expected) < 1e-10
+        expected = fine + plain_spatial(module, fine, coarse, position, scaled)
+        assert relative_error(module(fine, coarse), expected) < 1e-10
 
 
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize(("pooled", "scaled"), [(8, True), (3, False)])
 def test_channel_branch_is_its_definition(sizes, pooled, scaled):
-    low, high = (x.double() for x in maps(*sizes))
+    fine, coarse = (x.double() for x in maps(*sizes))
     module = aligner(branches="channel", pooled=pooled, scaled=scaled).double()
     assert module.spatial is None
     with torch.no_grad():
-        expected = low + plain_channel(module, low, high, pooled, scaled)
-        assert relative_error(module(low, high), expected) < 1e-10
+        expected = fine + plain_channel(module, fine, coarse, pooled, scaled)
+        assert relative_error(module(fine, coarse), expected) < 1e-10
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-def test_both_branches_are_added_to_low(sizes):
-    low, high = maps(*sizes)
+def test_both_branches_are_added_to_fine(sizes):
+    fine, coarse = maps(*sizes)
     module = aligner()
     with torch.no_grad():
-        expected = low + plain_spatial(module, low, high, True, True) + plain_channel(module, low, high, 8, True)
-        assert relative_error(module(low, high), expected) < 1e-5
+        expected = fine + plain_spatial(module, fine, coarse, True, True) + plain_channel(module, fine, coarse, 8, True)
+        assert relative_error(module(fine, coarse), expected) < 1e-5
 
 
 @pytest.mark.parametrize("training", [False, True])
 def test_gradients_are_exact(training):
     module = aligner(pooled=3, grid=2).double().train(training)
-    low, high = (x[:1].double().requires_grad_() for x in maps((3, 2), (2, 1)))
-    assert module.geometry(low, high)["offsets"].abs().mean() > 1
-    weight = torch.randn(low.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    torch.autograd.gradcheck(lambda *x: (module(*x) * weight).sum(), (low, high))
+    fine, coarse = (x[:1].double().requires_grad_() for x in maps((3, 2), (2, 1)))
+    assert module.geometry(fine, coarse)[0].offsets.abs().mean() > 1
+    weight = torch.randn(fine.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    torch.autograd.gradcheck(lambda *x: (module(*x) * weight).sum(), (fine, coarse))
     parameters = [module.spatial.make_flow.weight, module.channel.make_flow.bias, module.channel.query.weight]
     module.requires_grad_(False)
 
     def of_parameters(*tensors: Tensor) -> Tensor:
         names = ("spatial.make_flow.weight", "channel.make_flow.bias", "channel.query.weight")
         given = dict(zip(names, tensors))
-        return (torch.func.functional_call(module, given, (low.detach(), high.detach())) * weight).sum()
+        return (torch.func.functional_call(module, given, (fine.detach(), coarse.detach())) * weight).sum()
 
     torch.autograd.gradcheck(of_parameters, [x.detach().requires_grad_() for x in parameters], fast_mode=True)
 
 
 def test_a_new_aligner_starts_from_the_plain_neighborhood():
-    low, high = maps(*SIZES[0])
+    fine, coarse = maps(*SIZES[0])
     module = DynamicDual(CHANNELS)
     plain = torch.tensor([(dx, dy) for dy in (-1.0, 0.0, 1.0) for dx in (-1.0, 0.0, 1.0)]).view(9, 2, 1, 1)
-    for geometry in (module.geometry(low, high), module.channel.geometry(low, high)):
-        assert torch.equal(geometry["offsets"], plain.expand(geometry["offsets"].shape))
-    offsets = DynamicDual(CHANNELS, zero_offsets=False).geometry(low, high)["offsets"]
+    for branch in (module.spatial, module.channel):
+        _, offsets, _ = branch.sample(fine, coarse)
+        assert torch.equal(offsets, plain.expand(offsets.shape))
+    offsets = DynamicDual(CHANNELS, zero_offsets=False).geometry(fine, coarse)[0].offsets
     assert not torch.equal(offsets, plain.expand(offsets.shape))
 
 
@@ -167,27 +169,29 @@ def test_offsets_that_start_at_zero_are_learned():
         assert branch.make_flow.weight.grad.abs().min() > 0
 
 
-def test_geometry_is_the_spatial_one_and_each_branch_has_its_own():
-    low, high = maps(*SIZES[0])
+def test_geometry_is_that_of_the_branches_there_are():
+    fine, coarse = maps(*SIZES[0])
     module = aligner(grid=2)
-    geometry = module.geometry(low, high)
-    assert geometry["offsets"].shape == (2, 4, 2, 25, 33)
-    assert geometry["affinity"].shape == (2, 4, 25, 33)
-    of_channels = module.channel.geometry(low, high)
-    assert of_channels["offsets"].shape == (2, 4, 2, 4, 4)
-    for affinity in (geometry["affinity"], of_channels["affinity"]):
+    points, mixing = module.geometry(fine, coarse)
+    assert points.offsets.shape == (2, 4, 2, 25, 33)
+    assert points.affinity.shape == (2, 4, 25, 33)
+    weights, offsets, of_channels = module.channel.sample(fine, coarse)
+    assert offsets.shape == (2, 4, 2, 4, 4)
+    assert torch.equal(mixing.weights, weights)
+    for affinity in (points.affinity, of_channels):
         torch.testing.assert_close(affinity.sum(1), torch.ones_like(affinity[:, 0]))
-    assert aligner(branches="channel").geometry(low, high) == {}
+    for branches, kind in (("channel", Mixing), ("spatial", Points)):
+        assert [type(part) for part in aligner(branches=branches).geometry(fine, coarse)] == [kind]
 
 
-def test_channel_branch_mixes_the_channels_of_high_with_weights_that_sum_to_one():
-    low, high = maps((14, 18), (7, 9))
+def test_channel_branch_mixes_the_channels_of_coarse_with_weights_that_sum_to_one():
+    fine, coarse = maps((14, 18), (7, 9))
     branch = aligner().channel
-    mixing = branch.geometry(low, high)["mixing"]
+    mixing = branch.geometry(fine, coarse).weights
     torch.testing.assert_close(mixing.sum(2), torch.ones(2, CHANNELS))
     assert (mixing >= 0).all()
-    expected = resize(torch.einsum("ndc,nchw->ndhw", mixing, high), (14, 18))
-    torch.testing.assert_close(branch(low, high), expected)
+    expected = resize(torch.einsum("ndc,nchw->ndhw", mixing, coarse), (14, 18))
+    torch.testing.assert_close(branch(fine, coarse), expected)
 
 
 def test_one_place_has_one_code_whatever_the_maps_size():
@@ -200,10 +204,10 @@ def test_one_place_has_one_code_whatever_the_maps_size():
 
 
 def test_position_makes_equal_pixels_differ():
-    low, high = torch.ones(1, CHANNELS, 12, 16), torch.ones(1, CHANNELS, 6, 8)
+    fine, coarse = torch.ones(1, CHANNELS, 12, 16), torch.ones(1, CHANNELS, 6, 8)
     with torch.no_grad():
-        without = aligner(branches="spatial", position=False)(low, high)[..., 4:8, 4:8]
-        given = aligner(branches="spatial")(low, high)[..., 4:8, 4:8]
+        without = aligner(branches="spatial", position=False)(fine, coarse)[..., 4:8, 4:8]
+        given = aligner(branches="spatial")(fine, coarse)[..., 4:8, 4:8]
     assert without.std((2, 3)).max() < 1e-5
     assert given.std((2, 3)).min() > 1e-3
 
@@ -212,13 +216,13 @@ def test_evaluation_holds_no_gathered_copies_where_gradients_are_not_asked_for()
     from test_dynamic_sampling import LargestTensor
 
     channels = 64
-    low, high = maps((40, 30), (20, 15), channels)
+    fine, coarse = maps((40, 30), (20, 15), channels)
     module = randomized(DynamicDual(channels)).eval()
     with torch.no_grad(), LargestTensor() as largest:
-        module(low, high)
-    assert largest.elements <= 2 * low.numel()  # keys and values are resized as one map
+        module(fine, coarse)
+    assert largest.elements <= 2 * fine.numel()  # keys and values are resized as one map
     with torch.no_grad():
-        assert 9 * low.numel() == copies(low, module.geometry(low, high)["offsets"]).numel()
+        assert 9 * fine.numel() == copies(fine, module.geometry(fine, coarse)[0].offsets).numel()
 
 
 @pytest.mark.parametrize(
@@ -238,8 +242,8 @@ def test_what_cannot_be_built_is_refused_with_the_reason(channels, options, mess
 
 
 def test_the_spatial_branch_alone_takes_any_width():
-    low, high = (torch.randn(1, 10, *size, generator=torch.Generator().manual_seed(0)) for size in SIZES[0])
-    assert create_aligner("dynamic_dual", 10, branches="spatial")(low, high).shape == low.shape
+    fine, coarse = (torch.randn(1, 10, *size, generator=torch.Generator().manual_seed(0)) for size in SIZES[0])
+    assert create_aligner("dynamic_dual", 10, branches="spatial")(fine, coarse).shape == fine.shape
 
 
 def test_ddsm_is_the_aligned_fpn_with_dynamic_dual_of_144_channels():

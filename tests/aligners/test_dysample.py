@@ -15,9 +15,9 @@ from pixalign.sampling import resize
 CHANNELS = 16
 
 
-def maps(low: tuple[int, int], high: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def maps(fine: tuple[int, int], coarse: tuple[int, int]) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(2, CHANNELS, *low, generator=generator), torch.randn(2, CHANNELS, *high, generator=generator)
+    return torch.randn(2, CHANNELS, *fine, generator=generator), torch.randn(2, CHANNELS, *coarse, generator=generator)
 
 
 def moved(**options: int) -> DySample:
@@ -41,48 +41,48 @@ def upsampled(module: DySample, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("groups", [1, 4, 16])
 def test_on_maps_of_twice_the_size_it_is_the_papers_module(groups):
-    low, high = maps((14, 18), (7, 9))
+    fine, coarse = maps((14, 18), (7, 9))
     module = moved(groups=groups)
     with torch.no_grad():
-        assert module.geometry(low, high)["offsets"].abs().mean() > 1
-        assert relative_error(module(low, high), low + upsampled(module, high)) < 1e-5
+        assert module.geometry(fine, coarse)[0].offsets.abs().mean() > 1
+        assert relative_error(module(fine, coarse), fine + upsampled(module, coarse)) < 1e-5
 
 
 @pytest.mark.parametrize("size", [(13, 17), (25, 33), (7, 9), (5, 30)])
 def test_other_sizes_have_the_offsets_resized_and_measured_in_their_own_pixels(size):
-    low, high = maps(size, (7, 9))
+    fine, coarse = maps(size, (7, 9))
     module = moved()
-    double = module.geometry(low.new_zeros(2, CHANNELS, 14, 18), high)["offsets"]
+    double = module.geometry(fine.new_zeros(2, CHANNELS, 14, 18), coarse)[0].offsets
     ratio = torch.tensor([size[1] / 18, size[0] / 14]).view(1, 1, 2, 1, 1)
     expected = ratio * resize(double.flatten(1, 2), size).unflatten(1, (4, 2))
-    got = module.geometry(low, high)["offsets"]
+    got = module.geometry(fine, coarse)[0].offsets
     assert got.shape == (2, 4, 2, *size)
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(14, 18), (13, 17), (7, 9)])
 def test_without_offsets_it_is_the_bilinear_aligner_and_a_new_one_is_close_to_it(size):
-    low, high = maps(size, (7, 9))
-    bilinear = create_aligner("bilinear", CHANNELS)(low, high)
+    fine, coarse = maps(size, (7, 9))
+    bilinear = create_aligner("bilinear", CHANNELS)(fine, coarse)
     torch.manual_seed(0)
     module = DySample(CHANNELS)
-    assert 0 < relative_error(module(low, high), bilinear) < 0.02
+    assert 0 < relative_error(module(fine, coarse), bilinear) < 0.02
     torch.nn.init.zeros_(module.make_flow.weight)
-    assert relative_error(module(low, high), bilinear) < 1e-5
+    assert relative_error(module(fine, coarse), bilinear) < 1e-5
 
 
 def test_groups_of_channels_move_apart():
-    low, high = maps((14, 18), (7, 9))
-    offsets = moved().geometry(low, high)["offsets"]
+    fine, coarse = maps((14, 18), (7, 9))
+    offsets = moved().geometry(fine, coarse)[0].offsets
     for g in range(1, 4):
         assert (offsets[:, g] - offsets[:, 0]).abs().mean() > 1
 
 
 def test_gradients_are_exact():
     module = moved(groups=2).double()
-    low, high = (x[:1].double().requires_grad_() for x in maps((5, 3), (3, 2)))
-    assert module.geometry(low, high)["offsets"].abs().mean() > 1
-    torch.autograd.gradcheck(module, (low, high))
+    fine, coarse = (x[:1].double().requires_grad_() for x in maps((5, 3), (3, 2)))
+    assert module.geometry(fine, coarse)[0].offsets.abs().mean() > 1
+    torch.autograd.gradcheck(module, (fine, coarse))
 
 
 @pytest.mark.parametrize("groups", [0, 3, -4])

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from networks import NETWORKS, image, network, randomized
 from pixalign.aligners import ALIGNERS, create_aligner
 from pixalign.aligners.gated_flow import GatedFlowAlignment
-from pixalign.explaining.evidence import Alignment, aligners_of, captured, feature_steps, gates, mixing, moves, points
+from pixalign.aligners.geometry import Displacement, Mixing, Points
+from pixalign.explaining.evidence import Alignment, aligners_of, captured, feature_steps, gates, moves, places
 from pixalign.sampling import CONVENTIONS, resize, warp
 
 SIZE = (96, 160)  # of the image
@@ -21,14 +22,14 @@ def at_work(name: str, convention: str = "pixel", **options) -> Alignment:
 
 def run(module: nn.Module) -> Alignment:
     generator = torch.Generator().manual_seed(3)
-    low, high = (torch.randn(1, 16, *s, generator=generator) for s in ((12, 20), (6, 10)))
+    fine, coarse = (torch.randn(1, 16, *s, generator=generator) for s in ((12, 20), (6, 10)))
     with captured(nn.ModuleList([module])) as found, torch.inference_mode():
-        module(low, high)
+        module(fine, coarse)
     (alignment,) = found
     return alignment
 
 
-def places(size: tuple[int, int], convention: str) -> Tensor:
+def ramp_of(size: tuple[int, int], convention: str) -> Tensor:
     """A map (1, 2, h, w) whose features are where they lie in the image, x and y, as the convention sees it."""
     corners = convention in ("sfnet", "alignseg_std")  # the first and last cells of all maps lie on each other
     x, y = (
@@ -40,17 +41,17 @@ def places(size: tuple[int, int], convention: str) -> Tensor:
     return torch.stack(torch.meshgrid(x, y, indexing="xy"))[None]
 
 
-def read_places(alignment: Alignment, flow: Tensor, source: tuple[int, int]) -> np.ndarray:
+def read_places(flow: Tensor, source: tuple[int, int], convention: str) -> np.ndarray:
     """What the operator itself reads, minus what it reads without flow, from a map of places."""
-    ramp = places(source, alignment.convention)
-    read = warp(ramp, flow, alignment.convention) - warp(ramp, torch.zeros_like(flow), alignment.convention)
+    ramp = ramp_of(source, convention)
+    read = warp(ramp, flow, convention) - warp(ramp, torch.zeros_like(flow), convention)
     return read[0].numpy()
 
 
-def inside(alignment: Alignment, flow: Tensor, source: tuple[int, int]) -> np.ndarray:
+def inside(flow: Tensor, source: tuple[int, int], convention: str) -> np.ndarray:
     """Cells that read no padding, with and without flow."""
     ones = torch.ones(1, 1, *source)
-    read = warp(ones, flow, alignment.convention) * warp(ones, torch.zeros_like(flow), alignment.convention)
+    read = warp(ones, flow, convention) * warp(ones, torch.zeros_like(flow), convention)
     return (read[0, 0] > 0.9999).numpy()
 
 
@@ -60,49 +61,50 @@ def test_arrows_point_to_where_the_operator_reads(name, convention):
     alignment = at_work(name, convention)
     found = moves(alignment, SIZE)
     assert [move.what for move in found] == ["coarse", "fine"][: 2 if "dual" in name else 1]
-    for move, key in zip(found, ("flow", "flow_low")):
-        flow = alignment.geometry[key]
-        source = (12, 20) if name == "dual_flow" or key == "flow_low" else (6, 10)
-        whole = inside(alignment, flow, source)
+    for move, part in zip(found, alignment.parts(Displacement)):
+        source = (12, 20) if name == "dual_flow" or move.what == "fine" else (6, 10)
+        assert (part.source, part.convention) == (source, convention)
+        whole = inside(part.flow, source, convention)
         assert whole.mean() > 0.1
         np.testing.assert_allclose(
-            move.pixels[:, whole], read_places(alignment, flow, source)[:, whole], rtol=0, atol=2e-3
+            move.pixels[:, whole], read_places(part.flow, source, convention)[:, whole], rtol=0, atol=2e-3
         )
 
 
 def test_a_feature_fetched_from_the_right_moves_right_in_the_image():
     module = create_aligner("flow", 16).eval()
-    module.geometry = lambda low, high: {"flow": torch.tensor([1.0, 0]).view(1, 2, 1, 1).expand(1, 2, 12, 20)}
+    flow = torch.tensor([1.0, 0]).view(1, 2, 1, 1).expand(1, 2, 12, 20)
+    module.geometry = lambda fine, coarse: [Displacement("coarse", flow, (6, 10))]
     (move,) = moves(run(module), SIZE)
     np.testing.assert_allclose(move.pixels[0, :, 1:-3], SIZE[1] / 20, atol=1e-4)
     np.testing.assert_allclose(move.pixels[1], 0, atol=1e-4)
 
 
-@pytest.mark.parametrize("moved", ["high", "low"])
+@pytest.mark.parametrize("moved", ["coarse", "fine"])
 def test_bialignnet_moves_the_map_that_it_says(moved):
     alignment = run(randomized(GatedFlowAlignment(16, moved)).eval())
-    (move,) = moves(alignment, SIZE)
-    assert move.what == {"high": "coarse", "low": "fine"}[moved]
-    source = (6, 10) if moved == "high" else (12, 20)
-    np.testing.assert_allclose(move.pixels, read_places(alignment, alignment.geometry["flow"], source), atol=2e-3)
+    (move,), (part,) = moves(alignment, SIZE), alignment.parts(Displacement)
+    assert move.what == part.moved == moved
+    source = (6, 10) if moved == "coarse" else (12, 20)
+    np.testing.assert_allclose(move.pixels, read_places(part.flow, source, "pixel"), atol=2e-3)
 
 
 @pytest.mark.parametrize(("name", "source"), [("dynamic_dual", (12, 20)), ("dysample", (6, 10))])
 def test_sampled_points_are_the_operators_own(name, source):
     alignment = at_work(name)
-    found, shares = points(alignment, SIZE)
-    offsets = alignment.geometry["offsets"]
-    assert len(found) == offsets.shape[1] == {"dynamic_dual": 9, "dysample": 4}[name]
+    (part,) = alignment.parts(Points)
+    found, shares = places(part, SIZE)
+    assert len(found) == part.offsets.shape[1] == {"dynamic_dual": 9, "dysample": 4}[name]
     np.testing.assert_allclose(shares.sum(0), 1, atol=1e-5)
     for index, point in enumerate(found):
-        np.testing.assert_allclose(point, read_places(alignment, offsets[:, index], source), atol=2e-3)
+        np.testing.assert_allclose(point, read_places(part.offsets[:, index], source, "pixel"), atol=2e-3)
     (mean,) = moves(alignment, SIZE)
     np.testing.assert_allclose(mean.pixels, (found * shares[:, None]).sum(0), atol=1e-5)
 
 
 def test_nine_points_of_an_untrained_ddsm_are_the_plain_neighborhood():
     alignment = run(create_aligner("dynamic_dual", 16).eval())
-    found, shares = points(alignment, SIZE)
+    found, shares = places(alignment.parts(Points)[0], SIZE)
     np.testing.assert_allclose(np.unique(found[:, :, 5, 9].round(3)), [-8, 0, 8])
     np.testing.assert_allclose(found[4], 0, atol=1e-4)
     assert (shares >= 0).all()
@@ -110,19 +112,21 @@ def test_nine_points_of_an_untrained_ddsm_are_the_plain_neighborhood():
 
 def test_channel_affinities_mix_as_the_branch_does():
     alignment = at_work("dynamic_dual", branches="channel")
-    weights = mixing(alignment)
+    (mixing,) = alignment.geometry
+    weights = mixing.weights[0].numpy()
     assert weights.shape == (16, 16)
     np.testing.assert_allclose(weights.sum(1), 1, atol=1e-5)
-    mixed = np.einsum("rc,chw->rhw", weights, alignment.high[0].numpy())
-    expected = alignment.output - alignment.low
+    mixed = np.einsum("rc,chw->rhw", weights, alignment.coarse[0].numpy())
+    expected = alignment.output - alignment.fine
     torch.testing.assert_close(resize(torch.from_numpy(mixed)[None], (12, 20)), expected, atol=1e-5, rtol=0)
-    assert mixing(at_work("dynamic_dual", branches="spatial")) is None
-    assert mixing(at_work("flow")) is None
+    assert at_work("dynamic_dual", branches="spatial").parts(Mixing) == []
 
 
 def test_gates_are_shares_and_named_by_what_they_scale():
-    assert [name for name, _ in gates(at_work("gated_flow"))] == ["left and right", "up and down"]
-    ((_, gate),) = gates(at_work("gated_dual_flow"))
+    scaled = [(gate.scales, name) for gate, name, _ in gates(at_work("gated_flow"))]
+    assert scaled == [("displacement", "left and right"), ("displacement", "up and down")]
+    ((part, _, gate),) = gates(at_work("gated_dual_flow"))
+    assert part.scales == "maps"
     assert gate.shape == (12, 20)
     assert 0 <= gate.min() < gate.max() <= 1
     assert gates(at_work("flow")) == []
@@ -136,9 +140,9 @@ def test_the_moved_map_is_the_one_that_was_merged(name):
     if name == "dual_flow":
         merged = after + steps["fine map after"]
     elif name == "gated_dual_flow":
-        merged = torch.lerp(steps["fine map after"], after, alignment.geometry["gate"])
+        merged = torch.lerp(steps["fine map after"], after, gates(alignment)[0][0].values)
     else:
-        merged = alignment.low + after
+        merged = alignment.fine + after
     torch.testing.assert_close(merged, alignment.output, atol=1e-5, rtol=0)
 
 
@@ -150,7 +154,7 @@ def test_what_ddsm_draws_is_the_branchs_sum_before_its_linear_layers():
         layer.bias.data.zero_()
     alignment = run(module)
     steps = {title: x for group in feature_steps(alignment) for title, x in group}
-    torch.testing.assert_close(steps["coarse map after"], alignment.output - alignment.low, atol=1e-5, rtol=0)
+    torch.testing.assert_close(steps["coarse map after"], alignment.output - alignment.fine, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("key", NETWORKS)
@@ -161,7 +165,7 @@ def test_every_aligner_of_every_network_is_found_in_the_order_of_its_work(key):
     with captured(model) as found, torch.inference_mode():
         model(image(64, 96))
     assert len(found) == expected
-    widths = [alignment.high.shape[-1] for alignment in found]
+    widths = [alignment.coarse.shape[-1] for alignment in found]
     assert widths == sorted(widths, reverse=key == "alignseg")
     with torch.inference_mode():
         model(image(64, 96))

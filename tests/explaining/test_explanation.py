@@ -9,6 +9,8 @@ import pixalign
 from networks import CLASSES, NETWORKS, network
 from no_float64 import NoFloat64
 from pixalign import InputError, create_model
+from pixalign.aligners import Aligner
+from pixalign.aligners.geometry import Displacement, grid_of
 from pixalign.explaining import explain
 from pixalign.explaining import pictures as pictures_of
 from pixalign.explaining.evidence import Evidence
@@ -16,7 +18,6 @@ from pixalign.explaining.explanation import least_certain_border
 from pixalign.explaining.pictures import View, around, cells_in, paint, painted_errors, window
 from pixalign.explaining.sections import one_network, words
 from pixalign.predicting import Result
-from pixalign.sampling import warp
 
 
 @pytest.fixture(autouse=True)
@@ -44,15 +45,16 @@ def test_every_network_and_aligner_makes_a_sheet_also_where_there_is_no_float64(
     assert "least certain" in explanation.notes[0]
 
 
-class Shift(torch.nn.Module):
+class Shift(Aligner):
     """An aligner of somebody else's: the coarse map, from the right by one cell."""
 
-    def forward(self, low, high):
-        return low + warp(high, self.geometry(low, high)["flow"])
+    def forward(self, fine, coarse):
+        (part,) = self.geometry(fine, coarse)
+        return fine + part.read(coarse)
 
-    def geometry(self, low, high):
+    def geometry(self, fine, coarse):
         flow = torch.tensor([1.0, 0]).view(1, 2, 1, 1)
-        return {"flow": flow.expand(1, 2, *low.shape[-2:])}
+        return [Displacement("coarse", flow.expand(1, 2, *fine.shape[-2:]), grid_of(coarse))]
 
 
 def test_an_aligner_of_somebody_else_is_shown_too():

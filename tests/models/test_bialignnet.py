@@ -34,7 +34,7 @@ def flows(model: torch.nn.Module, x: Tensor) -> list[Tensor]:
         *_, c5, spatial = model.encode(x)
         context = model.pool(c5)
         return [
-            alignment.geometry(spatial, context)["flow"] for alignment in (model.align_context, model.align_spatial)
+            alignment.geometry(spatial, context)[0].flow for alignment in (model.align_context, model.align_spatial)
         ]
 
 
@@ -60,8 +60,8 @@ def test_forward_is_the_paper_read_step_by_step(model):
         context = model.pool(c5)
 
         def flow(alignment: torch.nn.Module, moved: Tensor) -> Tensor:
-            reduced = F.interpolate(alignment.down_high(context), spatial.shape[-2:], mode="bilinear")
-            displacement = alignment.make_flow(torch.cat((reduced, alignment.down_low(spatial)), 1))
+            reduced = F.interpolate(alignment.down_coarse(context), spatial.shape[-2:], mode="bilinear")
+            displacement = alignment.make_flow(torch.cat((reduced, alignment.down_fine(spatial)), 1))
             gate = torch.sigmoid(alignment.make_gate(moved))
             return displacement * F.interpolate(gate, spatial.shape[-2:], mode="bilinear")
 

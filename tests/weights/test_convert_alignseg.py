@@ -70,7 +70,7 @@ def test_norms_scale_by_the_absolute_weight_plus_a_hundred_thousandth(state):
     for ours, theirs in (
         (model.encoder.body.bn1, "bn3"),
         (model.encoder.body.layer2[0].downsample[1], "layer2.0.downsample.1"),
-        (model.aligners[0].offsets_low.norm, "CAB2.delta_gen2.1"),
+        (model.aligners[0].offsets_fine.norm, "CAB2.delta_gen2.1"),
     ):
         weight = state[f"{theirs}.weight"]
         assert (weight < 0).any()

@@ -5,8 +5,9 @@ the coarse map: linear, then pixel shuffle. Offsets are relative to the places o
 and multiplied by the static scope 0.25; the channels form 4 groups, each with offsets of its own.
 
 What differs from the paper: it upsamples by a whole factor s, but the levels of a pyramid measure ceil(H / 2), and
-their ratio may be any. So s is 2, and where low's grid is not twice high's the shuffled offsets are resized to it. On
-maps of exactly twice the size this is the paper's module. The sampled map is added to low, as by other aligners here.
+their ratio may be any. So s is 2, and where the fine grid is not twice the coarse one, the shuffled offsets are resized
+to it. On maps of exactly twice the size this is the paper's module. The sampled map is added to the fine one, as by
+other aligners here.
 
 As in the release: the convolution has a bias and starts with a standard deviation of 0.001.
 """
@@ -15,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixalign.aligners.base import Aligner, aligner
+from pixalign.aligners.geometry import Part, Points, grid_of
 from pixalign.errors import InputError
 from pixalign.sampling import resize, warp
 
@@ -22,8 +25,9 @@ SCOPE = 0.25
 FACTOR = 2
 
 
-class DySample(nn.Module):
-    """``low + sampled(high)``, sampled where high itself says.
+@aligner("dysample")
+class DySample(Aligner):
+    """``fine + sampled(coarse)``, sampled where the coarse map itself says.
 
     Args:
         channels: channels C of both maps, a multiple of ``groups``.
@@ -34,28 +38,36 @@ class DySample(nn.Module):
         InputError: channels that ``groups`` does not divide.
     """
 
+    about = (
+        "The coarse map itself says where each finer pixel reads it, for four groups of channels apart. Shown is the "
+        "mean of the four places."
+    )
+
     def __init__(self, channels: int, convention: str = "pixel", groups: int = 4) -> None:
-        super().__init__()
+        super().__init__(convention)
         if groups < 1 or channels % groups:
             raise InputError(f"groups is {groups}: it must divide the channels, {channels}")
-        self.convention = convention
         self.groups = groups
         self.make_flow = nn.Conv2d(channels, 2 * groups * FACTOR**2, 1)
         nn.init.normal_(self.make_flow.weight, std=0.001)
         nn.init.zeros_(self.make_flow.bias)  # type: ignore[arg-type]
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """Merge low (N, C, H, W) and high (N, C, h, w) into (N, C, H, W)."""
-        offsets = self.geometry(low, high)["offsets"].flatten(0, 1)  # (N * groups, 2, H, W)
-        grouped = high.unflatten(1, (self.groups, -1)).flatten(0, 1)  # (N * groups, C / groups, h, w)
-        return low + warp(grouped, offsets, self.convention).view(low.shape)
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Merge fine (N, C, H, W) and coarse (N, C, h, w) into (N, C, H, W)."""
+        offsets = self.offsets(fine, coarse).flatten(0, 1)  # (N * groups, 2, H, W)
+        grouped = coarse.unflatten(1, (self.groups, -1)).flatten(0, 1)  # (N * groups, C / groups, h, w)
+        return fine + warp(grouped, offsets, self.convention).view(fine.shape)
 
-    def geometry(self, low: Tensor, high: Tensor) -> dict[str, Tensor]:
-        """Return {"offsets": (N, groups, 2, H, W)}, dx then dy, in output pixels under the ``pixel`` convention."""
-        size = (low.shape[-2], low.shape[-1])
-        shuffled = F.pixel_shuffle(self.make_flow(high), FACTOR)  # (N, 2 * groups, 2h, 2w)
+    def geometry(self, fine: Tensor, coarse: Tensor) -> list[Part]:
+        """Return the place at which each group of channels is read."""
+        return [Points(self.offsets(fine, coarse), None, grid_of(coarse), self.convention)]
+
+    def offsets(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Displacements (N, groups, 2, H, W), dx then dy, in output pixels under the ``pixel`` convention."""
+        size = grid_of(fine)
+        shuffled = F.pixel_shuffle(self.make_flow(coarse), FACTOR)  # (N, 2 * groups, 2h, 2w)
         shuffled = resize(shuffled, size, self.convention)
         dx, dy = shuffled.to(torch.promote_types(shuffled.dtype, torch.float32)).chunk(2, dim=1)
-        dx = dx * (SCOPE * size[1] / high.shape[-1])  # from coarse pixels to output pixels
-        dy = dy * (SCOPE * size[0] / high.shape[-2])
-        return {"offsets": torch.stack((dx, dy), dim=2)}
+        dx = dx * (SCOPE * size[1] / coarse.shape[-1])  # from coarse pixels to output pixels
+        dy = dy * (SCOPE * size[0] / coarse.shape[-2])
+        return torch.stack((dx, dy), dim=2)

@@ -16,62 +16,76 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from pixalign.aligners.base import Aligner, aligner
+from pixalign.aligners.geometry import Displacement, Gate, Part, grid_of
 from pixalign.sampling import resize, warp
 
 
-class GatedFlowAlignment(nn.Module):
-    """``warp(moved, gate * flow)`` with flow = conv3x3([resize(conv1x1(high)), conv1x1(low)]), moved one of the two.
+class GatedFlowAlignment(Aligner):
+    """``warp(moved, gate * flow)`` with flow = conv3x3([resize(conv1x1(coarse)), conv1x1(fine)]), moved one of the two.
 
     Args:
         channels: channels C of both maps.
-        moved: "high" warps the coarse map to low's grid, "low" the fine map on its own grid.
+        moved: "coarse" warps the coarse map to the fine grid, "fine" the fine map on its own grid.
         convention: sampling convention of every resize and warp (`pixalign.sampling`).
     """
 
-    def __init__(self, channels: int, moved: Literal["high", "low"] = "high", convention: str = "pixel") -> None:
-        super().__init__()
+    about = (
+        "Both maps are moved: the coarse context and the fine detail, each along a flow that both predict. A gate says "
+        "how much of the way is gone."
+    )
+    merges = False
+
+    def __init__(self, channels: int, moved: Literal["coarse", "fine"] = "coarse", convention: str = "pixel") -> None:
+        super().__init__(convention)
         self.moved = moved
-        self.convention = convention
         reduced = channels // 2
-        self.down_high = nn.Conv2d(channels, reduced, 1, bias=False)
-        self.down_low = nn.Conv2d(channels, reduced, 1, bias=False)
+        self.down_coarse = nn.Conv2d(channels, reduced, 1, bias=False)
+        self.down_fine = nn.Conv2d(channels, reduced, 1, bias=False)
         self.make_flow = nn.Conv2d(2 * reduced, 2, 3, padding=1, bias=False)
         self.make_gate = nn.Conv2d(channels, 2, 1)
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """Return the moved one of low (N, C, H, W) and high (N, C, h, w), warped, on low's grid: (N, C, H, W)."""
-        moved = high if self.moved == "high" else low
-        return warp(moved, self.geometry(low, high)["flow"], self.convention)
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Return the moved one of fine (N, C, H, W) and coarse (N, C, h, w), warped, on the fine grid: (N, C, H, W)."""
+        moved = coarse if self.moved == "coarse" else fine
+        flow, gate = self.flow_and_gate(fine, coarse)
+        return warp(moved, flow * gate, self.convention)
 
-    def geometry(self, low: Tensor, high: Tensor) -> dict[str, Tensor]:
-        """Return {"flow": (N, 2, H, W), dx then dy, gated, "gate": (N, 2, H, W) in 0..1 on dx and dy}.
+    def geometry(self, fine: Tensor, coarse: Tensor) -> list[Part]:
+        """Return the displacement of the moved map, gated, and its gate, which has a share for dx and one for dy."""
+        flow, gate = self.flow_and_gate(fine, coarse)
+        source = grid_of(coarse if self.moved == "coarse" else fine)
+        return [Displacement(self.moved, flow * gate, source, self.convention), Gate(gate, "displacement")]
 
-        The flow is in output pixels under the ``pixel`` convention.
-        """
-        size = (low.shape[-2], low.shape[-1])
-        reduced_high = resize(self.down_high(high), size, self.convention)
-        flow = self.make_flow(torch.cat((reduced_high, self.down_low(low)), dim=1))
-        gate = self.make_gate(high if self.moved == "high" else low).sigmoid()
-        gate = resize(gate, size, self.convention) if self.moved == "high" else gate
-        return {"flow": flow * gate, "gate": gate}
+    def flow_and_gate(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """The displacement before its gate, dx then dy, and the gate in 0 to 1, both (N, 2, H, W)."""
+        size = grid_of(fine)
+        reduced_coarse = resize(self.down_coarse(coarse), size, self.convention)
+        flow = self.make_flow(torch.cat((reduced_coarse, self.down_fine(fine)), dim=1))
+        gate = self.make_gate(coarse if self.moved == "coarse" else fine).sigmoid()
+        return flow, resize(gate, size, self.convention) if self.moved == "coarse" else gate
 
 
-class GatedFlow(nn.Module):
-    """``low + warp(high, gate * flow)``.
+@aligner("gated_flow")
+class GatedFlow(Aligner):
+    """``fine + warp(coarse, gate * flow)``.
 
     Args:
         channels: channels C of both maps.
         convention: sampling convention of every resize and warp (`pixalign.sampling`).
     """
 
+    about = "Each pixel fetches its coarse feature from another place; a gate says how much of the way is gone."
+
     def __init__(self, channels: int, convention: str = "pixel") -> None:
-        super().__init__()
-        self.alignment = GatedFlowAlignment(channels, "high", convention)
+        super().__init__(convention)
+        self.alignment = GatedFlowAlignment(channels, "coarse", convention)
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """Merge low (N, C, H, W) and high (N, C, h, w) into (N, C, H, W)."""
-        return low + self.alignment(low, high)
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Merge fine (N, C, H, W) and coarse (N, C, h, w) into (N, C, H, W)."""
+        moved: Tensor = self.alignment(fine, coarse)
+        return fine + moved
 
-    def geometry(self, low: Tensor, high: Tensor) -> dict[str, Tensor]:
-        """Return {"flow": (N, 2, H, W) gated, "gate": (N, 2, H, W)}, see `GatedFlowAlignment.geometry`."""
-        return self.alignment.geometry(low, high)
+    def geometry(self, fine: Tensor, coarse: Tensor) -> list[Part]:
+        """Return the displacement of the coarse map and its gate, see `GatedFlowAlignment.geometry`."""
+        return self.alignment.geometry(fine, coarse)

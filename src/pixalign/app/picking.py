@@ -5,12 +5,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pixalign.aligners.dysample import DySample
+from pixalign.aligners.geometry import Points, Size
 from pixalign.explaining import pictures as draw
-from pixalign.explaining.evidence import Alignment, Evidence, laterals, look, moves, points
+from pixalign.explaining.evidence import Alignment, Evidence, cells, look, moves, places
 from pixalign.explaining.pictures import View, paint
 from pixalign.explaining.sections import words
-from pixalign.models.ifa import IFA
 from pixalign.pages.sheet import font
 from pixalign.predicting import Predictor
 from pixalign.runtime import Runtime
@@ -78,15 +77,12 @@ def _geometry(
     evidence: Evidence, image: np.ndarray, pixel: tuple[int, int]
 ) -> tuple[str, list[tuple[str, Image.Image, str]]]:
     size = (image.shape[0], image.shape[1])
-    alignments = evidence.alignments
-    if isinstance(evidence.model, IFA):
-        return _cells(image, pixel, [(x.shape[-2], x.shape[-1]) for x in laterals(evidence)])
-    if alignments and "offsets" in alignments[0].geometry:
-        if alignments[0].geometry["offsets"].dim() == 4:
-            return _cells(image, pixel, [(a.high.shape[-2], a.high.shape[-1]) for a in reversed(alignments)])
-        return _points(image, pixel, alignments)
+    if grids := cells(evidence):
+        return _cells(image, pixel, grids)
+    if sampled := [(a, part) for a in evidence.alignments for part in a.parts(Points)]:
+        return _points(image, pixel, sampled)
     starts, ends, levels, told = [], [], [], []
-    for alignment in alignments:
+    for alignment in evidence.alignments:
         for move in moves(alignment, size):
             cell, center = _cell(pixel, move.pixels.shape[1:], size)
             displacement = move.pixels[:, *cell]
@@ -108,45 +104,45 @@ def _geometry(
 
 
 def _points(
-    image: np.ndarray, pixel: tuple[int, int], alignments: list[Alignment]
+    image: np.ndarray, pixel: tuple[int, int], sampled: list[tuple[Alignment, Points]]
 ) -> tuple[str, list[tuple[str, Image.Image, str]]]:
     size = (image.shape[0], image.shape[1])
     pictures = []
-    for alignment in alignments:
-        offsets, shares = points(alignment, size)
+    for alignment, points in sampled:
+        offsets, shares = places(points, size)
         cell, center = _cell(pixel, alignment.grid, size)
-        places = np.array(center) + offsets[:, :, *cell]
-        margin = 0.15 * np.ptp(places, axis=0)
-        roomy = np.concatenate((places - margin, places + margin))
+        ends = np.array(center) + offsets[:, :, *cell]
+        margin = 0.15 * np.ptp(ends, axis=0)
+        roomy = np.concatenate((ends - margin, ends + margin))
         view = draw.around(draw.window(image, pixel, 0.08, 32), roomy, size)
         picture = _pale(paint(draw.rgb(image), view, size, smooth=True))
-        picture = draw.draw_points(picture, view, center, places, shares[:, *cell])
+        picture = draw.draw_points(picture, view, center, ends, shares[:, *cell])
         best = int(shares[:, *cell].argmax())
         told = f"most ({100 * shares[best, *cell]:.0f} %) from {words(offsets[best, :, *cell])}"
-        if isinstance(alignment.module, DySample):
-            told = f"{len(places)} groups of channels, each from a place of its own"
+        if points.affinity is None:
+            told = f"{len(ends)} groups of channels, each from a place of its own"
         pictures.append((_levels(alignment, size), picture, told))
     about = "Lines go from the pixel's cell to the places where it reads the coarse map; number: the share in percent."
     return about, pictures
 
 
 def _cells(
-    image: np.ndarray, pixel: tuple[int, int], grids: list[tuple[int, int]]
+    image: np.ndarray, pixel: tuple[int, int], grids: list[Size]
 ) -> tuple[str, list[tuple[str, Image.Image, str]]]:
     size = (image.shape[0], image.shape[1])
-    cells = []
+    read = []
     for grid in grids:
         (row, column), _ = _cell(pixel, grid, size)
         height, width = size[0] / grid[0], size[1] / grid[1]
         box = (column * width, row * height, (column + 1) * width, (row + 1) * height)
-        cells.append((_stride(grid[1], size), box))
+        read.append((_stride(grid[1], size), box))
     x, y = pixel[0] + 0.5, pixel[1] + 0.5
-    corners = np.array([corner for _, box in cells for corner in (box[:2], box[2:])])
+    corners = np.array([corner for _, box in read for corner in (box[:2], box[2:])])
     view = draw.around(View(x, y, 0, 0), corners, size)
     picture = _pale(paint(draw.rgb(image), view, size, smooth=True))
-    picture = draw.draw_cells(picture, view, (x, y), cells)
+    picture = draw.draw_cells(picture, view, (x, y), read)
     about = "Nothing is moved: the pixel reads the nearest cell of each map and where in that cell it lies."
-    return about, [("The cells it reads", picture, ", ".join(f"one of the map at {name}" for name, _ in cells))]
+    return about, [("The cells it reads", picture, ", ".join(f"one of the map at {name}" for name, _ in read))]
 
 
 def _cell(
@@ -158,7 +154,7 @@ def _cell(
 
 
 def _levels(alignment: Alignment, size: tuple[int, int]) -> str:
-    return f"{_stride(alignment.high.shape[-1], size)} to {_stride(alignment.grid[1], size)}"
+    return f"{_stride(alignment.coarse.shape[-1], size)} to {_stride(alignment.grid[1], size)}"
 
 
 def _stride(columns: int, size: tuple[int, int]) -> str:

@@ -1,53 +1,50 @@
 """What happens inside a network on one image: its aligners' inputs, outputs and geometry, in pixels of the image.
 
-Aligners are found by what they are, modules with a method ``geometry``, wherever a network has them; a forward hook
-keeps what goes in and comes out. Positions and displacements are those of `pixalign.sampling`, turned into pixels of
-the image: x to the right, y downward, (0, 0) the image's upper left corner, so that pixel (0, 0) has its center at
-(0.5, 0.5).
+Aligners are found by what they are, `pixalign.aligners.Aligner`, wherever a network has them; a forward hook keeps what
+goes in and comes out. What they do is told by the parts of their geometry (`pixalign.aligners.geometry`). Positions and
+displacements are those of `pixalign.sampling`, turned into pixels of the image: x to the right, y downward, (0, 0) the
+image's upper left corner, so that pixel (0, 0) has its center at (0.5, 0.5).
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pixalign.aligners.bilinear import Bilinear
-from pixalign.aligners.dual_flow import DualFlow
-from pixalign.aligners.dynamic_dual import DynamicDual
-from pixalign.aligners.gated_dual_flow import GatedDualFlow
-from pixalign.aligners.gated_flow import GatedFlowAlignment
-from pixalign.aligners.implicit import Implicit
+from pixalign.aligners import Aligner
+from pixalign.aligners.geometry import Cell, Displacement, Gate, Mixing, Part, Points, Size, grid_of
 from pixalign.data.transforms import normalize
 from pixalign.models.ifa import IFA
 from pixalign.predicting import Predictor, Result
-from pixalign.sampling import resize, sampling_grid, warp
+from pixalign.sampling import resize, sampling_grid
 
 _CORNERS = ("sfnet", "alignseg_std")  # conventions whose grid refers to the centers of the first and last cell
+
+P = TypeVar("P", bound=Part)
 
 
 @dataclass
 class Alignment:
-    """One aligner at work: low (1, C, H, W) and high (1, C, h, w) in, output (1, C, H, W) out, and its geometry."""
+    """One aligner at work: fine (1, C, H, W) and coarse (1, C, h, w) in, output (1, C, H, W) out, and its geometry."""
 
-    module: nn.Module
-    low: Tensor
-    high: Tensor
+    module: Aligner
+    fine: Tensor
+    coarse: Tensor
     output: Tensor
-    geometry: dict[str, Tensor]
+    geometry: list[Part]
 
     @property
-    def grid(self) -> tuple[int, int]:
-        """(H, W) of low, on which the geometry lies."""
-        return self.low.shape[-2], self.low.shape[-1]
+    def grid(self) -> Size:
+        """(H, W) of the fine map, on which the geometry lies."""
+        return grid_of(self.fine)
 
-    @property
-    def convention(self) -> str:
-        """The sampling convention of the aligner, ``pixel`` if it has none."""
-        return next((str(m.convention) for m in self.module.modules() if hasattr(m, "convention")), "pixel")
+    def parts(self, kind: type[P]) -> list[P]:
+        """The parts of the geometry that are of one kind."""
+        return [part for part in self.geometry if isinstance(part, kind)]
 
 
 @dataclass
@@ -96,8 +93,8 @@ def captured(model: nn.Module) -> Iterator[list[Alignment]]:
     found: list[Alignment] = []
 
     def keep(module: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        low, high = inputs
-        found.append(Alignment(module, low, high, output, module.geometry(low, high)))
+        fine, coarse = inputs
+        found.append(Alignment(module, fine, coarse, output, module.geometry(fine, coarse)))
 
     handles = [module.register_forward_hook(keep) for module in aligners_of(model)]
     try:
@@ -107,56 +104,47 @@ def captured(model: nn.Module) -> Iterator[list[Alignment]]:
             handle.remove()
 
 
-def aligners_of(module: nn.Module) -> Iterator[nn.Module]:
-    """The outermost modules with a method ``geometry``."""
-    if callable(getattr(module, "geometry", None)):
+def aligners_of(module: nn.Module) -> Iterator[Aligner]:
+    """The outermost aligners."""
+    if isinstance(module, Aligner):
         yield module
         return
     for child in module.children():
         yield from aligners_of(child)
 
 
-def moves(alignment: Alignment, image: tuple[int, int]) -> list[Move]:
-    """What the aligner moves, and how far: for dynamic sampling the mean of the displacements, weighted by affinity.
+def moves(alignment: Alignment, image: Size) -> list[Move]:
+    """What the aligner moves, and how far: for sampled points the mean of the displacements, weighted by their shares.
 
     Args:
         alignment: what an aligner did.
         image: (H, W) of the image.
     """
-    geometry, low, high = alignment.geometry, alignment.grid, alignment.high.shape[-2:]
-    if "offsets" in geometry:
-        if geometry["offsets"].dim() == 4:
-            return []
-        offsets, shares = points(alignment, image)
-        return [Move("coarse", (offsets * shares[:, None]).sum(0))]
     found = []
-    if "flow" in geometry:
-        of_low = isinstance(alignment.module, GatedFlowAlignment) and alignment.module.moved == "low"
-        source = low if of_low or isinstance(alignment.module, DualFlow) else tuple(high)
-        pixels = displacement(geometry["flow"], source, image, alignment.convention)
-        found.append(Move("fine" if of_low else "coarse", pixels[0]))
-    if "flow_low" in geometry:
-        found.append(Move("fine", displacement(geometry["flow_low"], low, image, alignment.convention)[0]))
+    for part in alignment.geometry:
+        if isinstance(part, Displacement):
+            pixels = displacement(part.flow, part.source, image, part.convention)
+            found.append(Move(part.moved, pixels[0]))
+        elif isinstance(part, Points):
+            offsets, shares = places(part, image)
+            found.append(Move("coarse", (offsets * shares[:, None]).sum(0)))
     return found
 
 
-def points(alignment: Alignment, image: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def places(points: Points, image: Size) -> tuple[np.ndarray, np.ndarray]:
     """Where each cell samples, for an aligner with several points per cell.
 
     Returns:
         Displacements (P, 2, H, W) float32 in pixels of the image, and the points' shares (P, H, W), which sum to 1:
         the affinities, or the same for all where groups of channels have a point each.
     """
-    offsets = alignment.geometry["offsets"][0]  # (P, 2, H, W)
-    affinity = alignment.geometry.get("affinity")
-    source = alignment.grid if affinity is not None else (alignment.high.shape[-2], alignment.high.shape[-1])
-    moved = displacement(offsets, source, image, alignment.convention)
-    if affinity is None:
+    moved = displacement(points.offsets[0], points.source, image, points.convention)
+    if points.affinity is None:
         return moved, np.full((len(moved), *moved.shape[-2:]), 1 / len(moved), np.float32)
-    return moved, affinity[0].float().cpu().numpy()
+    return moved, points.affinity[0].float().cpu().numpy()
 
 
-def displacement(flow: Tensor, source: tuple[int, ...], image: tuple[int, int], convention: str) -> np.ndarray:
+def displacement(flow: Tensor, source: Size, image: Size, convention: str) -> np.ndarray:
     """Turn a field (N, 2, H, W) of a convention's unit into pixels of the image, as what is really read.
 
     Args:
@@ -168,8 +156,7 @@ def displacement(flow: Tensor, source: tuple[int, ...], image: tuple[int, int], 
     Returns:
         (N, 2, H, W) float32: where each cell reads, minus where it would read with no flow.
     """
-    size = (source[0], source[1])
-    shift = sampling_grid(flow, size, convention) - sampling_grid(torch.zeros_like(flow), size, convention)
+    shift = sampling_grid(flow, source, convention) - sampling_grid(torch.zeros_like(flow), source, convention)
     scale = [
         side / 2 * ((cells - 1) / cells if convention in _CORNERS else 1) for side, cells in zip(image, flow.shape[-2:])
     ]
@@ -178,56 +165,43 @@ def displacement(flow: Tensor, source: tuple[int, ...], image: tuple[int, int], 
     )
 
 
-def gates(alignment: Alignment) -> list[tuple[str, np.ndarray]]:
-    """The aligner's gates, name and values (H, W) from 0 to 1."""
-    if "gate" not in alignment.geometry:
-        return []
-    gate = alignment.geometry["gate"][0].float().cpu().numpy()
-    return [("", gate[0])] if len(gate) == 1 else [("left and right", gate[0]), ("up and down", gate[1])]
+def gates(alignment: Alignment) -> list[tuple[Gate, str, np.ndarray]]:
+    """The aligner's gates, each with the name of what it scales and its values (H, W) from 0 to 1."""
+    found = []
+    for gate in alignment.parts(Gate):
+        values = gate.values[0].float().cpu().numpy()
+        names = [""] if len(values) == 1 else ["left and right", "up and down"]
+        found += [(gate, name, x) for name, x in zip(names, values)]
+    return found
 
 
-def mixing(alignment: Alignment) -> np.ndarray | None:
-    """DDSM's channel branch: the weight (C, C) of each channel of high (column) in each of the result (row)."""
-    branch = getattr(alignment.module, "channel", None)
-    if not isinstance(alignment.module, DynamicDual) or branch is None:
-        return None
-    with torch.inference_mode():
-        return branch.geometry(alignment.low, alignment.high)["mixing"][0].float().cpu().numpy()
+def cells(evidence: Evidence) -> list[Size]:
+    """Grids (h, w), finest first, of the maps of which the network reads one cell each; none, if it reads no cells."""
+    if isinstance(evidence.model, IFA):
+        return [grid_of(x) for x in evidence.features]
+    return [part.source for alignment in reversed(evidence.alignments) for part in alignment.parts(Cell)]
 
 
 def feature_steps(alignment: Alignment) -> list[list[tuple[str, Tensor]]]:
     """Maps (1, C, H, W) that show what the aligner did, with titles; those of one list are comparable."""
-    low, high, output, geometry = alignment.low, alignment.high, alignment.output, alignment.geometry
-    module, grid, convention = alignment.module, alignment.grid, alignment.convention
-    resized = resize(high, grid, convention)
+    fine, output, module = alignment.fine, alignment.output, alignment.module
+    resized = resize(alignment.coarse, alignment.grid, module.convention)
     with torch.inference_mode():
-        if isinstance(module, GatedFlowAlignment):
-            what = "fine" if module.moved == "low" else "coarse"
-            before = low if module.moved == "low" else resized
-            return [[(f"{what} map before", before), (f"{what} map after", output)]]
-        if isinstance(module, GatedDualFlow | DualFlow):
-            source = resized if isinstance(module, DualFlow) else high
-            moved_high = warp(source, geometry["flow"], convention)
-            moved_low = warp(low, geometry["flow_low"], convention)
-            return [
-                [("coarse map before", resized), ("coarse map after", moved_high)],
-                [("fine map before", low), ("fine map after", moved_low)],
-            ]
-        if isinstance(module, Bilinear):
-            return [[("fine map", low)], [("coarse map, resized", resized)], [("both, added", output)]]
-        if isinstance(module, Implicit):
-            added = output - low
-            return [[("fine map", low)], [("coarse map, resized", resized)], [("what it adds", added)]]
-        if "affinity" in geometry:
-            parts = zip(geometry["offsets"].unbind(1), geometry["affinity"].split(1, dim=1))
-            drawn: Tensor = sum(share * warp(resized, offset, convention) for offset, share in parts)
-        else:
-            drawn = output - low
-        return [
-            [("fine map", low)],
-            [("coarse map before", resized), ("coarse map after", drawn)],
-            [("both, merged", output)],
-        ]
+        moved: dict[str, list[tuple[str, Tensor]]] = {}
+        for part in alignment.parts(Displacement):
+            before, x = (fine, fine) if part.moved == "fine" else (resized, alignment.coarse)
+            moved[part.moved] = [(f"{part.moved} map before", before), (f"{part.moved} map after", part.read(x))]
+        if "fine" in moved or not module.merges:
+            return list(moved.values())
+        for points in alignment.parts(Points):
+            drawn = points.read(alignment.coarse)
+            moved["coarse"] = [("coarse map before", resized), ("coarse map after", drawn)]
+        if alignment.parts(Mixing) and not moved:
+            moved["coarse"] = [("coarse map before", resized), ("coarse map after", output - fine)]
+        if not moved:
+            last = ("what it adds", output - fine) if alignment.geometry else ("both, merged", output)
+            return [[("fine map", fine)], [("coarse map, resized", resized)], [last]]
+        return [[("fine map", fine)], *moved.values(), [("both, merged", output)]]
 
 
 def laterals(evidence: Evidence) -> list[Tensor]:

@@ -8,47 +8,25 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pixalign.aligners.bilinear import Bilinear
-from pixalign.aligners.dual_flow import DualFlow
-from pixalign.aligners.dynamic_dual import DynamicDual
-from pixalign.aligners.dysample import DySample
-from pixalign.aligners.flow import Flow
-from pixalign.aligners.gated_dual_flow import GatedDualFlow
-from pixalign.aligners.gated_flow import GatedFlow, GatedFlowAlignment
-from pixalign.aligners.implicit import Implicit
+from pixalign.aligners.geometry import Gate, Mixing, Points, Size
 from pixalign.explaining import pictures as draw
 from pixalign.explaining.colors import feature_colors, flow_colors, flow_wheel, heat
 from pixalign.explaining.evidence import (
     Alignment,
     Evidence,
     Move,
+    cells,
     feature_steps,
     gates,
     laterals,
-    mixing,
     moves,
-    points,
+    places,
 )
 from pixalign.explaining.pictures import View, paint, painted_errors, painted_ids, whole, with_borders
 from pixalign.models.ifa import IFA
 from pixalign.pages.sheet import Panel, Section, bar_key, wheel_key
 from pixalign.predicting.result import draw_overlay
 
-_ABOUT: dict[type, str] = {
-    Bilinear: "The coarse map is resized and added to the fine one. Nothing is moved: this is the baseline.",
-    Flow: "Before a coarse map is added to a finer one, each pixel fetches its coarse feature from another place, "
-    "which both maps together choose.",
-    GatedFlow: "Each pixel fetches its coarse feature from another place; a gate says how much of the way is gone.",
-    GatedFlowAlignment: "Both maps are moved: the coarse context and the fine detail, each along a flow that "
-    "both predict. A gate says how much of the way is gone.",
-    DualFlow: "Two offset maps: the resized coarse map and the fine map are both moved, then added.",
-    GatedDualFlow: "The coarse map and the fine map are both moved, and a gate blends them.",
-    DynamicDual: "Each pixel reads the coarse map at nine learned places around it and sums what is there by how well "
-    "it matches. Shown is the mean of the nine places, weighted by affinity.",
-    DySample: "The coarse map itself says where each finer pixel reads it, for four groups of channels apart. Shown is "
-    "the mean of the four places.",
-    Implicit: "Nothing is resized: each pixel reads the nearest coarse cell and where in that cell it lies.",
-}
 _DIRECTIONS = (
     "to the right", "to the lower right", "below", "to the lower left",
     "to the left", "to the upper left", "above", "to the upper right",
@@ -156,19 +134,19 @@ def _alignment(evidence: Evidence, scene: Scene) -> list[Section]:
         return [_ifa(evidence, scene)]
     if not evidence.alignments:
         return []
-    about = _ABOUT.get(type(evidence.alignments[0].module), "")
+    about = evidence.alignments[0].module.about
     moved = [(a, move) for a in evidence.alignments for move in moves(a, scene.size)]
+    sampled = [(a, part) for a in evidence.alignments for part in a.parts(Points)]
+    mixed = [(a, part) for a in evidence.alignments for part in a.parts(Mixing)]
     sections = []
     if moved:
         sections.append(_fields(evidence, scene, moved, about))
-    if "offsets" in evidence.alignments[0].geometry:
-        if evidence.alignments[0].geometry["offsets"].dim() == 4:
-            sections.append(_pairwise_cells(evidence, scene, about))
-        else:
-            sections.append(_points(evidence, scene))
+    if sampled:
+        sections.append(_points(sampled, scene))
     elif moved:
         sections.append(_true_fields(scene, moved))
-    mixed = [(a, weights) for a in evidence.alignments if (weights := mixing(a)) is not None]
+    if grids := cells(evidence):
+        sections.append(Section("What the marked pixel reads", about, [_cells_panel(scene, grids)]))
     if mixed:
         sections.append(_channels(mixed, scene))
     return sections
@@ -185,9 +163,9 @@ def _fields(evidence: Evidence, scene: Scene, moved: list[tuple[Alignment, Move]
         last = index + 1 == len(order) or order[index + 1][0] is not alignment
         if last and id(alignment) not in done:
             done.append(id(alignment))
-            panels += [_gate(alignment, name, values, scene, evidence) for name, values in gates(alignment)]
+            panels += [_gate(gate, name, values, scene, evidence) for gate, name, values in gates(alignment)]
     text = f"{about} Color: the direction to that place; strength of color: the distance; arrows: both, sparsely."
-    return Section("Where features are fetched from", text, panels)
+    return Section("Where features are fetched from", text.lstrip(), panels)
 
 
 def _field(alignment: Alignment, move: Move, scene: Scene, ids: np.ndarray) -> Panel:
@@ -206,11 +184,11 @@ def _field(alignment: Alignment, move: Move, scene: Scene, ids: np.ndarray) -> P
     return Panel(_title(alignment, move.what, scene), picture, caption, key)
 
 
-def _gate(alignment: Alignment, name: str, values: np.ndarray, scene: Scene, evidence: Evidence) -> Panel:
+def _gate(gate: Gate, name: str, values: np.ndarray, scene: Scene, evidence: Evidence) -> Panel:
     view = whole(scene.image)
     picture = with_borders(paint(heat(values), view, scene.size), evidence.result.ids, view, 0.4)
     here = values[_cell(scene, values.shape)]
-    if isinstance(alignment.module, GatedDualFlow):
+    if gate.scales == "maps":
         title, meaning = "Gate", f"1: all from the coarse map, 0: all from the fine one. At the ring {here:.2f}."
     else:
         title, meaning = f"Its gate, {name}", f"Share of the way that is gone, {name}. At the ring {here:.2f}."
@@ -238,26 +216,26 @@ def _true_fields(scene: Scene, moved: list[tuple[Alignment, Move]]) -> Section:
     return Section("The same for the window", text, panels)
 
 
-def _points(evidence: Evidence, scene: Scene) -> Section:
+def _points(sampled: list[tuple[Alignment, Points]], scene: Scene) -> Section:
     """Sampled points of the marked pixel at each level."""
     panels = []
-    for alignment in evidence.alignments:
-        offsets, shares = points(alignment, scene.size)
+    for alignment, points in sampled:
+        offsets, shares = places(points, scene.size)
         cell = _cell(scene, alignment.grid)
         start = _center(cell, alignment.grid, scene.size)
-        places = np.array(start) + offsets[:, :, *cell]
-        margin = 0.15 * np.ptp(places, axis=0)
-        roomy = np.concatenate((places - margin, places + margin))
+        ends = np.array(start) + offsets[:, :, *cell]
+        margin = 0.15 * np.ptp(ends, axis=0)
+        roomy = np.concatenate((ends - margin, ends + margin))
         view = draw.around(draw.window(scene.image, scene.pixel, 0.08, 32), roomy, scene.size)
         picture = _pale(paint(draw.rgb(scene.image), view, scene.size, smooth=True))
-        picture = draw.draw_points(picture, view, start, places, shares[:, *cell])
+        picture = draw.draw_points(picture, view, start, ends, shares[:, *cell])
         best = int(shares[:, *cell].argmax())
         caption = f"Most ({100 * shares[best, *cell]:.0f}%) from {words(offsets[best, :, *cell])}. "
         caption += f"On average over the image the strongest point has {100 * shares.max(0).mean():.0f}%."
-        if isinstance(alignment.module, DySample):
-            caption = f"{len(places)} groups of channels, each with a place of its own."
+        if points.affinity is None:
+            caption = f"{len(ends)} groups of channels, each with a place of its own."
         panels.append(Panel(_title(alignment, "coarse", scene), picture, caption))
-    if isinstance(evidence.alignments[0].module, DySample):
+    if sampled[0][1].affinity is None:
         text = (
             "Lines go from the marked pixel's cell to where each group of channels is read; number: share in percent."
         )
@@ -269,9 +247,10 @@ def _points(evidence: Evidence, scene: Scene) -> Section:
     return Section("What the marked pixel reads", text, panels)
 
 
-def _channels(mixed: list[tuple[Alignment, np.ndarray]], scene: Scene) -> Section:
+def _channels(mixed: list[tuple[Alignment, Mixing]], scene: Scene) -> Section:
     panels = []
-    for alignment, weights in mixed:
+    for alignment, mixing in mixed:
+        weights = mixing.weights[0].float().cpu().numpy()
         largest = float(np.percentile(weights, 99.8))
         picture = Image.fromarray(heat(weights**0.5, 0.0, largest**0.5)).resize((864, 864), Image.Resampling.NEAREST)
         own = float(np.diag(weights).mean())
@@ -279,23 +258,16 @@ def _channels(mixed: list[tuple[Alignment, np.ndarray]], scene: Scene) -> Sectio
         caption = f"A channel takes {100 * own:.0f}% from its own place on average; {used} of {len(weights)} are read."
         panels.append(Panel(_title(alignment, "coarse", scene), picture, caption, _bar("0", f"{largest:.2f}")))
     text = (
-        "The channel branch. Row: a channel of the result; column: the coarse channel that it draws from; color: the "
-        "affinity. The channels are laid out as a square, in which each reads nine at learned places around it."
+        "Row: a channel of the result; column: the coarse channel that it draws from; color: the affinity. "
+        f"{mixed[0][1].about}"
     )
     return Section("Which channels are mixed", text, panels)
-
-
-def _pairwise_cells(evidence: Evidence, scene: Scene, about: str) -> Section:
-    cells = [_read_cell(scene, (a.high.shape[-2], a.high.shape[-1])) for a in reversed(evidence.alignments)]
-    panel = _cells_panel(scene, cells)
-    return Section("What the marked pixel reads", about, [panel])
 
 
 def _ifa(evidence: Evidence, scene: Scene) -> Section:
     """Nearest cells at all levels, and the answer at three densities of points."""
     model: Any = evidence.model
-    cells = [_read_cell(scene, (x.shape[-2], x.shape[-1])) for x in evidence.features]
-    panels = [_cells_panel(scene, cells)]
+    panels = [_cells_panel(scene, cells(evidence))]
     for zoom in (1, 2, 4):
         ids = _ids_at(model, evidence.features, scene, zoom)
         picture = Image.fromarray(painted_ids(ids, evidence.result.colors))
@@ -319,12 +291,13 @@ def _ifa(evidence: Evidence, scene: Scene) -> Section:
     return Section("What the marked pixel reads, and answers between the pixels", text, panels)
 
 
-def _cells_panel(scene: Scene, cells: list[tuple[str, tuple[float, float, float, float]]]) -> Panel:
+def _cells_panel(scene: Scene, grids: list[Size]) -> Panel:
+    read = [_read_cell(scene, grid) for grid in grids]
     x, y = scene.pixel[0] + 0.5, scene.pixel[1] + 0.5
-    corners = np.array([corner for _, box in cells for corner in (box[:2], box[2:])])
+    corners = np.array([corner for _, box in read for corner in (box[:2], box[2:])])
     view = draw.around(View(x, y, 0, 0), corners, scene.size)
     picture = _pale(paint(draw.rgb(scene.image), view, scene.size, smooth=True))
-    picture = draw.draw_cells(picture, view, (x, y), cells)
+    picture = draw.draw_cells(picture, view, (x, y), read)
     caption = "Squares: the nearest cell at each level; lines: from its center to the marked pixel."
     return Panel("Nearest cells", picture, caption)
 
@@ -344,15 +317,15 @@ def _features(evidence: Evidence, scene: Scene) -> list[Section]:
         return [Section("Features", f"{text} {same} Each map has colors of its own.", panels)] if panels else []
     panels = []
     last = evidence.alignments[-1]
-    alignments = evidence.alignments if isinstance(last.module, GatedFlowAlignment) else [last]
+    alignments = [last] if last.module.merges else evidence.alignments
     for alignment in alignments:
         for steps in feature_steps(alignment):
             painted = feature_colors([x[0].float().cpu().numpy() for _, x in steps])
             for (title, _), picture in zip(steps, painted):
                 panels.append(Panel(title[0].upper() + title[1:], paint(picture, view, scene.size)))
     where = "around the window" if len(alignments) > 1 else f"around the window, at {_levels(alignments[0], scene)}"
-    if isinstance(alignments[0].module, Bilinear):
-        return [Section("Features, merged", f"{_ABOUT[Bilinear]} {same} Shown {where}.", panels)]
+    if not last.geometry:
+        return [Section("Features, merged", f"{last.module.about} {same} Shown {where}.".lstrip(), panels)]
     return [Section("Features before and after", f"{same} Before and after share their colors. Shown {where}.", panels)]
 
 
@@ -428,7 +401,7 @@ def _title(alignment: Alignment, what: str, scene: Scene) -> str:
 
 
 def _levels(alignment: Alignment, scene: Scene) -> str:
-    return f"{_stride(alignment.high.shape[-1], scene)}\u00a0→\u00a0{_stride(alignment.grid[1], scene)}"
+    return f"{_stride(alignment.coarse.shape[-1], scene)}\u00a0→\u00a0{_stride(alignment.grid[1], scene)}"
 
 
 def _stride(cells: int, scene: Scene) -> str:

@@ -20,10 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from pixalign.errors import InputError
-from pixalign.fusing import aligners, networks
+from pixalign.fusing import aligners, networks  # noqa: F401  (they register their rewrites)
 from pixalign.fusing.checks import untouched
 from pixalign.fusing.convolution import Convolution, fold
 from pixalign.fusing.probe import SIZES, FusingError, answers, compare, failed, probe_image, undisturbed
+from pixalign.fusing.rewrites import REWRITES
 
 __all__ = ["PRECISIONS", "Fused", "FusingError", "computes_bfloat16", "fuse"]
 
@@ -139,10 +140,9 @@ def _quicken(model: nn.Module) -> list[str]:
 
     What a module is made of goes first, for some forms ask for those of their parts.
     """
-    known = {**aligners.QUICK, **networks.QUICK}
     found: list[str] = []
     for module in reversed(list(model.modules())):
-        quick, name = known.get(type(module)), type(module).__name__
+        quick, name = REWRITES.get(type(module)), type(module).__name__
         if quick is None or not untouched(module) or not getattr(quick, "fits", lambda module: True)(module):
             continue
         if name not in found:

@@ -22,7 +22,7 @@ from pixalign.aligners.dynamic_dual import (
     ChannelSampling,
     DynamicDual,
     SpatialSampling,
-    _neighborhood,
+    neighborhood,
     position_embedding,
 )
 from pixalign.aligners.dysample import DySample
@@ -41,6 +41,7 @@ from pixalign.fusing.convolution import (
     scale_and_shift,
     summed,
 )
+from pixalign.fusing.rewrites import rewrites
 from pixalign.fusing.rows import (
     Reads,
     Warp,
@@ -60,10 +61,10 @@ LEAKY: Act = ("leaky_relu", (SLOPE,))
 
 def has_linear_flow(module: Any) -> bool:
     """Whether the flow is linear in the maps, as `flow_taps` takes it."""
-    down_high, down_low, make_flow = module.down_high, module.down_low, module.make_flow
-    if not (convolves(down_high, 1, False) and convolves(down_low, 1, False) and convolves(make_flow, 3, False)):
+    down_coarse, down_fine, make_flow = module.down_coarse, module.down_fine, module.make_flow
+    if not (convolves(down_coarse, 1, False) and convolves(down_fine, 1, False) and convolves(make_flow, 3, False)):
         return False
-    return len(down_high.weight) == len(down_low.weight) == make_flow.weight.shape[1] / 2
+    return len(down_coarse.weight) == len(down_fine.weight) == make_flow.weight.shape[1] / 2
 
 
 def has_gated_flow(module: Any, moved: str) -> bool:
@@ -81,16 +82,16 @@ def has_offsets(module: Any) -> bool:
 
 
 def flow_taps(module: Any) -> tuple[Tensor, Tensor]:
-    """Weights (9 D, C, 1, 1) that give the taps of a linear flow: on high's map and on low's."""
-    down_high, down_low, make_flow = (m.weight for m in (module.down_high, module.down_low, module.make_flow))
-    on_high, on_low = tap_weight(make_flow).chunk(2, dim=1)  # (9 D, R) each
-    return pointwise(on_high @ down_high.flatten(1)), pointwise(on_low @ down_low.flatten(1))
+    """Weights (9 D, C, 1, 1) that give the taps of a linear flow: on the coarse map and on the fine one."""
+    down_coarse, down_fine, make_flow = (m.weight for m in (module.down_coarse, module.down_fine, module.make_flow))
+    on_coarse, on_fine = tap_weight(make_flow).chunk(2, dim=1)  # (9 D, R) each
+    return pointwise(on_coarse @ down_coarse.flatten(1)), pointwise(on_fine @ down_fine.flatten(1))
 
 
-def linear_flow(low_taps: Tensor, high_taps: Tensor, convention: str) -> Tensor:
-    """The flow (1, D, H, W), float32, from the taps on low's grid and on high's."""
-    size = (low_taps.shape[-2], low_taps.shape[-1])
-    return gather_taps(low_taps.float() + resize(high_taps.float(), size, convention))
+def linear_flow(fine_taps: Tensor, coarse_taps: Tensor, convention: str) -> Tensor:
+    """The flow (1, D, H, W), float32, from the taps on the fine grid and on the coarse one."""
+    size = (fine_taps.shape[-2], fine_taps.shape[-1])
+    return gather_taps(fine_taps.float() + resize(coarse_taps.float(), size, convention))
 
 
 def each_image(function: Any, *maps: Tensor) -> Tensor:
@@ -109,119 +110,125 @@ def empty_map(size: tuple[int, int], channels: int, like: Tensor) -> Tensor:
     return torch.empty(1, channels, *size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
-def add_warped(low: Tensor, high: Tensor, flow: Tensor, convention: str) -> Tensor:
-    """``low + warp(high, flow)`` for one image."""
-    warp, table = Warp(flow, grid_of(high), convention), as_rows(high)
-    out = empty_map(grid_of(low), low.shape[1], low)
-    for strip in strips(grid_of(low), low.shape[1]):
+def add_warped(fine: Tensor, coarse: Tensor, flow: Tensor, convention: str) -> Tensor:
+    """``fine + warp(coarse, flow)`` for one image."""
+    warp, table = Warp(flow, grid_of(coarse), convention), as_rows(coarse)
+    out = empty_map(grid_of(fine), fine.shape[1], fine)
+    for strip in strips(grid_of(fine), fine.shape[1]):
         moved = as_map(total(table, warp.reads(strip)), strip.stop - strip.start)
-        torch.add(low[:, :, strip], moved, out=out[:, :, strip])
+        torch.add(fine[:, :, strip], moved, out=out[:, :, strip])
     return out
 
 
+@rewrites(Bilinear)
 class QuickBilinear(Bilinear):
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        return each_image(self._merge, low, high) if summed(low) else super().forward(low, high)
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        return each_image(self._merge, fine, coarse) if summed(fine) else super().forward(fine, coarse)
 
-    def _merge(self, low: Tensor, high: Tensor) -> Tensor:
-        rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(grid_of(low), grid_of(high)))
-        table, out = as_rows(high), empty_map(grid_of(low), low.shape[1], low)
-        for strip in strips(grid_of(low), low.shape[1]):
-            resized = total(table, grid_reads(rows, columns, high.shape[-1], strip))
-            torch.add(low[:, :, strip], as_map(resized, strip.stop - strip.start), out=out[:, :, strip])
+    def _merge(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(grid_of(fine), grid_of(coarse)))
+        table, out = as_rows(coarse), empty_map(grid_of(fine), fine.shape[1], fine)
+        for strip in strips(grid_of(fine), fine.shape[1]):
+            resized = total(table, grid_reads(rows, columns, coarse.shape[-1], strip))
+            torch.add(fine[:, :, strip], as_map(resized, strip.stop - strip.start), out=out[:, :, strip])
         return out
 
 
+@rewrites(Flow)
 class QuickFlow(Flow):
     def fits(self) -> bool:
         return has_linear_flow(self) and len(self.make_flow.weight) == 2
 
     def prepare(self) -> None:
-        self.taps_high, self.taps_low = (nn.Buffer(x, persistent=False) for x in flow_taps(self))
+        self.taps_coarse, self.taps_fine = (nn.Buffer(x, persistent=False) for x in flow_taps(self))
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        return each_image(self._merge, low, high) if summed(low) else super().forward(low, high)
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        return each_image(self._merge, fine, coarse) if summed(fine) else super().forward(fine, coarse)
 
-    def _merge(self, low: Tensor, high: Tensor) -> Tensor:
-        flow = linear_flow(convolve(low, self.taps_low), convolve(high, self.taps_high), self.convention)
-        return add_warped(low, high, flow, self.convention)
+    def _merge(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        flow = linear_flow(convolve(fine, self.taps_fine), convolve(coarse, self.taps_coarse), self.convention)
+        return add_warped(fine, coarse, flow, self.convention)
 
 
+@rewrites(GatedFlow)
 class QuickGatedFlow(GatedFlow):
     def fits(self) -> bool:
-        return has_gated_flow(self.alignment, "high")
+        return has_gated_flow(self.alignment, "coarse")
 
     def prepare(self) -> None:
-        taps_high, taps_low = flow_taps(self.alignment)
+        taps_coarse, taps_fine = flow_taps(self.alignment)
         gate = self.alignment.make_gate
         assert gate.bias is not None
-        self.on_high = nn.Buffer(torch.cat((taps_high, gate.weight)), persistent=False)  # (20, C, 1, 1)
-        self.bias = nn.Buffer(torch.cat((gate.bias.new_zeros(len(taps_high)), gate.bias)), persistent=False)
-        self.on_low = nn.Buffer(taps_low, persistent=False)
+        self.on_coarse = nn.Buffer(torch.cat((taps_coarse, gate.weight)), persistent=False)  # (20, C, 1, 1)
+        self.bias = nn.Buffer(torch.cat((gate.bias.new_zeros(len(taps_coarse)), gate.bias)), persistent=False)
+        self.on_fine = nn.Buffer(taps_fine, persistent=False)
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        return each_image(self._merge, low, high) if summed(low) else super().forward(low, high)
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        return each_image(self._merge, fine, coarse) if summed(fine) else super().forward(fine, coarse)
 
-    def _merge(self, low: Tensor, high: Tensor) -> Tensor:
+    def _merge(self, fine: Tensor, coarse: Tensor) -> Tensor:
         convention = self.alignment.convention
-        taps, gate = convolve(high, self.on_high, self.bias).split((18, 2), dim=1)
-        flow = linear_flow(convolve(low, self.on_low), taps, convention)
-        flow = flow * resize(gate.float().sigmoid(), grid_of(low), convention)
-        return add_warped(low, high, flow, convention)
+        taps, gate = convolve(coarse, self.on_coarse, self.bias).split((18, 2), dim=1)
+        flow = linear_flow(convolve(fine, self.on_fine), taps, convention)
+        flow = flow * resize(gate.float().sigmoid(), grid_of(fine), convention)
+        return add_warped(fine, coarse, flow, convention)
 
 
+@rewrites(GatedDualFlow)
 class QuickGatedDualFlow(GatedDualFlow):
     def fits(self) -> bool:
         return has_linear_flow(self) and len(self.make_flow.weight) == 4
 
     def prepare(self) -> None:
-        self.taps_high, self.taps_low = (nn.Buffer(x, persistent=False) for x in flow_taps(self))
+        self.taps_coarse, self.taps_fine = (nn.Buffer(x, persistent=False) for x in flow_taps(self))
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        return each_image(self._merge, low, high) if summed(low) else super().forward(low, high)
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        return each_image(self._merge, fine, coarse) if summed(fine) else super().forward(fine, coarse)
 
-    def _merge(self, low: Tensor, high: Tensor) -> Tensor:
-        size, channels = grid_of(low), low.shape[1]
-        flows = linear_flow(convolve(low, self.taps_low), convolve(high, self.taps_high), self.convention)
-        rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(size, grid_of(high)))
-        table = as_rows(self.down_high(high))
+    def _merge(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        size, channels = grid_of(fine), fine.shape[1]
+        flows = linear_flow(convolve(fine, self.taps_fine), convolve(coarse, self.taps_coarse), self.convention)
+        rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(size, grid_of(coarse)))
+        table = as_rows(self.down_coarse(coarse))
         summary = empty_map(size, 4, flows)
         for strip in strips(size, channels):
-            reduced = as_map(total(table, grid_reads(rows, columns, high.shape[-1], strip)), strip.stop - strip.start)
-            some = low[:, :, strip]
+            reduced = as_map(total(table, grid_reads(rows, columns, coarse.shape[-1], strip)), strip.stop - strip.start)
+            some = fine[:, :, strip]
             parts = (reduced.mean(1), some.mean(1), reduced.amax(1), some.amax(1))
             torch.stack(parts, dim=1, out=summary[:, :, strip])
         gate = self.make_gate(summary).float().sigmoid()
-        from_high, from_low = as_rows(high), as_rows(low)
-        warp_high = Warp(flows[:, :2], grid_of(high), self.convention)
-        warp_low = Warp(flows[:, 2:], size, self.convention)
-        out = empty_map(size, channels, low)
+        from_coarse, from_fine = as_rows(coarse), as_rows(fine)
+        warp_coarse = Warp(flows[:, :2], grid_of(coarse), self.convention)
+        warp_fine = Warp(flows[:, 2:], size, self.convention)
+        out = empty_map(size, channels, fine)
         for strip in strips(size, channels):
-            high_strip, low_strip = (
+            coarse_strip, fine_strip = (
                 as_map(total(table, warp.reads(strip)), strip.stop - strip.start)
-                for table, warp in ((from_high, warp_high), (from_low, warp_low))
+                for table, warp in ((from_coarse, warp_coarse), (from_fine, warp_fine))
             )
-            out[:, :, strip] = torch.lerp(low_strip, high_strip, gate[:, :, strip])
+            out[:, :, strip] = torch.lerp(fine_strip, coarse_strip, gate[:, :, strip])
         return out
 
 
+@rewrites(DySample)
 class QuickDySample(DySample):
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        return each_image(self._merge, low, high) if summed(low) else super().forward(low, high)
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        return each_image(self._merge, fine, coarse) if summed(fine) else super().forward(fine, coarse)
 
-    def _merge(self, low: Tensor, high: Tensor) -> Tensor:
-        offsets = self.geometry(low, high)["offsets"][0]  # (groups, 2, H, W)
-        warps = [Warp(flow, grid_of(high), self.convention) for flow in offsets.split(1)]
-        table = as_rows(high).unflatten(1, (self.groups, -1)).flatten(0, 1)  # (h * w * groups, C / groups)
-        out = empty_map(grid_of(low), low.shape[1], low)
-        for strip in strips(grid_of(low), low.shape[1]):
+    def _merge(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        offsets = self.offsets(fine, coarse)[0]  # (groups, 2, H, W)
+        warps = [Warp(flow, grid_of(coarse), self.convention) for flow in offsets.split(1)]
+        table = as_rows(coarse).unflatten(1, (self.groups, -1)).flatten(0, 1)  # (h * w * groups, C / groups)
+        out = empty_map(grid_of(fine), fine.shape[1], fine)
+        for strip in strips(grid_of(fine), fine.shape[1]):
             reads = [Reads(r.row * self.groups + i, r.weight) for i, r in enumerate(w.reads(strip) for w in warps)]
             every = Reads(*(torch.stack(parts, dim=2) for parts in zip(*reads)))  # (strip, W, groups, 4)
-            moved = total(table, every).view(-1, low.shape[1])
-            torch.add(low[:, :, strip], as_map(moved, strip.stop - strip.start), out=out[:, :, strip])
+            moved = total(table, every).view(-1, fine.shape[1])
+            torch.add(fine[:, :, strip], as_map(moved, strip.stop - strip.start), out=out[:, :, strip])
         return out
 
 
+@rewrites(Implicit)
 class QuickImplicit(Implicit):
     """The norm after the sum is folded into both summands."""
 
@@ -240,7 +247,7 @@ class QuickImplicit(Implicit):
 
 
 class MergedOffsets(nn.Module):
-    """Offset branches of AlignSeg that read the same maps, as one: `of` (low, high) gives the flows of all.
+    """Offset branches of AlignSeg that read the same maps, as one: `of` (fine, coarse) gives the flows of all.
 
     Their norms are folded; the 3x3 convolutions are taps.
     """
@@ -248,99 +255,101 @@ class MergedOffsets(nn.Module):
     def __init__(self, branches: list[Offsets]) -> None:
         super().__init__()
         self.convention = branches[0].convention
-        on_low, on_high, shifts = [], [], []
+        on_fine, on_coarse, shifts = [], [], []
         for branch in branches:
             scale, shift = scale_and_shift(branch.norm)
-            low, high = (branch.reduce.weight * scale.view(-1, 1, 1, 1)).chunk(2, dim=1)
-            on_low.append(low)
-            on_high.append(high)
+            fine, coarse = (branch.reduce.weight * scale.view(-1, 1, 1, 1)).chunk(2, dim=1)
+            on_fine.append(fine)
+            on_coarse.append(coarse)
             shifts.append(shift)
-        self.on_low = nn.Buffer(torch.cat(on_low), persistent=False)
-        self.on_high = nn.Buffer(torch.cat(on_high), persistent=False)
+        self.on_fine = nn.Buffer(torch.cat(on_fine), persistent=False)
+        self.on_coarse = nn.Buffer(torch.cat(on_coarse), persistent=False)
         self.shift = nn.Buffer(torch.cat(shifts), persistent=False)
         taps = torch.block_diag(*(tap_weight(branch.make_flow.weight) for branch in branches))
         self.taps = nn.Buffer(pointwise(taps), persistent=False)
 
-    def flows(self, low: Tensor, high: Tensor) -> Tensor:
+    def flows(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """Displacements (1, 2 per branch, H, W), float32, for one image."""
-        reduced = convolve(high, self.on_high, self.shift)  # (1, branches * C, h, w)
-        rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(grid_of(low), grid_of(high)))
+        reduced = convolve(coarse, self.on_coarse, self.shift)  # (1, branches * C, h, w)
+        rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(grid_of(fine), grid_of(coarse)))
         table = as_rows(reduced)
-        taps = empty_map(grid_of(low), self.taps.shape[0], reduced.float()[..., :0])
-        for strip in strips(grid_of(low), table.shape[1]):
-            resized = as_map(total(table, grid_reads(rows, columns, high.shape[-1], strip)), strip.stop - strip.start)
-            hidden = convolve(low[:, :, strip], self.on_low, act=LEAKY, onto=resized.to(reduced.dtype))
+        taps = empty_map(grid_of(fine), self.taps.shape[0], reduced.float()[..., :0])
+        for strip in strips(grid_of(fine), table.shape[1]):
+            resized = as_map(total(table, grid_reads(rows, columns, coarse.shape[-1], strip)), strip.stop - strip.start)
+            hidden = convolve(fine[:, :, strip], self.on_fine, act=LEAKY, onto=resized.to(reduced.dtype))
             taps[:, :, strip] = convolve(hidden, self.taps)
         return gather_taps(taps)
 
 
+@rewrites(DualFlow)
 class QuickDualFlow(DualFlow):
     def fits(self) -> bool:
-        return has_offsets(self.offsets_high) and has_offsets(self.offsets_low)
+        return has_offsets(self.offsets_coarse) and has_offsets(self.offsets_fine)
 
     def prepare(self) -> None:
-        self.merged = MergedOffsets([self.offsets_high, self.offsets_low])
+        self.merged = MergedOffsets([self.offsets_coarse, self.offsets_fine])
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        return each_image(self.merge, low, high) if summed(low) else super().forward(low, high)
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        return each_image(self.merge, fine, coarse) if summed(fine) else super().forward(fine, coarse)
 
-    def merge(self, low: Tensor, high: Tensor, then: nn.Module | None = None) -> Tensor:
+    def merge(self, fine: Tensor, coarse: Tensor, then: nn.Module | None = None) -> Tensor:
         """The merged maps of one image, and ``then``, a 1x1 convolution, on them."""
-        flows = self.merged.flows(low, high)
-        size = grid_of(low)
-        warp_high = Warp(flows[:, :2], size, self.convention, resized_from=grid_of(high))
-        warp_low = Warp(flows[:, 2:], size, self.convention)
-        from_high, from_low = as_rows(high), as_rows(low)
-        out = empty_map(size, low.shape[1], low)
-        for strip in strips(size, low.shape[1]):
-            moved = total(from_high, warp_high.reads(strip)).add_(total(from_low, warp_low.reads(strip)))
+        flows = self.merged.flows(fine, coarse)
+        size = grid_of(fine)
+        warp_coarse = Warp(flows[:, :2], size, self.convention, resized_from=grid_of(coarse))
+        warp_fine = Warp(flows[:, 2:], size, self.convention)
+        from_coarse, from_fine = as_rows(coarse), as_rows(fine)
+        out = empty_map(size, fine.shape[1], fine)
+        for strip in strips(size, fine.shape[1]):
+            moved = total(from_coarse, warp_coarse.reads(strip)).add_(total(from_fine, warp_fine.reads(strip)))
             result = as_map(moved, strip.stop - strip.start)
-            out[:, :, strip] = result if then is None else then(result.to(low.dtype))
+            out[:, :, strip] = result if then is None else then(result.to(fine.dtype))
         return out
 
 
+@rewrites(SpatialSampling)
 class QuickSpatialSampling(SpatialSampling):
     """Two passes over strips: the keys; then affinity and values of all positions, in one sum of rows."""
 
     def fits(self) -> bool:
-        layers = (self.key_low, self.value, self.key_high, self.query, self.project)
-        if not all(convolves(layer, 1) for layer in layers) or type(self.key_low) is not Convolution:
+        layers = (self.key_fine, self.value, self.key_coarse, self.query, self.project)
+        if not all(convolves(layer, 1) for layer in layers) or type(self.key_fine) is not Convolution:
             return False
         channels = {side for layer in layers for side in layer.weight.shape[:2]}
-        return len(channels) == 1 and self.key_high.bias is None and self.value.bias is not None
+        return len(channels) == 1 and self.key_coarse.bias is None and self.value.bias is not None
 
     def prepare(self) -> None:
-        self.on_high = nn.Buffer(torch.cat((self.key_high.weight, self.value.weight)), persistent=False)
+        self.on_coarse = nn.Buffer(torch.cat((self.key_coarse.weight, self.value.weight)), persistent=False)
         assert self.value.bias is not None
-        self.high_bias = nn.Buffer(torch.cat((torch.zeros_like(self.value.bias), self.value.bias)), persistent=False)
+        self.coarse_bias = nn.Buffer(torch.cat((torch.zeros_like(self.value.bias), self.value.bias)), persistent=False)
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        return each_image(self._draw, low, high) if quick(low) else super().forward(low, high)
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        return each_image(self._draw, fine, coarse) if quick(fine) else super().forward(fine, coarse)
 
-    def _draw(self, low: Tensor, high: Tensor) -> Tensor:
-        size, channels = grid_of(low), low.shape[1]
-        code = _PlaceCode(low) if self.position else None
+    def _draw(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        size, channels = grid_of(fine), fine.shape[1]
+        code = _PlaceCode(fine) if self.position else None
         if self.position:
-            high = high + position_embedding(high.float(), size).to(high.dtype)
-        coarse = convolve(high, self.on_high, self.high_bias)
-        key_high, values = (as_rows(x) for x in coarse.chunk(2, dim=1))
-        rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(size, grid_of(high)))
+            coarse = coarse + position_embedding(coarse.float(), size).to(coarse.dtype)
+        both = convolve(coarse, self.on_coarse, self.coarse_bias)
+        key_coarse, values = (as_rows(x) for x in both.chunk(2, dim=1))
+        rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(size, grid_of(coarse)))
 
         def placed(strip: slice) -> Tensor:
-            some = low[:, :, strip]
+            some = fine[:, :, strip]
             return some if code is None else some + code.part(strip)
 
-        keys = empty_map(size, channels, coarse)
-        resized = empty_map(size, channels, coarse)
+        keys = empty_map(size, channels, both)
+        resized = empty_map(size, channels, both)
         for strip in strips(size, channels):
-            corners, height = grid_reads(rows, columns, high.shape[-1], strip), strip.stop - strip.start
+            corners, height = grid_reads(rows, columns, coarse.shape[-1], strip), strip.stop - strip.start
             resized[:, :, strip] = as_map(total(values, corners), height)
-            onto = as_map(total(key_high, corners), height).to(keys.dtype)
-            keys[:, :, strip] = self.key_low(placed(strip), onto)
-        offsets = _neighborhood(self.make_flow(keys), self.grid)[0]  # (P, 2, H, W)
+            onto = as_map(total(key_coarse, corners), height).to(keys.dtype)
+            keys[:, :, strip] = self.key_fine(placed(strip), onto)
+        offsets = neighborhood(self.make_flow(keys), self.grid)[0]  # (P, 2, H, W)
         warps = [Warp(offset, size, self.convention) for offset in offsets.split(1)]
         key_rows, value_rows = as_rows(keys), as_rows(resized)
-        out = empty_map(size, channels, coarse)
+        out = empty_map(size, channels, both)
         for strip in strips(size, channels):
             query = as_rows(self.query(placed(strip)))  # (strip * W, C)
             reads = [warp.reads(strip) for warp in warps]
@@ -349,7 +358,7 @@ class QuickSpatialSampling(SpatialSampling):
             row, weight = (torch.stack(parts, dim=2).flatten(0, 1) for parts in zip(*reads))  # (strip * W, P, 4)
             weight = weight * affinity.unsqueeze(-1)
             drawn = total(value_rows, Reads(row.flatten(1), weight.flatten(1)))
-            out[:, :, strip] = self.project(as_map(drawn, strip.stop - strip.start).to(coarse.dtype))
+            out[:, :, strip] = self.project(as_map(drawn, strip.stop - strip.start).to(both.dtype))
         return out
 
 
@@ -368,41 +377,29 @@ class _PlaceCode:
         return torch.cat((rows, self.columns.expand(-1, rows.shape[1], -1))).unsqueeze(0)  # (1, C, strip, W)
 
 
+@rewrites(DynamicDual)
 class QuickDynamicDual(DynamicDual):
     def fits(self) -> bool:
         spatial, channel = type(self.spatial), type(self.channel)
         own = spatial in (SpatialSampling, QuickSpatialSampling, type(None))
         return own and channel in (ChannelSampling, type(None))
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        if not quick(low):
-            return super().forward(low, high)
-        out = self.spatial(low, high).add_(low) if self.spatial is not None else low.clone()
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        if not quick(fine):
+            return super().forward(fine, coarse)
+        out = self.spatial(fine, coarse).add_(fine) if self.spatial is not None else fine.clone()
         if self.channel is not None:
-            mixing, _, _ = self.channel._sample(low, high)
-            mixed = (mixing @ high.flatten(2)).view(high.shape)
+            mixing, _, _ = self.channel.sample(fine, coarse)
+            mixed = (mixing @ coarse.flatten(2)).view(coarse.shape)
             for one, coarse in zip(out.split(1), mixed.split(1)):
                 _add_resized(one, coarse, self.channel.convention)
         return out
 
 
-def _add_resized(out: Tensor, high: Tensor, convention: str) -> None:
-    """Add high (1, C, h, w), resized, to out (1, C, H, W)."""
-    rows, columns = (resize_axis(n, m, convention) for n, m in zip(grid_of(out), grid_of(high)))
-    table = as_rows(high.contiguous(memory_format=torch.channels_last))
+def _add_resized(out: Tensor, coarse: Tensor, convention: str) -> None:
+    """Add coarse (1, C, h, w), resized, to out (1, C, H, W)."""
+    rows, columns = (resize_axis(n, m, convention) for n, m in zip(grid_of(out), grid_of(coarse)))
+    table = as_rows(coarse.contiguous(memory_format=torch.channels_last))
     for strip in strips(grid_of(out), out.shape[1]):
-        reads = grid_reads(rows, columns, high.shape[-1], strip)
+        reads = grid_reads(rows, columns, coarse.shape[-1], strip)
         out[:, :, strip] += as_map(total(table, reads), strip.stop - strip.start)
-
-
-QUICK: dict[type[nn.Module], Any] = {
-    Bilinear: QuickBilinear,
-    DualFlow: QuickDualFlow,
-    DynamicDual: QuickDynamicDual,
-    DySample: QuickDySample,
-    Flow: QuickFlow,
-    GatedDualFlow: QuickGatedDualFlow,
-    GatedFlow: QuickGatedFlow,
-    Implicit: QuickImplicit,
-    SpatialSampling: QuickSpatialSampling,
-}

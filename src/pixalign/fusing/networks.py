@@ -1,7 +1,7 @@
 """The networks at inference: the same logits with fewer and smaller maps.
 
 Each class is that of `pixalign.models` with another decoder; where `quick` says no, it is the network's own. `fits` and
-`prepare` are as in `pixalign.fusing.aligners`.
+`prepare` are as in `pixalign.fusing.rewrites`.
 """
 
 from collections.abc import Sequence
@@ -36,6 +36,7 @@ from pixalign.fusing.convolution import (
     scale_and_shift,
     summed,
 )
+from pixalign.fusing.rewrites import rewrites
 from pixalign.fusing.rows import Warp, add_convolved_resize, as_map, as_rows, strips, total
 from pixalign.models.aligned_fpn import AlignedFPN
 from pixalign.models.alignseg import AlignedContext, AlignSeg, RefinementBlock
@@ -75,6 +76,7 @@ def fused_levels(fuse: nn.Sequential, maps: list[Tensor], convention: str) -> Te
     return out.relu_()
 
 
+@rewrites(PyramidPooling)
 class QuickPyramidPooling(PyramidPooling):
     """A 1x1 commutes with a resize: the bottleneck's part of each pooled map is computed on its few bins."""
 
@@ -94,6 +96,7 @@ class QuickPyramidPooling(PyramidPooling):
         return out.relu_()
 
 
+@rewrites(AlignedFPN)
 class QuickAlignedFPN(AlignedFPN):
     def fits(self) -> bool:
         return followed_by_nothing(self.fuse, 3, RELU)
@@ -113,6 +116,7 @@ class QuickAlignedFPN(AlignedFPN):
         return self.classify(together).contiguous(), lateral4
 
 
+@rewrites(SFNetLite)
 class QuickSFNetLite(SFNetLite):
     def fits(self) -> bool:
         return followed_by_nothing(self.fuse, 3, RELU)
@@ -128,6 +132,7 @@ class QuickSFNetLite(SFNetLite):
         return self.classify(together).contiguous(), lateral4
 
 
+@rewrites(BiAlignNet)
 class QuickBiAlignNet(BiAlignNet):
     """Both alignments read one convolution on each map; the warped maps lie side by side from the start.
 
@@ -135,19 +140,19 @@ class QuickBiAlignNet(BiAlignNet):
     """
 
     def fits(self) -> bool:
-        gated = has_gated_flow(self.align_context, "high") and has_gated_flow(self.align_spatial, "low")
+        gated = has_gated_flow(self.align_context, "coarse") and has_gated_flow(self.align_spatial, "fine")
         return gated and convolves(self.classify, 1, True)
 
     def prepare(self) -> None:
-        on_high, on_low = zip(*(flow_taps(a) for a in (self.align_context, self.align_spatial)))
-        gate_high, gate_low = self.align_context.make_gate, self.align_spatial.make_gate
-        none = gate_high.weight.new_zeros(sum(len(x) for x in on_high))
-        assert gate_high.bias is not None
-        assert gate_low.bias is not None
-        self.on_high = nn.Buffer(torch.cat((*on_high, gate_high.weight)), persistent=False)  # (36 + 2, C, 1, 1)
-        self.on_low = nn.Buffer(torch.cat((*on_low, gate_low.weight)), persistent=False)
-        self.on_high_bias = nn.Buffer(torch.cat((none, gate_high.bias)), persistent=False)
-        self.on_low_bias = nn.Buffer(torch.cat((none, gate_low.bias)), persistent=False)
+        on_coarse, on_fine = zip(*(flow_taps(a) for a in (self.align_context, self.align_spatial)))
+        gate_coarse, gate_fine = self.align_context.make_gate, self.align_spatial.make_gate
+        none = gate_coarse.weight.new_zeros(sum(len(x) for x in on_coarse))
+        assert gate_coarse.bias is not None
+        assert gate_fine.bias is not None
+        self.on_coarse = nn.Buffer(torch.cat((*on_coarse, gate_coarse.weight)), persistent=False)  # (36 + 2, C, 1, 1)
+        self.on_fine = nn.Buffer(torch.cat((*on_fine, gate_fine.weight)), persistent=False)
+        self.on_coarse_bias = nn.Buffer(torch.cat((none, gate_coarse.bias)), persistent=False)
+        self.on_fine_bias = nn.Buffer(torch.cat((none, gate_fine.bias)), persistent=False)
 
     def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
         if heads or not quick(image) or any(side % CELL for side in grid_of(image)):
@@ -167,10 +172,10 @@ class QuickBiAlignNet(BiAlignNet):
     def _aligned(self, spatial: Tensor, context: Tensor) -> Tensor:
         """The warped context and spatial map of one image."""
         size, channels = grid_of(spatial), context.shape[1]
-        taps_high, gate_high = convolve(context, self.on_high, self.on_high_bias).split((36, 2), dim=1)
-        taps_low, gate_low = convolve(spatial, self.on_low, self.on_low_bias).split((36, 2), dim=1)
-        gates = resize(gate_high.float().sigmoid(), size, self.convention), gate_low.float().sigmoid()
-        flows = (linear_flow(taps_low, taps_high, self.convention) * torch.cat(gates, dim=1)).split(2, dim=1)
+        taps_coarse, gate_coarse = convolve(context, self.on_coarse, self.on_coarse_bias).split((36, 2), dim=1)
+        taps_fine, gate_fine = convolve(spatial, self.on_fine, self.on_fine_bias).split((36, 2), dim=1)
+        gates = resize(gate_coarse.float().sigmoid(), size, self.convention), gate_fine.float().sigmoid()
+        flows = (linear_flow(taps_fine, taps_coarse, self.convention) * torch.cat(gates, dim=1)).split(2, dim=1)
         maps = context, spatial
         moved = [(as_rows(x), Warp(flow, grid_of(x), self.convention)) for x, flow in zip(maps, flows)]
         out = empty_map(size, 2 * channels, context)
@@ -194,6 +199,7 @@ class QuickBiAlignNet(BiAlignNet):
         return out
 
 
+@rewrites(RefinementBlock)
 class QuickRefinementBlock(RefinementBlock):
     """The sum with the residual and its norm are done by the residual's last convolution, in place."""
 
@@ -222,6 +228,7 @@ class QuickRefinementBlock(RefinementBlock):
         return convolve(inner, self.last, self.shift, padding=(1, 1), act=LEAKY, onto=x.mul_(self.scale.to(x.dtype)))
 
 
+@rewrites(AlignedContext)
 class QuickAlignedContext(AlignedContext):
     def fits(self) -> bool:
         return has_offsets(self.offsets)
@@ -236,6 +243,7 @@ class QuickAlignedContext(AlignedContext):
         return local + warp(grid, each_image(self.merged.flows, local, grid), self.convention)
 
 
+@rewrites(AlignSeg)
 class QuickAlignSeg(AlignSeg):
     """What AlignFA merges goes through the first 1x1 of the refinement strip by strip; maps are freed once read."""
 
@@ -295,6 +303,7 @@ class PixelPlaces(NamedTuple):
     offsets: list[tuple[Tensor, Tensor]]
 
 
+@rewrites(IFA)
 class QuickIFA(IFA):
     """Maps of logits: one sum of rows for all look-ups; the finest level's part is added to it in place.
 
@@ -458,15 +467,3 @@ class QuickIFA(IFA):
             read.append(which_y.unsqueeze(1) * few_x.shape[1] + which_x + before)
             offsets = []
         return Places(torch.stack(read, dim=-1).int(), codes, [*zip(*offsets)])
-
-
-QUICK: dict[type[nn.Module], Any] = {
-    AlignSeg: QuickAlignSeg,
-    AlignedContext: QuickAlignedContext,
-    AlignedFPN: QuickAlignedFPN,
-    BiAlignNet: QuickBiAlignNet,
-    IFA: QuickIFA,
-    PyramidPooling: QuickPyramidPooling,
-    RefinementBlock: QuickRefinementBlock,
-    SFNetLite: QuickSFNetLite,
-}

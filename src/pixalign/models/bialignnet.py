@@ -70,8 +70,8 @@ class BiAlignNet(nn.Module):
             conv_norm_act(half, half, 3, stride=2),
             conv_norm_act(half, channels),
         )
-        self.align_context = GatedFlowAlignment(channels, "high", convention)
-        self.align_spatial = GatedFlowAlignment(channels, "low", convention)
+        self.align_context = GatedFlowAlignment(channels, "coarse", convention)
+        self.align_spatial = GatedFlowAlignment(channels, "fine", convention)
         self.fuse = conv_norm_act(2 * channels, 2 * channels, 3)
         self.classify = nn.Conv2d(2 * channels, num_classes * CELL**2, 1)
         self.auxiliaries = nn.ModuleList(nn.Conv2d(c, num_classes, 1) for c in reversed(finer))

@@ -25,7 +25,7 @@ from pixalign.errors import InputError
 from pixalign.models import create_model
 from pixalign.text import encodable, first_line
 from pixalign.weights.card import model_card
-from pixalign.weights.migration import american
+from pixalign.weights.migration import american, renamed
 
 FORMAT_VERSION = 2
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -207,6 +207,7 @@ def _load_tensors(model: nn.Module, file: Path) -> None:
         raise InputError(f"{file}: is no whole safetensors file ({first_line(error)}): get it again") from error
     remedy = f"{WEIGHTS} and {CONFIG} are not of one model"
     targets = model.state_dict()
+    tensors = renamed(tensors, targets)
     for name, target in targets.items():
         if name not in tensors:
             raise InputError(f"{file}: the tensor {name} {tuple(target.shape)} is missing: {remedy}")

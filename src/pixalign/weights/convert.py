@@ -41,22 +41,22 @@ _RESNET_PPM = {
 _SFNET = _RESNET_PPM | {
     **{f"laterals.{i}": f"head.fpn_in.{i}" for i in range(3)},
     **{f"smooth.{i}": f"head.fpn_out.{i}.0" for i in range(3)},
-    **{f"aligners.{i}.down_high": f"head.fpn_out_align.{i}.down_h" for i in range(3)},
-    **{f"aligners.{i}.down_low": f"head.fpn_out_align.{i}.down_l" for i in range(3)},
+    **{f"aligners.{i}.down_coarse": f"head.fpn_out_align.{i}.down_h" for i in range(3)},
+    **{f"aligners.{i}.down_fine": f"head.fpn_out_align.{i}.down_l" for i in range(3)},
     **{f"aligners.{i}.make_flow": f"head.fpn_out_align.{i}.flow_make" for i in range(3)},
 }
 _SFNET_LITE = _RESNET_PPM | {
     "lateral2": "head.fpn_in.0",
     "lateral4": "head.fpn_in.1",
-    "aligner.down_high": "head.flow_align_module.down_h",
-    "aligner.down_low": "head.flow_align_module.down_l",
+    "aligner.down_coarse": "head.flow_align_module.down_h",
+    "aligner.down_fine": "head.flow_align_module.down_l",
     "aligner.make_flow": "head.flow_align_module.flow_make",
     "aligner.make_gate": "head.flow_align_module.flow_gate.0",
     "auxiliary": "head.dsn",
 }
 _GATED_FLOW = {
-    "down_high": "down_h",
-    "down_low": "down_l",
+    "down_coarse": "down_h",
+    "down_fine": "down_l",
     "make_flow": "flow_make",
     "make_gate": "gate.gate.0",
 }
@@ -85,8 +85,8 @@ _ALIGNSEG_BLOCK = {
 }
 _ALIGNSEG_OFFSETS = {"reduce": "0", "norm": "1", "make_flow": "2"}
 _ALIGNSEG_ALIGNER = {
-    **{f"offsets_high.{k}": f"delta_gen1.{v}" for k, v in _ALIGNSEG_OFFSETS.items()},
-    **{f"offsets_low.{k}": f"delta_gen2.{v}" for k, v in _ALIGNSEG_OFFSETS.items()},
+    **{f"offsets_coarse.{k}": f"delta_gen1.{v}" for k, v in _ALIGNSEG_OFFSETS.items()},
+    **{f"offsets_fine.{k}": f"delta_gen2.{v}" for k, v in _ALIGNSEG_OFFSETS.items()},
 }
 _ALIGNSEG = {
     **{f"encoder.body.conv1.{3 * i}": f"conv{i + 1}" for i in range(3)},
