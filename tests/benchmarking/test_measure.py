@@ -194,7 +194,7 @@ def test_openvino_computes_in_the_precision_of_the_backends_name(backend, precis
     monkeypatch.setattr(
         variants, "export", lambda model, target, **options: exported.append(options) or {"file": target}
     )
-    monkeypatch.setattr(variants, "load_runtime", lambda source, device, precision, threads: precision)
+    monkeypatch.setattr(variants, "open_runtime", lambda source, backend, device, precision, threads: precision)
     source = variants.source_for(TINY, backend, Convolution(), tmp_path)
     assert exported == [{}]
     assert variants.prepare(source, backend, 1) == precision

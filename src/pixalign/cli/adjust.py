@@ -4,8 +4,6 @@ One number per class is added to the logits and becomes part of the last layer's
 the images that the model was trained on (--data.split, by default train); what it brings is shown on --data.val.
 """
 
-from typing import Any
-
 from jsonargparse import ArgumentParser, Namespace
 
 HELP = "fit a trained model's class thresholds to the mean IoU"
@@ -39,12 +37,12 @@ def run(args: Namespace) -> int:
 
     console = Console()
     model = load(args.model).to(pick_device(args.device))
-    channels: int = model.config["arguments"]["in_channels"]  # type: ignore[index, assignment]
+    channels = model.config.in_channels
     fitted, val = (
         open_data(args.data.name, args.data.root, split, args.data.mask_template, channels)
         for split in (args.data.split, args.data.val)
     )
-    check_classes(model, fitted.classes)
+    check_classes(model.config.classes, fitted.classes)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"fitting on {fitted.name}", total=min(len(fitted), 500))
         adjusted, biases = fit_biases(model, fitted, args.precision, lambda count: bar.advance(task, count))
@@ -63,8 +61,7 @@ def run(args: Namespace) -> int:
         table.add_row(Text(name), bias, *("-" if score is None else f"{100 * score:.1f}" for score in scores))
     table.add_section()
     table.add_row("mean over classes", "", *(f"{100 * (r['miou'] or 0):.1f}" for r in results))
-    config: dict[str, Any] = adjusted.config  # type: ignore[assignment]
-    config["data"] = config.get("data", {}) | {"biases_fitted_on": fitted.name}
+    adjusted.config.data["biases_fitted_on"] = fitted.name
     saved = save(adjusted, args.out, results[1:])
     console.print(table)
     console.print(f"saved: {saved}", highlight=False, markup=False, soft_wrap=True)

@@ -43,6 +43,7 @@ from torch import Tensor, nn
 from pixalign.blocks import RelativeEncoding, class_head, conv_norm_act
 from pixalign.encoders import TimmEncoder
 from pixalign.errors import InputError
+from pixalign.models.network import SegmentationNetwork
 from pixalign.sampling import cell_centers, check_convention, linear_cells, nearest_cells, nearest_grid_cells, resize
 
 QUERIES = ("finest", "pixels")
@@ -67,7 +68,7 @@ class Read(NamedTuple):
 Axes = tuple[list[Read], list[Read]]  # along a map's height and along its width
 
 
-class IFA(nn.Module):
+class IFA(SegmentationNetwork):
     """Encoder, laterals, and an implicit function over the four levels.
 
     Args:
@@ -88,6 +89,8 @@ class IFA(nn.Module):
     Raises:
         InputError: an unknown encoding or queries, or a negative train_points.
     """
+
+    takes_refine = True
 
     def __init__(
         self,
@@ -126,45 +129,40 @@ class IFA(nn.Module):
         self.classify = nn.Conv2d(channels, num_classes, 1)
         self.auxiliary = class_head(self.encoder.channels[2], channels, num_classes) if auxiliary else None
 
-    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
-        """Return logits (N, K, H, W) for a normalized image (N, in_channels, H, W).
+    def decode_heads(
+        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Return logits as `decode` does, and, with ``heads``, "auxiliaries" [logits at 1/16].
 
-        With ``heads``, return {"logits": ..., "auxiliaries": [logits at 1/16, not resized]} for the loss. In training
-        mode with ``train_points`` = P, these logits are (N, K, P, 1), and "points" (N, P, 2) says where (x, y in
-        [-1, 1]).
+        With ``heads``, in training mode and with ``train_points`` = P, the logits are (N, K, P, 1), and "points"
+        (N, P, 2) says where (x, y in [-1, 1]).
         """
-        features = self.encode(image)
-        size = (image.shape[-2], image.shape[-1])
         if not heads:
-            return self.decode(features, size)
+            return self.decode(features, size), {}
         auxiliaries = [self.auxiliary(features[2])] if self.auxiliary is not None else []
         if not (self.training and self.train_points):
-            return {"logits": self.decode(features, size), "auxiliaries": auxiliaries}
-        points = 2 * torch.rand(image.shape[0], self.train_points, 2, device=image.device) - 1
+            return self.decode(features, size), {"auxiliaries": auxiliaries}
+        points = 2 * torch.rand(len(features[0]), self.train_points, 2, device=features[0].device) - 1
         logits = self._at_points(features, points).unsqueeze(-1)
-        return {"logits": logits, "points": points, "auxiliaries": auxiliaries}
-
-    def encode(self, image: Tensor) -> list[Tensor]:
-        """Return the encoder's four maps, finest first."""
-        return self.encoder(image)
+        return logits, {"points": points, "auxiliaries": auxiliaries}
 
     def decode(
         self,
         features: list[Tensor],
         size: tuple[int, int] | None = None,
-        points: Tensor | None = None,
         refine: float | None = None,
+        points: Tensor | None = None,
     ) -> Tensor:
         """Return logits on a grid over the image, or at points of it.
 
         Args:
             features: what `encode` gives.
             size: (H, W) of the grid, finer or coarser than the image; the finest map's size if neither is given.
-            points: (N, P, 2), x then y in [-1, 1], where -1 and 1 are the image's edges.
             refine: share of the finest map's cells, 0 to 1, at whose pixels the logits are computed, the least sure
                 cells of each image first; elsewhere they are resized from the cells' centers. It trades time for
                 detail: 0 is ``queries`` "finest", 1 is "pixels"; None takes what ``queries`` says. Which pixels are
                 computed depends on the features, so a graph cannot be exported with anything between.
+            points: (N, P, 2), x then y in [-1, 1], where -1 and 1 are the image's edges.
 
         Returns:
             (N, K, H, W), or (N, K, P) at points.
