@@ -150,6 +150,7 @@ def _quicken(model: nn.Module) -> list[str]:
         if name not in found:
             found.append(name)
         module.__class__ = quick
-        if hasattr(quick, "prepare"):
-            module.prepare()  # type: ignore[operator]
+        prepare: Any = getattr(module, "prepare", None)
+        if prepare is not None:
+            prepare()
     return found[::-1]

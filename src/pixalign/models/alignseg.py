@@ -99,7 +99,7 @@ class AlignedContext(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         grid = self.grid(pool_to_bins(x, 3))  # (N, C, 3, 3)
-        local = self.local(x)
+        local: Tensor = self.local(x)
         return local + warp(grid, self.offsets(local, grid), self.convention)  # (N, C, h, w)
 
 
@@ -117,7 +117,8 @@ class RefinementBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.unify(x)
-        return self.act(self.norm(x + self.residual(x)))  # (N, C, h, w)
+        merged: Tensor = self.act(self.norm(x + self.residual(x)))  # (N, C, h, w)
+        return merged
 
 
 def _conv_norm(in_channels: int, channels: int, kernel_size: int = 1, bias: bool = False) -> nn.Sequential:

@@ -300,7 +300,7 @@ def least_sure(logits: Tensor, share: float) -> Tensor:
     lead = best - quarters.scatter(1, which, -torch.inf).amax(1, keepdim=True)
     lead = -F.max_pool2d(-lead, 2).flatten(1)  # (N, h * w)
     chosen = lead.topk(max(1, round(share * height * width)), largest=False).indices
-    return torch.zeros_like(lead, dtype=torch.bool).scatter(1, chosen, True).unflatten(1, (height, width))
+    return torch.zeros_like(lead, dtype=torch.bool).scatter(1, chosen, True).view(-1, height, width)
 
 
 def pixels_of(cells: Tensor, size: tuple[int, int], convention: str = "pixel") -> list[tuple[Tensor, Tensor]]:
@@ -330,14 +330,20 @@ def pixels_of(cells: Tensor, size: tuple[int, int], convention: str = "pixel") -
 
 def _spread(read: Read, shape: tuple[int, int, int], size: tuple[int, int]) -> Read:
     """What is read along one axis, (H,) or (W,), reshaped and repeated (as views) to the queries' (1, H, W)."""
-    cell, offset, share = (None if x is None else x.view(shape).expand(1, *size) for x in read)
-    return Read(cell, offset, share)  # type: ignore[arg-type]
+
+    def spread(x: Tensor) -> Tensor:
+        return x.view(shape).expand(1, *size)
+
+    return Read(spread(read.cell), spread(read.offset), None if read.share is None else spread(read.share))
 
 
 def _pick(read: Read, places: Tensor) -> Read:
     """What is read at some places (P,) along an axis, for queries (1, P, 1)."""
-    cell, offset, share = (None if x is None else x[places].view(1, -1, 1) for x in read)
-    return Read(cell, offset, share)  # type: ignore[arg-type]
+
+    def pick(x: Tensor) -> Tensor:
+        return x[places].view(1, -1, 1)
+
+    return Read(pick(read.cell), pick(read.offset), None if read.share is None else pick(read.share))
 
 
 def _meet(rows: list[Read], columns: list[Read], strip: slice) -> list[Read]:
@@ -346,22 +352,25 @@ def _meet(rows: list[Read], columns: list[Read], strip: slice) -> list[Read]:
     for row, column in product(rows, columns):
         cell = row.cell[:, strip] + column.cell[:, strip]
         offset = torch.stack((row.offset[:, strip], column.offset[:, strip]), dim=-1)
-        alone = row.share is None or column.share is None
-        reads.append(Read(cell, offset, None if alone else row.share[:, strip] * column.share[:, strip]))  # type: ignore[index]
+        share = None
+        if row.share is not None and column.share is not None:
+            share = row.share[:, strip] * column.share[:, strip]
+        reads.append(Read(cell, offset, share))
     return reads
 
 
 def _encode(reads: list[Read], encoding: nn.Module) -> Tensor:
     """The encoded position (B, H, W, E) of each query, averaged over what it reads."""
     codes = [encoding(r.offset) if r.share is None else encoding(r.offset) * r.share.unsqueeze(-1) for r in reads]
-    return sum(codes[1:], codes[0])
+    total: Tensor = sum(codes[1:], codes[0])
+    return total
 
 
 def _look_up(table: Tensor, read: Read) -> Tensor:
     """The rows of each image's table (N, cells, D) that are read, times their share: a new tensor (N, H, W, D)."""
     first = torch.arange(table.shape[0], device=table.device).view(-1, 1, 1) * table.shape[1]
     cell = read.cell + first  # (N, H, W)
-    found = table.flatten(0, 1).index_select(0, cell.flatten()).unflatten(0, cell.shape)
+    found: Tensor = table.flatten(0, 1).index_select(0, cell.flatten()).unflatten(0, cell.shape)
     return found if read.share is None else found * read.share.unsqueeze(-1).to(found.dtype)
 
 
