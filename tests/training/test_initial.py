@@ -12,6 +12,7 @@ from networks import CLASSES, NETWORKS, image, randomized
 from networks import network as registered
 from pixalign.errors import InputError
 from pixalign.models import MODELS
+from pixalign.models.network import SegmentationNetwork
 from pixalign.training.config import DataConfig, ModelConfig, OptimConfig, TrainConfig
 from pixalign.training.initial import initialize, learning_rate_factor
 from pixalign.training.loop import train
@@ -107,7 +108,7 @@ def test_every_registered_network_and_aligner_is_among_those_tested():
     assert CLASSES == 5  # abcde
 
 
-class Mixing(torch.nn.Module):
+class Mixing(SegmentationNetwork):
     """A network whose tensors depend on the classes in ways that have no block of rows for each."""
 
     def __init__(self, encoder, num_classes, pretrained, in_channels):

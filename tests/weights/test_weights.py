@@ -174,7 +174,7 @@ def test_an_empty_folder_is_fine(model, tmp_path):
 
 
 def test_a_module_without_config_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no config to rebuild it from"):
+    with pytest.raises(InputError, match="no config to describe it"):
         save(nn.Conv2d(3, 3, 1), tmp_path / "m")
     assert not list(tmp_path.iterdir())
 
@@ -349,11 +349,11 @@ def test_a_refused_push_is_one_line(model, monkeypatch):
 
 
 def test_other_classes_are_named_by_the_first_that_differs(model):
-    check_classes(model, ["class_0", "class_1", "class_2"])
+    check_classes(model.config.classes, ["class_0", "class_1", "class_2"])
     with pytest.raises(InputError, match="class 1 is 'class_1' in the model but 'car' in the data"):
-        check_classes(model, ["class_0", "car", "class_2"])
+        check_classes(model.config.classes, ["class_0", "car", "class_2"])
     with pytest.raises(InputError, match="3 classes but the data 2"):
-        check_classes(model, ["class_0", "class_1"])
+        check_classes(model.config.classes, ["class_0", "class_1"])
 
 
 def test_loading_gives_float32_and_draws_no_number_whatever_the_program_has_set(tmp_path):
