@@ -47,11 +47,11 @@ def streets(count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def prepared(model: Any, image: np.ndarray) -> torch.Tensor:
     images = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0)
-    return normalize(images, model.config["mean"], model.config["std"])
+    return normalize(images, model.config.mean, model.config.std)
 
 
 def measure(model: Any, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
-    names = list(model.config["classes"])
+    names = list(model.config.classes)
     found = {
         share: (BoundaryFScore(len(names), (1,)), BandIoU(len(names), (3,)), Confusion(len(names))) for share in SHARES
     }

@@ -17,7 +17,7 @@ from pixalign.cli import train as command
 from pixalign.data import class_pixels, label_counts, open_data
 from pixalign.losses.weights import adjust_logits, class_weights
 from pixalign.metrics.confusion import Confusion, summary
-from pixalign.predicting import predict_logits
+from pixalign.runtime import open_runtime
 from pixalign.weights import load, save
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -37,13 +37,14 @@ def main() -> None:
     scheme = config.loss.class_weights
     weight = class_weights(scheme, *label_counts(class_pixels(open_data(name, root, config.data.train))))
     model = load(args.run / "last")
+    runtime = open_runtime(model, device=None, precision=config.precision)
     scores = {}
     for split in args.splits:
         pairs = open_data(name, root, split)
         counts = {share: Confusion(len(pairs.classes)) for share in SHARES}
         for image, label in (pairs[i] for i in range(len(pairs))):
             batch = torch.from_numpy(image).permute(2, 0, 1)[None]
-            logits = predict_logits(model, batch, config.precision)[0].float()
+            logits = runtime.logits(batch)[0].float()
             for share, confusion in counts.items():
                 ids = (logits - share * weight.log().view(-1, 1, 1)).argmax(0)
                 confusion.update(ids.to(torch.uint8).numpy(), label)

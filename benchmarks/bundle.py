@@ -24,9 +24,9 @@ def main() -> None:
     parser.add_argument("--data.split", default="val")
     args = parser.parse_args()
     model = load(args.model)
-    model.config["license"] = "Apache-2.0"
-    model.config["data"]["terms"] = TERMS.get(args.data.name, "not stated")
-    model.config.pop("metrics", None)
+    model.config.license = "Apache-2.0"
+    model.config.data["terms"] = TERMS.get(args.data.name, "not stated")
+    model.config.metrics = []
     folder = save(model, BUNDLED / args.name, half=True)
     shipped = load(folder)
     result = evaluate(shipped, open_data(args.data.name, args.data.root, args.data.split))

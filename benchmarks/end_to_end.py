@@ -56,7 +56,7 @@ def measure(source: str, folder: Path, out: Path, rounds: int) -> None:
     targets = plan(find_images([folder]), out)
     config = predictor.config
     pixels = [torch.from_numpy(read_image(path)).permute(2, 0, 1)[None] for path in list(targets)[:SCENES]]
-    images = [normalize(x, config["mean"], config["std"]) for x in pixels]
+    images = [normalize(x, config.mean, config.std) for x in pixels]
 
     def own() -> None:
         with torch.inference_mode(), pixalign.reused_memory():

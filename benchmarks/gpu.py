@@ -29,7 +29,7 @@ from pixalign import create_model, fuse
 from pixalign.aligners import dynamic_dual
 from pixalign.benchmarking import by_turns
 from pixalign.cli.models import parse_size
-from pixalign.runtime import load_runtime
+from pixalign.runtime import open_runtime
 from pixalign.sampling import dynamic_sampling
 from pixalign.text import first_line
 
@@ -40,11 +40,11 @@ CLASSES, WARM_UP, SEED = 19, 3, 0
 
 def variants(model: nn.Module, name: str) -> dict[str, Callable[[Tensor], Tensor]]:
     """The ways to run a network; what cannot be made is left out with a line that says why."""
-    ready = partial(load_runtime, device="cuda", precision="fp16")
+    ready = partial(open_runtime, device="cuda", precision="fp16")
     made: dict[str, Callable[[Tensor], Tensor]] = {"PyTorch": ready(copy.deepcopy(model)).run}
     made["fused"] = ready(fuse(model)).run
     made["fused, compiled"] = ready(fuse(model, compile=True)).run
-    made["fused, CUDA graph"] = ready(fuse(model), cuda_graphs=True).run
+    made["fused, CUDA graph"] = ready(fuse(model), "cuda_graphs").run
     if name == "ddsm":
         try:
             sampling = by_triton()
@@ -52,7 +52,7 @@ def variants(model: nn.Module, name: str) -> dict[str, Callable[[Tensor], Tensor
             print(f"no Triton: {first_line(error)}", file=sys.stderr)
             return made
         for graphs in (False, True):
-            run = ready(fuse(model), cuda_graphs=graphs).run
+            run = ready(fuse(model), "cuda_graphs" if graphs else "torch").run
             made["fused, Triton" + ", CUDA graph" * graphs] = partial(with_sampling, run, sampling)
     return made
 
@@ -120,7 +120,7 @@ def profiled(model: nn.Module, size: tuple[int, int]) -> None:
         with record_function("dynamic sampling"):
             return dynamic_sampling(*arguments, **named)
 
-    run = load_runtime(fuse(model), "cuda", "fp16").run
+    run = open_runtime(fuse(model), device="cuda", precision="fp16").run
     image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(SEED)).to("cuda")
     for _ in range(WARM_UP):
         waiting(run, image)

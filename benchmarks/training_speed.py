@@ -47,7 +47,7 @@ def stepper(config: TrainConfig) -> Callable[[torch.Tensor, torch.Tensor], None]
     loss_options = {key: value for key, value in asdict(config.loss).items() if key not in ("class_weights", "adjust")}
 
     def step(images: torch.Tensor, masks: torch.Tensor) -> None:
-        images = normalize(images, model.config["mean"], model.config["std"]).contiguous(memory_format=layout)
+        images = normalize(images, model.config.mean, model.config.std).contiguous(memory_format=layout)
         with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
             outputs = model(images, heads=True)
         total_loss(outputs, masks.long(), **loss_options)[0].backward()

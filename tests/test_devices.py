@@ -156,7 +156,7 @@ def data(tmp_path):
 def model(tmp_path):
     """The folder of a tiny network of five classes."""
     made = network("sfnet")
-    made.config |= {"classes": [f"c{i}" for i in range(5)]}
+    made.config.classes = [f"c{i}" for i in range(5)]
     return save(made, tmp_path / "model")
 
 

@@ -119,7 +119,7 @@ def test_what_is_measured_is_written_before_it_is_shown(data, tmp_path, monkeypa
         raise ConsoleGoneError
 
     made = create_model("sfnet", encoder="test_resnet", num_classes=3, channels=16)
-    made.config |= {"classes": ["chaussée", "Straße", "道路"]}
+    made.config.classes = ["chaussée", "Straße", "道路"]
     model = str(save(made, tmp_path / "model"))
     monkeypatch.setattr("rich.console.Console.print", fail)
     for command, written in (("evaluate", "metrics.json"), ("adjust", "config.json")):

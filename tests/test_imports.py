@@ -25,14 +25,15 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-# Within a row these directions are meant: aligners are built of blocks; weights rebuild models; training measures with
-# evaluating and draws overlays as predicting does.
+# Within a row these directions are meant: aligners are built of blocks; weights rebuild models; class weights are taken
+# back from a network; training measures with evaluating and draws overlays as predicting does.
 WITHIN_A_ROW = {
     ("files", "errors"),
     ("files", "text"),
     ("pages", "text"),
     ("aligners", "blocks"),
     ("weights", "models"),
+    ("losses", "models"),
     ("training", "evaluating"),
     ("evaluating", "predicting"),
     ("explaining", "predicting"),

@@ -5,6 +5,7 @@ The networks are those that the registry lists (`networks.NETWORKS`), so that a 
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ from pixalign.data.samples import Samples
 from pixalign.evaluating.biases import fit_biases
 from pixalign.losses import total_loss
 from pixalign.models import create_model, list_models
-from pixalign.predicting.inference import predict_ids, predict_logits, predict_probabilities
+from pixalign.predicting.inference import predict_ids, predict_probabilities
+from pixalign.runtime import open_runtime
 from pixalign.training.config import DataConfig, LossConfig, OptimConfig, TrainConfig
 from pixalign.training.initial import initialize
 from pixalign.training.loop import train
@@ -109,7 +111,7 @@ def test_logits_of_odd_sizes_have_the_images_size_in_either_memory_layout(model,
 
 def test_images_of_one_channel_are_taken(key):
     model = network(key, in_channels=1)
-    assert len(model.config["mean"]) == len(model.config["std"]) == 1
+    assert len(model.config.mean) == len(model.config.std) == 1
     assert logits(model, image(64, 96, channels=1)).shape == (1, CLASSES, 64, 96)
     assert pixalign.Predictor(model, "cpu")(picture(channels=1)).ids.shape == (48, 64)
 
@@ -130,8 +132,8 @@ def test_copies_pickles_and_folders_are_the_network(key, model, tmp_path):
         copies.append(pickle.loads(pickle.dumps(model)))
     for other in copies:
         assert torch.equal(logits(other, x), expected)
-        assert {**other.config, "pixalign": None} == {**model.config, "pixalign": None}
-        assert other.config["classes"] is not model.config["classes"]
+        assert replace(other.config, more={}) == model.config
+        assert other.config.classes is not model.config.classes
 
 
 # --- another network's classes
@@ -141,7 +143,7 @@ def test_copies_pickles_and_folders_are_the_network(key, model, tmp_path):
 @pytest.mark.parametrize("key", PEERS)  # for ours, tests/training/test_initial.py
 def test_a_network_started_from_another_has_its_logits_for_the_classes_that_both_know(key, classes):
     source, started = network(key), network(key, num_classes=len(classes))
-    source.config["classes"], started.config["classes"] = list("abcde"), list(classes)
+    source.config.classes, started.config.classes = list("abcde"), list(classes)
     with torch.no_grad():
         for x in started.parameters():
             x.mul_(0.5)
@@ -166,7 +168,7 @@ def test_fitted_biases_shift_the_logits_of_each_class_and_nothing_else_changes(m
     torch.testing.assert_close(shift, expected, rtol=1e-3, atol=1e-3)
     changed = [n for n, x in adjusted.state_dict().items() if not torch.equal(x, model.state_dict()[n])]
     assert len(changed) == 1
-    assert dict(adjusted.named_parameters())[changed[0]] is adjusted.classify.bias
+    assert dict(adjusted.named_parameters())[changed[0]] is adjusted.class_layer.bias
 
 
 # --- inference
@@ -210,9 +212,10 @@ def test_nothing_needs_64_bit_floats(key, model):
     x, target = image(33, 47, batch=2), labels(33, 47, batch=2)
     losses = {"edge": 25, "edge_guided": 1} if "edge" in dict(trained.named_children()) else {}
     with NoFloat64():
-        predict_logits(model, pixels)
-        predict_ids(model, picture(), pixalign.Mode(flip=True, scales=(1, 1.5)))
-        predict_probabilities(model, picture())
+        runtime = open_runtime(model, device=None)
+        runtime.logits(pixels)
+        predict_ids(runtime, picture(), pixalign.Mode(flip=True, scales=(1, 1.5)))
+        predict_probabilities(runtime, picture())
         for name, share in (("cross_entropy", lambda x: x), ("ohem", None)):
             outputs = trained(x, heads=True)
             loss, _ = total_loss(
@@ -272,7 +275,7 @@ def test_two_batches_accumulated_make_the_step_of_the_batch_of_both(name, tmp_pa
             epochs=1, batch_size=size, accumulate=count, precision="fp32", ema=0.0, pictures_every=0,
             out=str(tmp_path / f"{size}"), device="cpu",
         )  # fmt: skip
-        train(config, dataset=Samples(items, start.config["classes"]), val=Samples(items[:1], start.config["classes"]))
+        train(config, dataset=Samples(items, start.config.classes), val=Samples(items[:1], start.config.classes))
         after = pixalign.load(tmp_path / f"{size}" / "last").classify.weight
         moved.append((after - start.classify.weight).detach())
     assert relative(moved[1], moved[0]) < 1e-3

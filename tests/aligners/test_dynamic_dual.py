@@ -253,5 +253,5 @@ def test_ddsm_is_the_aligned_fpn_with_dynamic_dual_of_144_channels():
     assert create_model("ddsm", encoder="test_resnet").classify.in_channels == 144
     options = {"branches": "spatial", "grid": 2}
     narrow = create_model("ddsm", encoder="test_resnet", channels=20, aligner_options=options)
-    assert narrow.config["arguments"]["aligner_options"] == options
+    assert narrow.config.arguments["aligner_options"] == options
     assert all(x.channel is None and x.spatial.grid == 2 for x in narrow.aligners)

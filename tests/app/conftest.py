@@ -43,7 +43,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     pytest.importorskip("gradio", reason="gradio is not installed: pip install 'pixalign[app]'")
     folder = tmp_path_factory.mktemp("app")
     small = randomized(pixalign.create_model("bialignnet", encoder="test_resnet", num_classes=11, channels=32)).eval()
-    small.config |= {"classes": list(CLASSES), "colors": [list(color) for color in COLORS]}
+    small.config.classes, small.config.colors = list(CLASSES), [list(color) for color in COLORS]
     pixalign.save(small, folder / "small")
     models = ["default", str(folder / "small")]
     with socket.socket() as probe:

@@ -57,7 +57,7 @@ def test_the_network_used_longest_ago_is_freed():
     held = {}
     for key in ("a", "b", "a", "c"):
         with models.use(key) as predictor:
-            held[key] = weakref.ref(predictor.model)
+            held[key] = weakref.ref(predictor.network)
         del predictor
     assert held["b"]() is None
     assert held["a"]() is not None

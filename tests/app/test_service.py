@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
     pixalign.save(network("sfnet"), folder / "one" / "best")
     pixalign.save(network("ddsm"), folder / "two" / "best")
     other = network("aligned_fpn-bilinear")
-    other.config["classes"] = [f"other_{i}" for i in range(5)]
+    other.config.classes = [f"other_{i}" for i in range(5)]
     pixalign.save(other, folder / "other")
     pixels = np.random.default_rng(0).integers(0, 255, (70, 90, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "photo.png")
@@ -236,6 +236,6 @@ def test_the_viewers_percents_sum_to_a_hundred_and_its_ids_are_the_results(servi
 
 def test_texts_of_a_model_are_escaped_on_the_page():
     model = network("sfnet")
-    model.config["classes"] = ["<script>", "a&b", "c", "d", "e"]
+    model.config.classes = ["<script>", "a&b", "c", "d", "e"]
     picked = pick(Predictor(model), np.zeros((64, 64, 3), np.uint8), (1, 1))
     assert "<script>" not in picked_panel(picked)

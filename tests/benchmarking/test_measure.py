@@ -16,6 +16,7 @@ from pixalign.benchmarking.memory import memory_of
 from pixalign.errors import InputError
 from pixalign.models import create_model
 from pixalign.models.cost import cost
+from pixalign.models.network import as_network
 
 TINY, SIZE = "sfnet@test_resnet", (64, 96)
 
@@ -131,7 +132,7 @@ def test_onnx_is_made_on_the_way_and_an_exported_file_is_measured_as_it_is(tmp_p
         return report
 
     monkeypatch.setattr(variants, "export", keeping)
-    monkeypatch.setattr(measure, "build", lambda source: Convolution().eval())
+    monkeypatch.setattr(measure, "build", lambda source: as_network(Convolution().eval()))
     (made,) = measured(backends=["onnxruntime"])["rows"]
     assert made["error"] is None
     assert made["operations"] == 2 * 27 * 2 * SIZE[0] * SIZE[1]
@@ -194,7 +195,7 @@ def test_openvino_computes_in_the_precision_of_the_backends_name(backend, precis
     monkeypatch.setattr(
         variants, "export", lambda model, target, **options: exported.append(options) or {"file": target}
     )
-    monkeypatch.setattr(variants, "load_runtime", lambda source, device, precision, threads: precision)
+    monkeypatch.setattr(variants, "open_runtime", lambda source, backend, device, precision, threads: precision)
     source = variants.source_for(TINY, backend, Convolution(), tmp_path)
     assert exported == [{}]
     assert variants.prepare(source, backend, 1) == precision

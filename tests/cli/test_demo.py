@@ -15,7 +15,7 @@ def bundle(tmp_path, monkeypatch):
     """A tiny bundled `default` of CamVid's classes."""
     options = {"channels": (8, 16, 32, 64)}
     model = create_model("sfnet_lite", encoder="resnet18", num_classes=11, channels=16, encoder_options=options)
-    model.config |= {"classes": CLASSES, "colors": COLORS}
+    model.config.classes, model.config.colors = CLASSES, COLORS
     save(model, tmp_path / "bundled" / "default")
     monkeypatch.setattr(weights, "BUNDLED", tmp_path / "bundled")
     monkeypatch.chdir(tmp_path)

@@ -67,9 +67,9 @@ def test_other_models_and_packages_that_are_not_installed_have_none(monkeypatch)
 def test_a_network_tells_where_its_encoders_weights_are_from(tmp_path):
     model = pixalign.create_model("sfnet", encoder="tf_efficientnet_lite0", num_classes=2, pretrained=True, channels=16)
     expected = {"package": f"{LITE0.name} {version(LITE0.name)}", "sha256": LITE0.sha256, "license": "Apache-2.0"}
-    assert model.config["encoder_weights"] == expected
+    assert model.config.encoder_weights == expected
     pixalign.save(model, tmp_path / "model")
-    assert pixalign.load(tmp_path / "model").config["encoder_weights"] == expected
+    assert pixalign.load(tmp_path / "model").config.encoder_weights == expected
     assert "encoder_weights" not in pixalign.create_model("sfnet", encoder="test_resnet", channels=16).config
 
 

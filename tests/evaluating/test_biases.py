@@ -72,7 +72,7 @@ def test_a_class_without_a_label_keeps_its_bias():
 def test_a_model_gets_biases_in_its_last_layer_and_nothing_else_changes(folder_data):
     torch.manual_seed(0)
     model = pixalign.create_model("sfnet", num_classes=3, **TINY).eval()
-    model.config["classes"] = ["class_0", "class_1", "class_2"]
+    model.config.classes = ["class_0", "class_1", "class_2"]
     pairs = open_data("folder", folder_data, "train")
     before = {key: value.clone() for key, value in model.state_dict().items()}
     counted = []
@@ -91,8 +91,10 @@ def test_a_model_gets_biases_in_its_last_layer_and_nothing_else_changes(folder_d
 
 
 def test_a_network_without_such_a_layer_is_refused(folder_data):
+    model = torch.nn.Conv2d(3, 3, 1)
+    model.config = {"mean": [0.0] * 3, "std": [1.0] * 3}
     with pytest.raises(InputError, match="Conv2d: has no last layer 'classify'"):
-        fit_biases(torch.nn.Conv2d(3, 3, 1), open_data("folder", folder_data, "train"))
+        fit_biases(model, open_data("folder", folder_data, "train"))
 
 
 def test_the_command_shows_the_gain_and_saves_the_model(folder_data, tmp_path, capsys):
@@ -104,10 +106,8 @@ def test_the_command_shows_the_gain_and_saves_the_model(folder_data, tmp_path, c
     assert "mean over classes" in shown
     assert "saved: " in shown
     model = pixalign.load(tmp_path / "new")
-    assert model.config["data"]["biases_fitted_on"] == "data/train"
-    assert (
-        model.config["metrics"][0]["miou"] == pixalign.evaluate(model, open_data("folder", folder_data, "val"))["miou"]
-    )
+    assert model.config.data["biases_fitted_on"] == "data/train"
+    assert model.config.metrics[0]["miou"] == pixalign.evaluate(model, open_data("folder", folder_data, "val"))["miou"]
 
 
 def test_other_classes_are_refused_before_any_work(folder_data, tmp_path, capsys):

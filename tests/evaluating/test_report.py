@@ -25,6 +25,7 @@ from pixalign.evaluating.report import SHOWN, choose, crop_of_errors, image_miou
 from pixalign.metrics.confusion import confusion_matrix, summary
 from pixalign.palette import default_colors
 from pixalign.predicting.inference import predict_ids
+from pixalign.runtime import open_runtime
 
 TINY = {"channels": 16, "encoder_options": {"channels": [8, 16, 24, 32]}}
 
@@ -98,7 +99,9 @@ def report(data, folder, boundary=True, **options):
     model = Oracle(len(data.classes), data[0][0].shape[-1])
     result = evaluate(model, data, boundary=boundary, per_image=folder / "images.csv")
     options = {"model": "mine", "per_image": folder / "images.csv", **options}
-    return write_report(result, data, partial(predict_ids, model), folder, **options).read_text(encoding="utf-8")
+    return write_report(
+        result, data, partial(predict_ids, open_runtime(model, device=None)), folder, **options
+    ).read_text(encoding="utf-8")
 
 
 def text_of(page):
@@ -117,7 +120,7 @@ def streets_page(tmp_path_factory):
     data = Streets("val", 2, (96, 128))
     model = pixalign.create_model("sfnet", num_classes=len(data.classes), **TINY).eval()
     result = evaluate(model, data, boundary=True, per_image=folder / "images.csv")
-    predict, seen = partial(predict_ids, model), []
+    predict, seen = partial(predict_ids, open_runtime(model, device=None)), []
     page = write_report(
         result, data, predict, folder, per_image=folder / "images.csv", model="tiny", about="a network",
         advance=seen.append,

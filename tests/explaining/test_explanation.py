@@ -137,7 +137,7 @@ def test_a_label_file_holds_ids_or_the_models_colors(tmp_path):
     model = network("sfnet_lite")
     ids = (street()[..., 0] > 100).astype(np.uint8)
     table = np.zeros((256, 3), np.uint8)
-    table[:CLASSES] = model.config["colors"]
+    table[:CLASSES] = model.config.colors
     Image.fromarray(ids).save(tmp_path / "ids.png")
     Image.fromarray(table[ids]).save(tmp_path / "colors.png")
     sheets = [

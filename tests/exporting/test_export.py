@@ -14,7 +14,7 @@ from networks import network
 from pixalign import InputError
 from pixalign.cli import main
 from pixalign.exporting import export, int8, parity
-from pixalign.runtime import load_runtime, manifest_file
+from pixalign.runtime import manifest_file, open_runtime
 
 TOLERANCE = 1e-4
 CLASSES = ["sky", "road", "tree", "car", "sign"]
@@ -55,12 +55,12 @@ def images(tmp_path):
 
 def check(report, model, raw=False, labels=False):
     """Whether the file, freshly loaded, gives the network's logits or labels at sizes of its own choice."""
-    runtime = load_runtime(report["file"], threads=1)
+    runtime = open_runtime(report["file"], threads=1)
     for size in ((1, 33, 47), (3, 64, 80)):
         generator = torch.Generator().manual_seed(size[1])
         pixels = torch.randint(0, 256, (size[0], 3, *size[1:]), dtype=torch.uint8, generator=generator)
-        wanted = load_runtime(model, device="cpu")(pixels)
-        found = runtime(pixels)
+        wanted = open_runtime(model, device="cpu").logits(pixels)
+        found = runtime.ids(pixels) if labels else runtime.logits(pixels)
         if labels:
             assert (found == wanted.argmax(1)).float().mean() > 0.999
         else:
@@ -91,7 +91,7 @@ def test_the_manifest_is_in_the_file_and_beside_it(onnx_report, model):
     file = onnx.load_model(onnx_report["file"])
     (embedded,) = [json.loads(entry.value) for entry in file.metadata_props if entry.key == "pixalign"]
     beside = json.loads(manifest_file(onnx_report["file"]).read_text())
-    for manifest in (embedded, beside, load_runtime(onnx_report["file"]).config):
+    for manifest in (embedded, beside, open_runtime(onnx_report["file"]).config.to_json()):
         for key in ("architecture", "classes", "colors", "mean", "std", "license"):
             assert manifest[key] == json.loads(json.dumps(model.config[key]))
         assert manifest["pixalign"] == pixalign.__version__
@@ -120,7 +120,7 @@ def test_a_pt2_program_is_the_network_and_carries_the_manifest(model, tmp_path):
     program = torch.export.load(report["file"], extra_files=extra).module()
     assert json.loads(extra["pixalign.json"])["input"] == "uint8"
     pixels = torch.randint(0, 256, (2, 3, 33, 47), dtype=torch.uint8)
-    wanted = load_runtime(model, device="cpu")(pixels)
+    wanted = open_runtime(model, device="cpu").logits(pixels)
     assert float((program(pixels).detach() - wanted).abs().max() / wanted.abs().max()) < TOLERANCE
     assert zipfile.is_zipfile(report["file"])
 
@@ -136,7 +136,7 @@ def test_a_newer_opset_can_be_had(opset, model, tmp_path):
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])
 def test_int8_keeps_positions_and_sums_over_the_image_in_float(suffix, images, tmp_path):
     model = network("sfnet")
-    model.config |= {"classes": CLASSES}
+    model.config.classes = CLASSES
     path = tmp_path / "out" / f"model{suffix}"
     report = export(model, path, int8=True, calibration=images)
     found = report["int8"]
@@ -145,7 +145,7 @@ def test_int8_keeps_positions_and_sums_over_the_image_in_float(suffix, images, t
     assert found["labels_equal"] > 0.7
     assert found["labels_equal_half"] > 0.6
     assert 0 <= found["miou"] <= 1
-    assert load_runtime(path).config["precision"] == "int8"
+    assert open_runtime(path).config.more["precision"] == "int8"
     weights = path if suffix == ".onnx" else path.with_suffix(".bin")
     assert weights.stat().st_size < 0.6 * sum(4 * x.numel() for x in model.state_dict().values())
     companions = {path.name, f"{path.name}.json"} | ({"model.bin"} if suffix == ".xml" else set())

@@ -184,7 +184,7 @@ class Stubborn(nn.Module):
     def __init__(self):
         super().__init__()
         self.layers = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
-        self.config = {"architecture": "mine", "arguments": {"in_channels": 3}}
+        self.config = {"mean": [0.5] * 3, "std": [0.2] * 3}
 
     def forward(self, images, heads=False):
         if any(side % 32 for side in images.shape[-2:]):

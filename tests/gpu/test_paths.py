@@ -10,7 +10,7 @@ import pixalign
 from pixalign import Mode, Predictor, evaluate
 from pixalign.benchmarking import benchmark
 from pixalign.data import open_data
-from pixalign.runtime import load_runtime
+from pixalign.runtime import open_runtime
 from pixalign.training.config import DataConfig, ModelConfig, OptimConfig, TrainConfig
 from pixalign.training.loop import train
 
@@ -116,7 +116,7 @@ def test_a_network_on_the_gpu_is_exported(picture, tmp_path):
     pixalign.export(model, tmp_path / "model.onnx")
     assert next(model.parameters()).device.type == "cuda"
     wanted = Predictor(model, "cuda")(picture, probabilities=True).probabilities
-    found = Predictor(load_runtime(tmp_path / "model.onnx", "cpu"))(picture, probabilities=True).probabilities
+    found = Predictor(open_runtime(tmp_path / "model.onnx", device="cpu"))(picture, probabilities=True).probabilities
     assert np.abs(found - wanted).max() < 1e-3
 
 

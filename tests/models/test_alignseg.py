@@ -31,7 +31,8 @@ def test_nothing_is_displaced_before_training():
 
 def test_every_level_reaches_the_logits_and_levels_up_to_c4_the_auxiliary(model):
     def outputs(maps):
-        logits, [auxiliary] = model._decode(maps, heads=True)
+        logits, others = model.decode_heads(maps, None, heads=True)
+        (auxiliary,) = others["auxiliaries"]
         return logits, auxiliary
 
     with torch.no_grad():

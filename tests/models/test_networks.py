@@ -112,7 +112,7 @@ def test_config_rebuilds_the_network(key, model):
 
 def test_convention_changes_the_result_and_is_kept_in_the_config(key, model):
     other = network(key, convention="sfnet")
-    assert other.config["arguments"]["convention"] == "sfnet"
+    assert other.config.arguments["convention"] == "sfnet"
     with torch.no_grad():
         assert relative_error(other(image(33, 47)), model(image(33, 47))) > 1e-2
 

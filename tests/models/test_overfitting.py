@@ -26,7 +26,7 @@ def test_network_learns_four_drawn_scenes_by_heart(key):
     name, options = NETWORKS[key]
     model = create_model(name, encoder="test_resnet", num_classes=len(CLASSES), channels=36, **options).train()
     images, labels = (np.stack(x) for x in zip(*(draw_scene(seed, SIZE) for seed in SEEDS)))
-    x = normalize(torch.from_numpy(images).permute(0, 3, 1, 2), model.config["mean"], model.config["std"])
+    x = normalize(torch.from_numpy(images).permute(0, 3, 1, 2), model.config.mean, model.config.std)
     target = torch.from_numpy(labels).long()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=STEPS)

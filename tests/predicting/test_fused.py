@@ -11,7 +11,7 @@ from PIL import Image
 from pixalign import Predictor, fuse
 from pixalign.data.images import find_images
 from pixalign.fusing import Fused, FusingError
-from pixalign.predicting import files, predict_files
+from pixalign.predicting import predict_files
 from pixalign.predicting.files import RECORD, plan
 from pixalign.predicting.inference import _best
 
@@ -32,7 +32,7 @@ def used(monkeypatch):
     segment = Predictor.__call__
 
     def noted(self, image, probabilities=False):
-        seen.append(self.model)
+        seen.append(self.network)
         return segment(self, image, probabilities)
 
     monkeypatch.setattr(Predictor, "__call__", noted)
@@ -51,7 +51,7 @@ def test_a_folder_is_predicted_by_the_fused_network_with_the_ids_of_the_network_
     predictor = Predictor(model, "cpu")
     assert run(predictor, photos, tmp_path / "out").predicted == 3
     assert all(isinstance(network, Fused) for network in used)
-    assert not isinstance(predictor.model, Fused)
+    assert not isinstance(predictor.network, Fused)
     for name, found in ids(tmp_path / "out").items():
         assert (found == predictor(photos / name).ids).mean() > 0.999
 
@@ -62,18 +62,18 @@ def test_a_network_that_cannot_be_fused_is_used_as_it_is_with_a_line_that_says_s
     def refuse(network, precision):
         raise FusingError("SFNetLite: rewritten, its outputs are off by 3")
 
-    monkeypatch.setattr(files, "fuse", refuse)
+    monkeypatch.setattr("pixalign.runtime.pytorch.fuse", refuse)
     line = "the network is used as it is, which is slower: SFNetLite: rewritten, its outputs are off by 3"
     with pytest.warns(UserWarning, match=line):
         assert run(predictor := Predictor(model, "cpu"), photos, tmp_path / "out").predicted == 3
-    assert used == [predictor.model] * 3
+    assert used == [predictor.network] * 3
     targets = plan(find_images([photos]), tmp_path / "again")
     predict_files(Predictor(model, "cpu"), targets, tmp_path / "again", verbose=True)
     assert line in capsys.readouterr().out.splitlines()
 
 
 def test_an_error_of_the_rewriting_itself_is_not_swallowed(model, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "fuse", lambda network, precision: 1 // 0)
+    monkeypatch.setattr("pixalign.runtime.pytorch.fuse", lambda network, precision: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         run(Predictor(model, "cpu"), photos, tmp_path / "out")
 
@@ -95,14 +95,14 @@ def test_bfloat16_is_fused_too_and_the_ids_hardly_change(model, photos, tmp_path
 
 def test_nothing_is_fused_where_nothing_is_to_be_done(model, photos, tmp_path, monkeypatch):
     run(Predictor(model, "cpu"), photos, tmp_path / "out")
-    monkeypatch.setattr(files, "fuse", lambda network, precision: pytest.fail("fused for nothing"))
+    monkeypatch.setattr("pixalign.runtime.pytorch.fuse", lambda network, precision: pytest.fail("fused for nothing"))
     assert run(Predictor(model, "cpu"), photos, tmp_path / "out").skipped == 3
 
 
 def test_the_areas_are_those_of_the_id_maps(model, photos, tmp_path):
     summary = run(Predictor(model, "cpu"), photos, tmp_path / "out")
     counts = np.bincount(np.concatenate([found.ravel() for found in ids(tmp_path / "out").values()]), minlength=3)
-    assert [summary.areas[name] for name in model.config["classes"]] == pytest.approx(counts / counts.sum())
+    assert [summary.areas[name] for name in model.config.classes] == pytest.approx(counts / counts.sum())
 
 
 scores = arrays.arrays(

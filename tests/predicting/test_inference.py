@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from torch import nn
 import pixalign
 from pixalign import InputError, Mode, Predictor
 from pixalign.data.sets.streets import draw_scene
-from pixalign.predicting import predict_ids, predict_logits, predict_probabilities
+from pixalign.predicting import predict_ids, predict_probabilities
 from pixalign.predicting.tiles import spans
+from pixalign.runtime import open_runtime
+
+opened = partial(open_runtime, device=None)  # as it is
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (101, 139, 3), dtype=np.uint8)
 
@@ -50,7 +54,7 @@ class Plain(nn.Module):
         return 3 * self.layers[-1](images)
 
 
-THREE, POINT, SYMMETRIC = Plain(3), Plain(0), Plain(3, symmetric=True)
+THREE, POINT, SYMMETRIC = opened(Plain(3).eval()), opened(Plain(0).eval()), opened(Plain(3, symmetric=True).eval())
 
 
 @settings(deadline=None, max_examples=25)
@@ -73,18 +77,20 @@ def test_without_overlap_the_padding_of_tiles_shows_at_their_edges():
 
 def test_ids_of_tiles_are_the_argmax_of_their_probabilities_whatever_the_batch(model):
     mode = Mode(tile=64, overlap=0.4)
-    shares = predict_probabilities(model, IMAGE, mode)
+    shares = predict_probabilities(opened(model), IMAGE, mode)
     assert shares.shape == (3, 101, 139)
     assert np.allclose(shares.sum(0), 1, atol=1e-5)
-    assert (predict_ids(model, IMAGE, mode) == shares.argmax(0)).all()
+    assert (predict_ids(opened(model), IMAGE, mode) == shares.argmax(0)).all()
     for batch in (2, 5):
-        assert np.allclose(predict_probabilities(model, IMAGE, mode, batch=batch), shares, atol=1e-5)
+        assert np.allclose(predict_probabilities(opened(model), IMAGE, mode, batch=batch), shares, atol=1e-5)
 
 
 def test_an_image_no_larger_than_a_tile_is_taken_whole(model):
-    whole = predict_ids(model, IMAGE, Mode(tile=0))
-    assert (predict_ids(model, IMAGE, Mode(tile=139)) == whole).all()
-    assert (predict_ids(model, IMAGE[:40, :50], Mode(tile=64)) == predict_ids(model, IMAGE[:40, :50])).all()
+    whole = predict_ids(opened(model), IMAGE, Mode(tile=0))
+    assert (predict_ids(opened(model), IMAGE, Mode(tile=139)) == whole).all()
+    assert (
+        predict_ids(opened(model), IMAGE[:40, :50], Mode(tile=64)) == predict_ids(opened(model), IMAGE[:40, :50])
+    ).all()
 
 
 def test_large_images_are_taken_in_tiles_unless_told_otherwise():
@@ -107,8 +113,8 @@ def test_flipping_changes_nothing_for_a_network_that_mirrors_with_its_image():
 def test_flip_averaging_is_mirrored_with_its_image(model, tile):
     image = np.ascontiguousarray(IMAGE[:96, :128])  # tiles of 64 lie symmetrically
     mode = Mode(tile=tile, overlap=0.5, flip=True)
-    mirrored = predict_probabilities(model, image[:, ::-1], mode)[..., ::-1]
-    assert np.allclose(predict_probabilities(model, image, mode), mirrored, atol=1e-4)
+    mirrored = predict_probabilities(opened(model), image[:, ::-1], mode)[..., ::-1]
+    assert np.allclose(predict_probabilities(opened(model), image, mode), mirrored, atol=1e-4)
 
 
 def test_scales_do_not_change_what_a_pointwise_network_says_of_a_flat_image():
@@ -124,9 +130,9 @@ def test_probabilities_of_the_views_are_averaged_not_logits(model):
         size = (round(101 * scale), round(139 * scale))
         view = F.interpolate(images.float(), size=size, mode="bilinear")
         for flip in (False, True):
-            logits = predict_logits(model, view.flip(-1) if flip else view, size=(101, 139))
+            logits = opened(model).logits(view.flip(-1) if flip else view, size=(101, 139))
             shares.append((logits.flip(-1) if flip else logits)[0].softmax(0).numpy())
-    found = predict_probabilities(model, IMAGE, Mode(scales=[1, 1.5], flip=True))
+    found = predict_probabilities(opened(model), IMAGE, Mode(scales=[1, 1.5], flip=True))
     assert np.allclose(found, np.mean(shares, 0), atol=1e-4)
 
 
@@ -135,13 +141,13 @@ def test_ifa_answers_at_every_pixel_of_the_output_size(size):
     torch.manual_seed(0)
     options = {"encoder": "resnet18", "channels": 16, "encoder_options": {"channels": (8, 16, 24, 32)}}
     network = pixalign.create_model("ifa", num_classes=4, **options).eval()
-    found = predict_probabilities(network, IMAGE, Mode(output_size=size))
+    found = predict_probabilities(opened(network), IMAGE, Mode(output_size=size))
     assert network.queries == "finest"
     network.queries = "pixels"
     images = torch.tensor(IMAGE).permute(2, 0, 1)[None]
-    assert np.allclose(found, predict_logits(network, images, size=size)[0].softmax(0).numpy(), atol=1e-5)
+    assert np.allclose(found, opened(network).logits(images, size=size)[0].softmax(0).numpy(), atol=1e-5)
     network.queries = "finest"
-    assert not np.allclose(found, predict_logits(network, images, size=size)[0].softmax(0).numpy(), atol=1e-3)
+    assert not np.allclose(found, opened(network).logits(images, size=size)[0].softmax(0).numpy(), atol=1e-3)
 
 
 @pytest.mark.parametrize("size", [None, (202, 278)])
@@ -150,13 +156,15 @@ def test_ifa_is_refined_as_the_mode_says(size):
     options = {"encoder": "resnet18", "channels": 16, "encoder_options": {"channels": (8, 16, 24, 32)}}
     network = pixalign.create_model("ifa", num_classes=4, **options).eval()
     images = torch.tensor(IMAGE).permute(2, 0, 1)[None]
-    found = predict_probabilities(network, IMAGE, Mode(output_size=size, refine=0.3))
-    expected = predict_logits(network, images, size=size, refine=0.3)[0].softmax(0).numpy()
+    found = predict_probabilities(opened(network), IMAGE, Mode(output_size=size, refine=0.3))
+    expected = opened(network).logits(images, size=size, refine=0.3)[0].softmax(0).numpy()
     assert np.allclose(found, expected, atol=1e-5)
     network.queries = "pixels"
-    everywhere = predict_logits(network, images, size=size)[0].softmax(0).numpy()
+    everywhere = opened(network).logits(images, size=size)[0].softmax(0).numpy()
     assert 0.2 < np.isclose(found, everywhere, atol=1e-5).all(0).mean() < 0.6
-    assert predict_ids(network, IMAGE, Mode(tile=64, refine=1, output_size=size)).shape == (size or IMAGE.shape[:2])
+    assert predict_ids(opened(network), IMAGE, Mode(tile=64, refine=1, output_size=size)).shape == (
+        size or IMAGE.shape[:2]
+    )
 
 
 @pytest.mark.parametrize("fused", [False, True])
@@ -168,7 +176,7 @@ def test_predictions_that_overlap_in_threads_are_those_made_one_by_one(fused, mo
     network = pixalign.fuse(network) if fused else network
     modes = [Mode(), Mode(output_size=(70, 90)), Mode(refine=0.3), Mode(output_size=(70, 90), refine=0.2)]
     work = [(picture(48 + 16 * (i % 3), 64, seed=i), modes[i % 4]) for i in range(8)]
-    expected = [predict_ids(network, *one) for one in work]
+    expected = [predict_ids(opened(network), *one) for one in work]
     together, encode = threading.Barrier(len(work)), network.encode
 
     def encoding(images):
@@ -178,7 +186,7 @@ def test_predictions_that_overlap_in_threads_are_those_made_one_by_one(fused, mo
 
     monkeypatch.setattr(network, "encode", encoding)
     with ThreadPoolExecutor(len(work)) as threads:
-        found = list(threads.map(lambda one: predict_ids(network, *one), work))
+        found = list(threads.map(lambda one: predict_ids(opened(network), *one), work))
     for mine, alone in zip(found, expected, strict=True):
         assert np.array_equal(mine, alone)
     assert network.queries == "finest"
@@ -186,14 +194,14 @@ def test_predictions_that_overlap_in_threads_are_those_made_one_by_one(fused, mo
 
 def test_what_answers_no_queries_cannot_be_refined(model):
     with pytest.raises(InputError, match=r"refine is 0.2: only ifa, not exported, can be refined"):
-        predict_ids(model, IMAGE, Mode(refine=0.2))
+        predict_ids(opened(model), IMAGE, Mode(refine=0.2))
     with pytest.raises(InputError, match=r"refine is 2: give a share of the cells, from 0 to 1"):
         Mode(refine=2)
 
 
 @pytest.mark.parametrize("mode", [Mode(output_size=(50, 90)), Mode(tile=64, output_size=(202, 278), flip=True)])
 def test_other_networks_give_the_output_size_too(model, mode):
-    assert predict_ids(model, IMAGE, mode).shape == mode.output_size
+    assert predict_ids(opened(model), IMAGE, mode).shape == mode.output_size
     result = Predictor(model, "cpu", mode=mode)(IMAGE)
     assert result.image.shape == (*mode.output_size, 3)
     assert result.overlay().size == mode.output_size[::-1]
@@ -203,7 +211,9 @@ def test_other_networks_give_the_output_size_too(model, mode):
 def test_a_peer_that_decodes_at_its_own_size_alone_is_resized():
     pytest.importorskip("segmentation_models_pytorch")
     network = pixalign.create_model("smp/unet", encoder="resnet18", num_classes=2).eval()
-    whole, small = (predict_probabilities(network, IMAGE[:64, :96], Mode(output_size=s)) for s in (None, (32, 48)))
+    whole, small = (
+        predict_probabilities(opened(network), IMAGE[:64, :96], Mode(output_size=s)) for s in (None, (32, 48))
+    )
     assert small.shape == (2, 32, 48)
     assert np.abs(small - whole[:, ::2, ::2]).mean() < np.abs(small - whole[:, :32, :48]).mean()
 
@@ -221,7 +231,7 @@ def test_labels_change_no_more_on_seams_than_elsewhere():
     flips = np.zeros(size[1])
     for seed in range(8):
         image, _ = draw_scene(9000 + seed, size)
-        flips += (predict_ids(network, image) != predict_ids(network, image, Mode(tile=tile))).mean(0)
+        flips += (predict_ids(opened(network), image) != predict_ids(opened(network), image, Mode(tile=tile))).mean(0)
     columns = spans(size[1], tile, 1 / 3, size[1])
     edges, shared = np.zeros(size[1], bool), np.zeros(size[1], bool)
     for first, second in pairwise(columns):
@@ -266,6 +276,7 @@ def test_tiles_keep_memory_far_below_the_probabilities_of_the_whole():
 import numpy as np, torch
 from pixalign import Mode
 from pixalign.predicting import predict_ids
+from pixalign.runtime import open_runtime
 
 def peak():
     lines = open("/proc/self/status").read().splitlines()
@@ -273,11 +284,12 @@ def peak():
 
 model = torch.nn.Conv2d(3, 40, 1)
 model.config = {"mean": [0.5] * 3, "std": [0.2] * 3}
+runtime = open_runtime(model, device=None)
 image = np.zeros((1600, 1600, 3), np.uint8)
 image[:] = 1
-predict_ids(model, image[:300, :300], Mode(tile=256))
+predict_ids(runtime, image[:300, :300], Mode(tile=256))
 before = peak()
-ids = predict_ids(model, image, Mode(tile=256))
+ids = predict_ids(runtime, image, Mode(tile=256))
 assert ids.shape == (1600, 1600)
 print(peak() - before)
 """

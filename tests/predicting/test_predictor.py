@@ -13,7 +13,7 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
 
 def test_ids_are_the_argmax_of_the_model_on_the_normalized_image(model):
     result = Predictor(model, "cpu")(IMAGE)
-    mean, std = (torch.tensor(model.config[key]).view(3, 1, 1) for key in ("mean", "std"))
+    mean, std = (torch.tensor(x).view(3, 1, 1) for x in (model.config.mean, model.config.std))
     batch = (torch.tensor(IMAGE).permute(2, 0, 1) / 255 - mean) / std
     with torch.no_grad():
         logits = model(batch[None])[0]
@@ -76,7 +76,7 @@ def test_an_image_beyond_the_memory_is_one_line(model, monkeypatch):
     def too_large(batch):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 TB")
 
-    monkeypatch.setattr(predictor.model, "forward", too_large)
+    monkeypatch.setattr(predictor.network, "forward", too_large)
     with pytest.raises(InputError, match=r"70 x 50 pixels do not fit into the memory of cpu: .*--tile 256"):
         predictor(IMAGE)
     tall = np.zeros((2000, 40, 3), np.uint8)

@@ -5,7 +5,7 @@ import torch
 
 from networks import network
 from pixalign.errors import InputError
-from pixalign.runtime import cuda_graphs, load_runtime, pick_device
+from pixalign.runtime import cuda_graphs, open_runtime, pick_device
 from pixalign.runtime.cuda_graphs import KEPT, CudaGraphs
 
 
@@ -55,19 +55,19 @@ def test_no_more_than_a_few_shapes_are_kept_and_the_one_unused_for_longest_goes(
 
 def test_graphs_are_refused_without_a_gpu_and_for_exported_files(tmp_path):
     with pytest.raises(InputError, match="cuda_graphs need a GPU, and the device is cpu: leave them out"):
-        load_runtime(network("sfnet"), "cpu", cuda_graphs=True)
+        open_runtime(network("sfnet"), "cuda_graphs", "cpu")
     (tmp_path / "model.onnx").write_bytes(b"")
-    with pytest.raises(InputError, match=r"model\.onnx: cuda_graphs are PyTorch's: leave them out"):
-        load_runtime(tmp_path / "model.onnx", cuda_graphs=True)
+    with pytest.raises(InputError, match=r"model\.onnx: is run by ONNX Runtime, not PyTorch, CUDA graphs"):
+        open_runtime(tmp_path / "model.onnx", "cuda_graphs")
 
 
 def test_a_device_that_is_unknown_or_absent_is_refused_in_one_line(monkeypatch):
     with pytest.raises(InputError, match="device 'gpu' is unknown: use auto, cpu or cuda"):
-        load_runtime(network("sfnet"), "gpu")
+        open_runtime(network("sfnet"), device="gpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert pick_device() == pick_device("auto") == torch.device("cpu")
     with pytest.raises(InputError, match="device is cuda but no CUDA device is there: use auto or cpu"):
-        load_runtime(network("sfnet"), "cuda")
+        open_runtime(network("sfnet"), device="cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert pick_device("cuda:1") == torch.device("cuda:1")

@@ -17,9 +17,10 @@ from pixalign.benchmarking.variants import prepare
 from pixalign.comparing.measure import time_by_turns
 from pixalign.evaluating.biases import fit_biases
 from pixalign.models.cost import cost
-from pixalign.predicting import open_model, predict_files, predict_ids, predict_logits, predict_probabilities
+from pixalign.models.network import NetworkConfig
+from pixalign.predicting import predict_files, predict_ids, predict_probabilities
 from pixalign.predicting.files import plan
-from pixalign.runtime import load_runtime
+from pixalign.runtime import open_runtime
 from pixalign.runtime.network import ready
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
@@ -75,14 +76,13 @@ def everything(model: nn.Module, tmp_path):
     x = image(48, 64)
     return {
         "Predictor": lambda: pixalign.Predictor(model, "cpu")(PIXELS, probabilities=True),
-        "open_model": lambda: open_model(model, "cpu"),
-        "load_runtime": lambda: load_runtime(model, "cpu")(torch.tensor(PIXELS).permute(2, 0, 1)[None]),
+        "open_runtime": lambda: open_runtime(model, device="cpu").logits(torch.tensor(PIXELS).permute(2, 0, 1)[None]),
+        "open_runtime, fused": lambda: open_runtime(model, "fused", "cpu"),
         "predict_files": lambda: predict_files(
             pixalign.Predictor(model, "cpu"), plan({photo: Path(photo.name)}, out), out
         ),
-        "predict_ids": lambda: predict_ids(model, PIXELS),
-        "predict_probabilities": lambda: predict_probabilities(model, PIXELS),
-        "predict_logits": lambda: predict_logits(model, torch.tensor(PIXELS).permute(2, 0, 1)[None]),
+        "predict_ids": lambda: predict_ids(open_runtime(model, device=None), PIXELS),
+        "predict_probabilities": lambda: predict_probabilities(open_runtime(model, device=None), PIXELS),
         "evaluate": lambda: pixalign.evaluate(model, pairs),
         "explain": lambda: pixalign.explain(model, PIXELS, device="cpu"),
         "fit_biases": lambda: fit_biases(model, pairs),
@@ -95,8 +95,8 @@ def everything(model: nn.Module, tmp_path):
 
 
 FUNCTIONS = (
-    *("Predictor", "open_model", "load_runtime", "predict_files", "predict_ids", "predict_probabilities"),
-    *("predict_logits", "evaluate", "explain", "fit_biases", "fuse", "save", "benchmark's prepare"),
+    *("Predictor", "open_runtime", "open_runtime, fused", "predict_files", "predict_ids", "predict_probabilities"),
+    *("evaluate", "explain", "fit_biases", "fuse", "save", "benchmark's prepare"),
     *("compare's times", "cost"),
 )
 
@@ -129,13 +129,13 @@ def test_what_was_in_training_mode_answers_as_in_evaluation_mode():
     model = caller_network()
     expected = pixalign.Predictor(copy.deepcopy(model).eval(), "cpu")(PIXELS, probabilities=True).probabilities
     assert np.array_equal(pixalign.Predictor(model, "cpu")(PIXELS, probabilities=True).probabilities, expected)
-    assert np.allclose(predict_probabilities(model, PIXELS), expected, atol=1e-5)
+    assert np.allclose(predict_probabilities(open_runtime(model, device=None), PIXELS), expected, atol=1e-5)
 
 
 def test_a_network_that_is_ready_is_not_copied():
     model = network("sfnet_lite").to(memory_format=torch.channels_last)
     assert ready(model, CPU) is model
-    assert pixalign.Predictor(model, "cpu").model is model
+    assert pixalign.Predictor(model, "cpu").network is model
     assert ready(network("sfnet_lite")).training is False
 
 
@@ -153,6 +153,7 @@ def test_modules_and_tensors_that_are_one_stay_one():
     model = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3))
     model[1].weight = model[0].weight
     model.append(model[0])
+    model.config = NetworkConfig(mean=[], std=[])
     made = ready(model, CPU)
     assert made[1].weight is made[0].weight
     assert made[2] is made[0]

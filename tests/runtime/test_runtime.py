@@ -16,7 +16,7 @@ from pixalign import InputError, Mode, Predictor, evaluate
 from pixalign.data.samples import Samples
 from pixalign.data.transforms import normalize
 from pixalign.predicting import predict_files
-from pixalign.runtime import Runtime, load_runtime, manifest_file
+from pixalign.runtime import Runtime, manifest_file, open_runtime
 
 MANIFEST = {
     "classes": ["near", "far"],
@@ -71,42 +71,40 @@ def path(request, tmp_path):
 
 
 def test_images_are_normalized_as_the_file_says(path):
-    runtime = load_runtime(write(path, graph(), MANIFEST), threads=1)
+    runtime = open_runtime(write(path, graph(), MANIFEST), threads=1)
     wanted = expected(normalize(IMAGES, MANIFEST["mean"], MANIFEST["std"]))
-    torch.testing.assert_close(runtime(IMAGES), wanted, atol=1e-4, rtol=1e-5)
-    torch.testing.assert_close(runtime(IMAGES.float()), runtime(IMAGES))
+    torch.testing.assert_close(runtime.logits(IMAGES), wanted, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(runtime.logits(IMAGES.float()), runtime.logits(IMAGES))
     assert torch.equal(runtime.ids(IMAGES), wanted.argmax(1).to(torch.uint8))
-    assert (runtime.raw, runtime.labels, runtime.config["classes"]) == (False, False, ["near", "far"])
+    assert (runtime.raw, runtime.labels, runtime.config.classes) == (False, False, ["near", "far"])
 
 
 def test_a_second_call_leaves_the_first_result_alone(path):
-    runtime = load_runtime(write(path, graph(), MANIFEST), threads=1)
-    first = runtime(IMAGES)
+    runtime = open_runtime(write(path, graph(), MANIFEST), threads=1)
+    first = runtime.logits(IMAGES)
     kept = first.clone()
-    runtime(255 - IMAGES)
+    runtime.logits(255 - IMAGES)
     assert torch.equal(first, kept)
 
 
 def test_a_graph_with_pixels_in_and_labels_out_is_given_pixels_and_gives_labels(path):
     manifest = {**MANIFEST, "input": "uint8", "output": "labels"}
-    runtime = load_runtime(write(path, graph(raw=True, labels=True), manifest), threads=1)
+    runtime = open_runtime(write(path, graph(raw=True, labels=True), manifest), threads=1)
     wanted = expected(IMAGES.float()).argmax(1).to(torch.uint8)
-    assert torch.equal(runtime(IMAGES), wanted)
-    assert torch.equal(runtime(IMAGES + 0.4), wanted)
     assert torch.equal(runtime.ids(IMAGES), wanted)
-    with pytest.raises(InputError, match="gives labels, and blending tiles needs logits: export it without --labels"):
-        runtime.need_logits("blending tiles")
+    assert torch.equal(runtime.ids(IMAGES + 0.4), wanted)
+    with pytest.raises(InputError, match=r"gives labels, .* needs logits: export it without --labels"):
+        runtime.logits(IMAGES)
 
 
 def test_torch_networks_have_the_same_call():
     model = network("aligned_fpn-bilinear")
-    model.config |= {"mean": MANIFEST["mean"], "std": MANIFEST["std"]}
-    runtime = load_runtime(model, device="cpu")
+    model.config.mean, model.config.std = MANIFEST["mean"], MANIFEST["std"]
+    runtime = open_runtime(model, device="cpu")
     with torch.no_grad():
         wanted = model(normalize(IMAGES, MANIFEST["mean"], MANIFEST["std"]))
-    torch.testing.assert_close(runtime(IMAGES), wanted, atol=1e-4, rtol=1e-4)
-    assert runtime.backend == "PyTorch"
-    runtime.need_logits("blending tiles")
+    torch.testing.assert_close(runtime.logits(IMAGES), wanted, atol=1e-4, rtol=1e-4)
+    assert runtime.backend == "torch"
 
 
 def test_another_network_and_another_precision_have_another_fingerprint():
@@ -114,16 +112,16 @@ def test_another_network_and_another_precision_have_another_fingerprint():
     with torch.no_grad():
         other.classify.bias += 1
     given = [(first, "fp32"), (first, "bf16"), (other, "fp32")]
-    assert len({load_runtime(model, "cpu", precision).fingerprint() for model, precision in given}) == 3
-    assert load_runtime(network("sfnet"), "cpu").fingerprint() == load_runtime(first, "cpu").fingerprint()
+    assert len({open_runtime(model, None, "cpu", precision).fingerprint() for model, precision in given}) == 3
+    assert open_runtime(network("sfnet"), device="cpu").fingerprint() == open_runtime(first, device="cpu").fingerprint()
 
 
 def test_a_file_from_elsewhere_runs_with_a_description_beside_it(path):
     write(path, graph(), manifest=None)
     with pytest.raises(InputError, match=rf"not made by `pixalign export`.* describe it in .*{path.name}\.json"):
-        load_runtime(path)
+        open_runtime(path)
     manifest_file(path).write_text(json.dumps(MANIFEST))
-    assert load_runtime(path).config["arguments"] == {"num_classes": 2, "in_channels": 3}
+    assert open_runtime(path).config.arguments == {"num_classes": 2, "in_channels": 3}
 
 
 @pytest.mark.parametrize(
@@ -135,13 +133,13 @@ def test_a_file_from_elsewhere_runs_with_a_description_beside_it(path):
         ({"colors": [[0, 0, 0]]}, "2 classes but 1 colors"),
         ({"mean": None}, "the entry 'mean' is None, and a list is expected"),
         ({"input": "bgr"}, "the entry 'input' is 'bgr': choose one of normalized, uint8"),
-        ({"format_version": 2, "pixalign": "9.0"}, "newer pixalign .9.0.: update pixalign"),
+        ({"format_version": 3, "pixalign": "9.0"}, "newer pixalign .9.0.: update pixalign"),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused(path, change, message):
     write(path, graph(), {**MANIFEST, **change})
     with pytest.raises(InputError, match=message) as caught:
-        load_runtime(path)
+        open_runtime(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
 
@@ -151,7 +149,7 @@ def test_a_description_that_is_no_json_object_is_refused(path, text):
     write(path, graph(), None)
     manifest_file(path).write_text(text)
     with pytest.raises(InputError, match=r"\.json: its description is"):
-        load_runtime(path)
+        open_runtime(path)
 
 
 def test_broken_files_are_refused_in_one_line(path):
@@ -159,7 +157,7 @@ def test_broken_files_are_refused_in_one_line(path):
     for content in (b"", b"nothing of the kind", whole[: len(whole) // 2]):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"(cannot be read|says nothing|expected).*again") as caught:
-            load_runtime(path)
+            open_runtime(path)
         assert "\n" not in str(caught.value)
 
 
@@ -168,10 +166,10 @@ def test_openvino_weights_must_lie_beside_and_be_whole(tmp_path):
     weights = path.with_suffix(".bin")
     weights.write_bytes(weights.read_bytes()[:8])
     with pytest.raises(InputError, match="cannot be read by OpenVINO"):
-        load_runtime(path)
+        open_runtime(path)
     weights.unlink()
     with pytest.raises(InputError, match=r"model\.bin: no such file: model\.xml needs its weights"):
-        load_runtime(path)
+        open_runtime(path)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +180,7 @@ def test_a_back_end_that_is_not_installed_is_named_with_its_extra(name, module, 
     path = write(tmp_path / name, graph(), MANIFEST)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(InputError, match=rf"{message}, which is not installed: pip install 'pixalign\[export\]'"):
-        load_runtime(path)
+        open_runtime(path)
 
 
 @pytest.mark.parametrize(
@@ -197,32 +195,32 @@ def test_a_back_end_that_is_not_installed_is_named_with_its_extra(name, module, 
 def test_what_onnx_runtime_cannot_do_is_refused(arguments, message, tmp_path):
     path = write(tmp_path / "model.onnx", graph(), MANIFEST)
     with pytest.raises(InputError, match=message):
-        load_runtime(path, **arguments)
+        open_runtime(path, **arguments)
 
 
 def test_files_that_are_not_there_or_not_for_us_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.onnx: no such file"):
-        load_runtime(tmp_path / "nowhere.onnx")
+        open_runtime(tmp_path / "nowhere.onnx")
     with pytest.raises(InputError, match=r"torch\.export\.load"):
-        load_runtime(tmp_path / "model.pt2")
+        open_runtime(tmp_path / "model.pt2")
     with pytest.raises(InputError, match="2 outputs"):
-        load_runtime(write(tmp_path / "two.onnx", graph(outputs=2), MANIFEST))
+        open_runtime(write(tmp_path / "two.onnx", graph(outputs=2), MANIFEST))
 
 
 def test_images_of_other_channels_are_refused(path):
-    runtime = load_runtime(write(path, graph(), MANIFEST))
+    runtime = open_runtime(write(path, graph(), MANIFEST))
     with pytest.raises(InputError, match=r"\(1, 4, 32, 32\): \(N, 3, H, W\) is what it takes"):
-        runtime(torch.zeros(1, 4, 32, 32, dtype=torch.uint8))
+        runtime.logits(torch.zeros(1, 4, 32, 32, dtype=torch.uint8))
 
 
 def test_a_graph_that_fails_on_an_image_says_on_which(path):
     model = graph()
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[2].dim_value = 64
-    runtime = load_runtime(write(path, model, MANIFEST))
+    runtime = open_runtime(write(path, model, MANIFEST))
     assert isinstance(runtime, Runtime)
     with pytest.raises(InputError, match=r"fails on images of shape \(2, 3, 33, 47\)"):
-        runtime(IMAGES)
+        runtime.logits(IMAGES)
 
 
 PIXELS = IMAGES[0].permute(1, 2, 0).contiguous().numpy()
@@ -255,7 +253,7 @@ def test_evaluation_takes_an_exported_file(path):
     write(path, graph(raw=True, labels=True), LABELS_OUT)
     truth = expected(IMAGES.float()).argmax(1).numpy()
     data = Samples([(image, mask) for image, mask in zip(IMAGES, truth)], MANIFEST["classes"])
-    assert evaluate(load_runtime(path), data)["miou"] == 1
+    assert evaluate(open_runtime(path), data)["miou"] == 1
 
 
 def test_results_of_another_exported_file_are_predicted_again(path, tmp_path):

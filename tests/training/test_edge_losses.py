@@ -41,7 +41,7 @@ def test_a_network_with_an_edge_head_learns_from_both_edge_losses(folder_data, t
     images, masks = zip(*(data[i] for i in range(4)))
     target = torch.stack([torch.as_tensor(m).long() for m in masks])
     pixels = torch.stack([torch.as_tensor(i).permute(2, 0, 1) / 255 for i in images])
-    mean, std = (torch.tensor(model.config[key]).view(-1, 1, 1) for key in ("mean", "std"))
+    mean, std = (torch.tensor(x).view(-1, 1, 1) for x in (model.config.mean, model.config.std))
     with torch.no_grad():
         edges = model((pixels - mean) / std, heads=True)["edge"]
     assert edge_loss(edges, target) < edge_loss(torch.zeros_like(edges), target)

@@ -12,6 +12,7 @@ from networks import CLASSES, NETWORKS, image, randomized
 from networks import network as registered
 from pixalign.errors import InputError
 from pixalign.models import MODELS
+from pixalign.models.network import SegmentationNetwork
 from pixalign.training.config import DataConfig, ModelConfig, OptimConfig, TrainConfig
 from pixalign.training.initial import initialize, learning_rate_factor
 from pixalign.training.loop import train
@@ -21,7 +22,7 @@ TINY = {"channels": 16, "encoder_options": {"channels": [8, 16, 24, 32]}}
 
 def network(classes, **changes):
     model = pixalign.create_model("sfnet", encoder="resnet18", num_classes=len(classes), **{**TINY, **changes})
-    model.config["classes"] = list(classes)
+    model.config.classes = list(classes)
     for name, tensor in model.named_buffers():
         if name.endswith("running_mean"):
             tensor.normal_()
@@ -74,7 +75,7 @@ def of_classes(key, classes):
     """The registered network ``key`` for ``classes``, freshly drawn."""
     name, options = NETWORKS[key]
     model = pixalign.create_model(name, encoder="test_resnet", num_classes=len(classes), channels=36, **options)
-    model.config["classes"] = list(classes)
+    model.config.classes = list(classes)
     return model.eval()
 
 
@@ -82,7 +83,7 @@ def of_classes(key, classes):
 @pytest.mark.parametrize("key", NETWORKS)
 def test_every_network_started_from_itself_is_itself_whatever_its_classes(key, classes):
     source = registered(key)
-    source.config["classes"] = list("abcde")
+    source.config.classes = list("abcde")
     model = of_classes(key, classes)
     fresh = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     left, new = initialize(model, source)
@@ -107,7 +108,7 @@ def test_every_registered_network_and_aligner_is_among_those_tested():
     assert CLASSES == 5  # abcde
 
 
-class Mixing(torch.nn.Module):
+class Mixing(SegmentationNetwork):
     """A network whose tensors depend on the classes in ways that have no block of rows for each."""
 
     def __init__(self, encoder, num_classes, pretrained, in_channels):
@@ -124,7 +125,7 @@ def test_tensors_without_a_block_of_rows_for_each_class_are_taken_for_the_same_c
 
     def mixing(classes):
         model = pixalign.create_model("mixing", num_classes=len(classes))
-        model.config["classes"] = list(classes)
+        model.config.classes = list(classes)
         return model
 
     source, same, turned = mixing("ab"), mixing("ab"), mixing("ba")
@@ -161,8 +162,8 @@ def test_fine_tuning_takes_the_network_of_the_model_it_starts_from(folder_data, 
     config = configuration(folder_data, tmp_path / "run", init=str(tmp_path / "source"))
     out = train(config)
     model = pixalign.load(out / "last")
-    assert model.config["arguments"]["channels"] == 16
-    assert model.config["classes"] == ["class_0", "class_1", "class_2"]
+    assert model.config.arguments["channels"] == 16
+    assert model.config.classes == ["class_0", "class_1", "class_2"]
     said = (out / "log.txt").read_text()
     assert "classes that" in said
     assert "class_0, class_1" in said

@@ -70,8 +70,8 @@ def test_a_run_leaves_models_metrics_pictures_and_its_configuration(folder_data,
     assert run["starts"][0]["versions"]["pixalign"] == pixalign.__version__
     assert Image.open(out / "pictures" / "epoch_0002.jpg").size[0] > 300
     model = pixalign.load(out / "best")
-    assert model.config["classes"] == ["class_0", "class_1", "class_2"]
-    assert model.config["data"]["name"] == "data/train"
+    assert model.config.classes == ["class_0", "class_1", "class_2"]
+    assert model.config.data["name"] == "data/train"
 
 
 @pytest.mark.slow
@@ -137,9 +137,9 @@ def teacher(tmp_path, classes=("class_0", "class_1", "class_2"), **arguments):
     torch.manual_seed(5)
     model = pixalign.create_model("sfnet_lite", encoder="resnet18", num_classes=len(classes), **TINY, **arguments)
     torch.nn.init.normal_(model.classify.weight, std=1.0)
-    model.config["classes"] = list(classes)
+    model.config.classes = list(classes)
     if not arguments:
-        model.config |= {"mean": [0.2, 0.3, 0.4], "std": [0.5, 0.6, 0.7]}
+        model.config.mean, model.config.std = [0.2, 0.3, 0.4], [0.5, 0.6, 0.7]
     pixalign.save(model, tmp_path / "teacher")
     return str(tmp_path / "teacher")
 
@@ -152,7 +152,7 @@ def test_a_taught_network_comes_nearer_to_its_teacher(folder_data, tmp_path):
     def logits(model):
         model.eval()
         with torch.inference_mode():
-            return model(normalize(pixels, model.config["mean"], model.config["std"]))
+            return model(normalize(pixels, model.config.mean, model.config.std))
 
     wanted = logits(pixalign.load(path))
     distance = {}
@@ -160,7 +160,7 @@ def test_a_taught_network_comes_nearer_to_its_teacher(folder_data, tmp_path):
         given = {"loss": LossConfig(distill=factor), "teacher": path} if factor else {}
         config = configuration(folder_data, tmp_path / f"{factor}", epochs=12, evaluate_every=12, ema=0.0, **given)
         student = pixalign.load(train(replace(config, pictures_every=0)) / "last")
-        assert student.config["data"].get("taught_by") == (path if factor else None)
+        assert student.config.data.get("taught_by") == (path if factor else None)
         distance[factor] = distillation_loss(logits(student), wanted).item()
     assert distance[20.0] < 0.7 * distance[0.0]
 
@@ -172,7 +172,7 @@ def test_a_teacher_sees_the_image_as_it_was_trained_to(tmp_path):
     config = TrainConfig(teacher=path, precision="fp32")
     with torch.inference_mode():
         expected = model(normalize(pixels, [0.2, 0.3, 0.4], [0.5, 0.6, 0.7]))
-    logits = load_teacher(config, model.config["classes"], torch.device("cpu"))(pixels)
+    logits = load_teacher(config, model.config.classes, torch.device("cpu"))(pixels)
     assert not logits.requires_grad
     torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
 
@@ -319,7 +319,7 @@ def test_any_map_style_data_set_can_be_trained_on(tmp_path):
 
     config = configuration("", tmp_path / "run", epochs=1)
     out = train(config, dataset=items, classes=["left", "right"], transform=cut)
-    assert pixalign.load(out / "best").config["classes"] == ["left", "right"]
+    assert pixalign.load(out / "best").config.classes == ["left", "right"]
     run = json.loads((out / "run.json").read_text())
     assert [run["data"][key]["pairs"] for key in ("train", "val dataset/val")] == [8, 2]
     with pytest.raises(InputError, match="dataset: its class names are not known"):
@@ -335,7 +335,7 @@ def test_images_of_four_bands_train_a_network_of_four_channels(tmp_path):
             Image.fromarray(pixels.astype(np.uint8)).save(path)
     config = configuration(tmp_path / "data", tmp_path / "run", epochs=1, pictures_every=0)
     out = train(replace(config, model=ModelConfig("sfnet", "resnet18", in_channels=4, options=TINY)))
-    assert pixalign.load(out / "last").config["arguments"]["in_channels"] == 4
+    assert pixalign.load(out / "last").config.in_channels == 4
 
 
 def test_the_learning_rate_warms_up_and_falls_to_zero():

@@ -21,10 +21,10 @@ def test_bundled_weights_stay_small():
 @pytest.mark.parametrize("name", bundled())
 def test_a_bundled_model_states_license_data_and_measured_figures(name):
     config = pixalign.load(name).config
-    assert config["license"] == "Apache-2.0"
-    assert config["data"]["name"]
-    assert config["data"]["terms"]
-    assert all({"data", "images", "miou", "iou"} <= set(figures) for figures in config["metrics"])
+    assert config.license == "Apache-2.0"
+    assert config.data["name"]
+    assert config.data["terms"]
+    assert all({"data", "images", "miou", "iou"} <= set(figures) for figures in config.metrics)
 
 
 @pytest.mark.parametrize("name", bundled())

@@ -84,18 +84,18 @@ def saved(monkeypatch):
 def test_converted_model_is_cityscapes_in_evaluation_mode(state, kind):
     model = convert_state(state, kind)
     assert not model.training
-    assert model.config["arguments"]["convention"] == KINDS[kind].convention
-    assert model.config["classes"][0] == "road"
-    assert model.config["classes"][18] == "bicycle"
-    assert model.config["colors"][13] == [0, 0, 142]
+    assert model.config.arguments["convention"] == KINDS[kind].convention
+    assert model.config.classes[0] == "road"
+    assert model.config.classes[18] == "bicycle"
+    assert model.config.colors[13] == [0, 0, 142]
 
 
 def test_number_of_classes_is_read_from_the_checkpoint(state, kind):
     classes = {19 * outputs: 11 * outputs for outputs in (1, KINDS[kind].outputs)}
     state = {name: x[: classes.get(len(x))] if x.dim() else x for name, x in state.items()}
     model = convert_state(state, kind)
-    assert model.config["arguments"]["num_classes"] == 11
-    assert model.config["classes"][0] == "class_0"
+    assert model.config.arguments["num_classes"] == 11
+    assert model.config.classes[0] == "class_0"
 
 
 def test_saved_model_loads_as_what_was_converted(tmp_path, state, kind):

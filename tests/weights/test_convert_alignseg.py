@@ -61,8 +61,8 @@ def test_every_tensor_is_used_and_the_convention_kept(state, monkeypatch, kind, 
     assert all(name.endswith("num_batches_tracked") for name in report.missing)
     [model] = saved
     assert not model.training
-    assert model.config["arguments"]["convention"] == convention
-    assert model.config["classes"][18] == "bicycle"
+    assert model.config.arguments["convention"] == convention
+    assert model.config.classes[18] == "bicycle"
 
 
 def test_norms_scale_by_the_absolute_weight_plus_a_hundred_thousandth(state):
@@ -81,5 +81,5 @@ def test_norms_scale_by_the_absolute_weight_plus_a_hundred_thousandth(state):
 def test_number_of_classes_is_read_and_an_incomplete_training_head_left_out(state):
     state = {name: x[:11] if x.shape[:1] == (19,) else x for name, x in state.items() if name != "dsn.3.weight"}
     model = convert_state(state, "alignseg-r101")
-    assert model.config["arguments"]["num_classes"] == 11
+    assert model.config.arguments["num_classes"] == 11
     assert model.auxiliary is None

@@ -42,8 +42,8 @@ def test_every_tensor_is_used(state, monkeypatch):
     report = convert("released.pth", "ifa-r50", "folder")
     assert (report.matched, report.unused, report.missing) == (tuple(sorted(state)), (), ())
     [model] = saved
-    assert model.config["arguments"]["convention"] == "sfnet"
-    assert model.config["classes"][0] == "road"
+    assert model.config.arguments["convention"] == "sfnet"
+    assert model.config.classes[0] == "road"
     assert torch.equal(model.first.weight[..., 0], state["decoder.ifa.imnet.0.weight"])
     assert torch.equal(model.encodings[3].frequencies, state["decoder.ifa.pos4.emb"])
 
@@ -52,7 +52,7 @@ def test_number_of_classes_is_read_and_an_auxiliary_head_may_be_missing(state):
     last = {name: state[name][:7] for name in ("decoder.ifa.imnet.9.weight", "decoder.ifa.imnet.9.bias")}
     bare = {name: x for name, x in state.items() if not name.startswith("auxor")}
     model = convert_state({f"module.{name}": x for name, x in (bare | last).items()}, "ifa-r50")
-    assert model.config["arguments"]["num_classes"] == 7
+    assert model.config.arguments["num_classes"] == 7
     assert model.auxiliary is None
 
 

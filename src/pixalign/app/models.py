@@ -14,7 +14,6 @@ from torch import Tensor
 
 from pixalign.errors import InputError
 from pixalign.predicting import Predictor
-from pixalign.runtime import Runtime
 
 _end: ContextVar[tuple[float, float] | None] = ContextVar("end", default=None)  # when, and the limit in seconds
 
@@ -45,16 +44,16 @@ def watched(predictor: Predictor) -> Predictor:
     So a request ends within one layer of its limit, and the network is free for the next one: PyTorch itself cannot
     be interrupted in the midst of a layer, nor ONNX Runtime and OpenVINO in the midst of a call.
     """
-    if isinstance(predictor.model, Runtime):
-        run = predictor.model.run
+    if predictor.network is None:
+        run = predictor.runtime.run
 
         def run_in_time(images: Tensor) -> Tensor:
             check_time()
             return run(images)
 
-        predictor.model = replace(predictor.model, run=run_in_time)
+        predictor.runtime = replace(predictor.runtime, run=run_in_time)
         return predictor
-    for module in predictor.model.modules():
+    for module in predictor.network.modules():
         module.register_forward_pre_hook(_look_at_the_clock)
     return predictor
 

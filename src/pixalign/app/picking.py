@@ -12,7 +12,6 @@ from pixalign.explaining.pictures import View, paint
 from pixalign.explaining.sections import words
 from pixalign.pages.sheet import font
 from pixalign.predicting import Predictor
-from pixalign.runtime import Runtime
 
 _LARGEST_SHARE = 0.2  # of the image's sides that a picture shows, unless a network reaches further
 _SEEN = 1024  # pixels of each side of an image, and up to 32 more, that are looked at: all maps are kept for them
@@ -54,11 +53,11 @@ def _start(at: int, side: int) -> int:
 
 
 def _pick(predictor: Predictor, image: np.ndarray, pixel: tuple[int, int]) -> Picked:
-    if isinstance(predictor.model, Runtime):
+    if predictor.network is None:
         result = predictor(image, probabilities=True)
         about = "An exported file does not tell where features are fetched from: choose the network itself for that."
         return Picked(pixel, _ranked(result.classes, result.probabilities, pixel), about)
-    if not hasattr(predictor.model, "encode") or predictor.config["architecture"].startswith(("smp/", "hf/")):
+    if not predictor.network.has_aligners:
         result = predictor(image, probabilities=True)
         about = "This network has no aligner: it does not fetch features from elsewhere."
         return Picked(pixel, _ranked(result.classes, result.probabilities, pixel), about)

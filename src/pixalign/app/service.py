@@ -25,12 +25,10 @@ from pixalign.app.picking import Picked, pick
 from pixalign.data.images import ID_MAP, read_image
 from pixalign.errors import InputError
 from pixalign.files import replacing
-from pixalign.fusing import fuse
-from pixalign.predicting import Mode, Predictor, Result, pick_device
+from pixalign.predicting import Mode, Predictor, Result
 from pixalign.predicting.inference import PLAIN
-from pixalign.runtime import EXPORTED, is_exported
+from pixalign.runtime import EXPORTED, is_exported, open_runtime
 from pixalign.text import first_line
-from pixalign.weights import load
 
 BACKENDS = {
     "pytorch": "PyTorch",
@@ -77,7 +75,7 @@ class Service:
     """Networks offered to visitors.
 
     Args:
-        models: names that `pixalign.predicting.open_model` takes: bundled ones, folders, Hub ids, FILE.onnx, FILE.xml.
+        models: names that `pixalign.runtime.open_runtime` takes: bundled ones, folders, Hub ids, FILE.onnx, FILE.xml.
         limits: of one request.
         allow_hub: visitors may name other models of the Hub, "owner/name".
 
@@ -262,7 +260,7 @@ class Service:
             return watched(Predictor(source))
         if backend in _FILES:
             return watched(Predictor(self._exported(name, backend)))
-        return watched(Predictor(fuse(load(source, pick_device())) if backend == "fused" else source))
+        return watched(Predictor(open_runtime(source, "fused") if backend == "fused" else source))
 
     def _exported(self, name: str, backend: str) -> Path:
         """The file of a network for a back-end; while it is being made, InputError asks to come back."""
@@ -281,7 +279,7 @@ class Service:
     def _export(self, source: str, path: Path) -> Path:
         """Export a network by a process of its own, which gives all its memory back."""
         command = [sys.executable, "-m", "pixalign", "export", source, "--out", str(path)]
-        backend = EXPORTED[path.suffix]
+        backend = BACKENDS[EXPORTED[path.suffix]]
         with subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
         ) as process:

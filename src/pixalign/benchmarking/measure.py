@@ -7,6 +7,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from pixalign.benchmarking.memory import memory_of
 from pixalign.benchmarking.variants import (
@@ -30,6 +30,7 @@ from pixalign.benchmarking.variants import (
 from pixalign.errors import InputError
 from pixalign.limits import SMALLEST
 from pixalign.models.cost import cost
+from pixalign.models.network import SegmentationNetwork
 from pixalign.runtime import Runtime
 from pixalign.text import first_line
 
@@ -179,7 +180,7 @@ class _Variant:
 
 def _variants(
     source: str,
-    network: nn.Module | None,
+    network: SegmentationNetwork | None,
     backends: list[str],
     threads: int,
     folder: Path,
@@ -204,7 +205,7 @@ def _variants(
 
 def _measure(
     variants: list[_Variant],
-    networks: Mapping[str, nn.Module | None],
+    networks: Mapping[str, SegmentationNetwork | None],
     size: tuple[int, int],
     threads: int,
     rounds: int,
@@ -225,7 +226,7 @@ def _measure(
         except Exception as error:  # each back-end has its own
             errors[i] = first_line(error)
             continue
-        calls[str(i)] = lambda runtime=runtime, images=images: runtime.run(images)  # type: ignore[misc]
+        calls[str(i)] = partial(runtime.run, images)
     calls[_PEAK], operations = _convolution()
     calls[_PEAK]()
     pause = _PAUSE if threads > 1 else 0.0
@@ -272,12 +273,11 @@ def _figures(
     return figures
 
 
-def _costs(network: nn.Module | None, size: tuple[int, int]) -> tuple[int | None, int | None]:
+def _costs(network: SegmentationNetwork | None, size: tuple[int, int]) -> tuple[int | None, int | None]:
     if network is None:
         return None, None
-    config: Any = network.config
     try:
-        return cost(network, (1, config["arguments"]["in_channels"], *size))
+        return cost(network, (1, network.config.in_channels, *size))
     except Exception:  # a network of another package that computes with values cannot be counted without any
         return sum(x.numel() for x in network.parameters()), None
 

@@ -47,7 +47,7 @@ def _measure(asked: dict[str, Any]) -> int:
     runtime = prepare(asked["source"], asked["backend"], asked["threads"])
     size = tuple(asked["size"])
     images = images_for(runtime, asked["batch"], size)
-    warm_up = images if runtime.backend == "PyTorch" else images_for(runtime, asked["batch"], (SMALLEST, SMALLEST))
+    warm_up = images if runtime.network is not None else images_for(runtime, asked["batch"], (SMALLEST, SMALLEST))
     for _ in range(2):
         runtime.run(warm_up)
     libc = ctypes.CDLL(None)

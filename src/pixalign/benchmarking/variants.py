@@ -16,8 +16,9 @@ from pixalign.errors import InputError
 from pixalign.exporting import export
 from pixalign.fusing import fuse
 from pixalign.models import create_model, list_models
+from pixalign.models.network import NetworkConfig, SegmentationNetwork
 from pixalign.palette import default_classes, default_colors
-from pixalign.runtime import Runtime, is_exported, load_runtime
+from pixalign.runtime import Runtime, is_exported, open_runtime
 from pixalign.weights import load
 
 # name: what it is
@@ -40,23 +41,31 @@ _CLASSES = 19  # of a network without weights
 _SCENES, _SCENE = 4, (192, 256)  # drawn streets that int8 graphs are calibrated on: their ranges do not matter for time
 
 
-class TorchvisionModel(nn.Module):
+class TorchvisionModel(SegmentationNetwork):
     """A network of torchvision.models.segmentation, which gives logits (N, K, H, W)."""
+
+    any_output_size = False
+    has_aligners = False
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.config = {
-            "architecture": "torchvision",
-            "arguments": {"num_classes": _CLASSES, "in_channels": 3},
-            "classes": default_classes(_CLASSES),
-            "colors": default_colors(_CLASSES),
-            "mean": [0.485, 0.456, 0.406],
-            "std": [0.229, 0.224, 0.225],
-        }
+        self.config = NetworkConfig(
+            architecture="torchvision",
+            arguments={"num_classes": _CLASSES, "in_channels": 3},
+            classes=default_classes(_CLASSES),
+            colors=default_colors(_CLASSES),
+            mean=[0.485, 0.456, 0.406],
+            std=[0.229, 0.224, 0.225],
+        )
 
-    def forward(self, image: Tensor, heads: bool = False) -> Tensor:
-        return self.network(image)["out"]
+    def encode(self, image: Tensor) -> list[Tensor]:
+        return [image]
+
+    def decode_heads(
+        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
+    ) -> tuple[Tensor, dict[str, Any]]:
+        return self.network(features[0])["out"], {"auxiliaries": []} if heads else {}
 
 
 def is_architecture(source: str) -> bool:
@@ -64,7 +73,7 @@ def is_architecture(source: str) -> bool:
     return "@" in source and not Path(source).exists()
 
 
-def build(source: str) -> nn.Module:
+def build(source: str) -> SegmentationNetwork:
     """Return the network of ``source`` in evaluation mode.
 
     Args:
@@ -88,7 +97,7 @@ def build(source: str) -> nn.Module:
         return create_model(architecture, encoder=encoder, num_classes=_CLASSES).eval()
 
 
-def _torchvision(source: str, name: str) -> nn.Module:
+def _torchvision(source: str, name: str) -> SegmentationNetwork:
     from torchvision import models
 
     known = models.list_models(module=models.segmentation)
@@ -98,7 +107,7 @@ def _torchvision(source: str, name: str) -> nn.Module:
     return TorchvisionModel(models.get_model(name, weights=None, weights_backbone=None, num_classes=_CLASSES))
 
 
-def source_for(source: str, backend: str, model: nn.Module, folder: Path) -> str:
+def source_for(source: str, backend: str, model: SegmentationNetwork, folder: Path) -> str:
     """Return what `prepare` takes: ``source`` itself, or ``model`` exported into ``folder`` for the back-end.
 
     Raises:
@@ -125,7 +134,7 @@ def backend_of(source: str) -> str | None:
     return names.get(Path(source).suffix.lower(), "")
 
 
-def prepare(source: str, backend: str, threads: int, model: nn.Module | None = None) -> Runtime:
+def prepare(source: str, backend: str, threads: int, model: SegmentationNetwork | None = None) -> Runtime:
     """Return ``source`` ready to run on the CPU.
 
     Args:
@@ -135,17 +144,17 @@ def prepare(source: str, backend: str, threads: int, model: nn.Module | None = N
         model: what `build` gave for ``source``, to save building it again; its weights are put channels last.
 
     Raises:
-        InputError: as `build`, `load_runtime` and `fuse` do.
+        InputError: as `build`, `open_runtime` and `fuse` do.
     """
     if is_exported(source):
-        return load_runtime(source, "cpu", "bf16" if backend.endswith("-bf16") else "fp32", threads)
+        return open_runtime(source, None, "cpu", "bf16" if backend.endswith("-bf16") else "fp32", threads)
     model = build(source) if model is None else model
-    return load_runtime(fuse(model, **_FUSED[backend]) if backend in _FUSED else model, "cpu", "fp32", threads)
+    return open_runtime(fuse(model, **_FUSED[backend]) if backend in _FUSED else model, None, "cpu", "fp32", threads)
 
 
 def images_for(runtime: Runtime, batch: int, size: tuple[int, int]) -> Tensor:
     """Seeded noise as the graph takes it: (batch, C, H, W), normalized float32, or uint8 for a ``raw`` graph."""
     config = runtime.config
     rng = np.random.default_rng(0)
-    pixels = torch.from_numpy(rng.integers(0, 256, (batch, len(config["mean"]), *size), np.uint8))
-    return pixels if runtime.raw else normalize(pixels, config["mean"], config["std"]).contiguous()
+    pixels = torch.from_numpy(rng.integers(0, 256, (batch, config.in_channels, *size), np.uint8))
+    return pixels if runtime.raw else normalize(pixels, config.mean, config.std).contiguous()

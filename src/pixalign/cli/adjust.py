@@ -4,8 +4,6 @@ One number per class is added to the logits and becomes part of the last layer's
 the images that the model was trained on (--data.split, by default train); what it brings is shown on --data.val.
 """
 
-from typing import Any
-
 from jsonargparse import ArgumentParser, Namespace
 
 HELP = "fit a trained model's class thresholds to the mean IoU"
@@ -40,12 +38,12 @@ def run(args: Namespace) -> int:
 
     console = Console()
     model = load(args.model).to(pick_device(args.device))
-    channels: int = model.config["arguments"]["in_channels"]  # type: ignore[index, assignment]
+    channels = model.config.in_channels
     fitted, val = (
         open_data(args.data.name, args.data.root, split, args.data.mask_template, channels)
         for split in (args.data.split, args.data.val)
     )
-    check_classes(model, fitted.classes)
+    check_classes(model.config.classes, fitted.classes)
     with counted(console, f"fitting on {fitted.name}", min(len(fitted), 500)) as advance:
         adjusted, biases = fit_biases(model, fitted, args.precision, advance)
     with counted(console, f"{val.name}, before and after", 2 * len(val)) as advance:
@@ -60,8 +58,7 @@ def run(args: Namespace) -> int:
         table.add_row(Text(name), bias, *map(points, scores))
     table.add_section()
     table.add_row("mean over classes", "", *(points(r["miou"]) for r in results))
-    config: dict[str, Any] = adjusted.config  # type: ignore[assignment]
-    config["data"] = config.get("data", {}) | {"biases_fitted_on": fitted.name}
+    adjusted.config.data["biases_fitted_on"] = fitted.name
     saved = save(adjusted, args.out, results[1:])
     console.print(table)
     console.print(f"saved: {saved}", highlight=False, markup=False, soft_wrap=True)

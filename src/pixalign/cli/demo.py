@@ -48,7 +48,7 @@ def run(args: Any) -> int:
     if label is not None and scores:
         panels.append(Panel("label", draw_overlay(result.image, label, colors, 0.6)))
     shown = [i for i, name_ in enumerate(classes) if areas[name_] or (scores and scores["iou"][name_] is not None)]
-    model = f"{predictor.config['architecture']} with {predictor.config['arguments']['encoder']}"
+    model = f"{predictor.config.architecture} with {predictor.config.arguments['encoder']}"
     sheet = draw_sheet(
         title,
         f"{model}, {len(classes)} classes" + (f", mIoU {scores['miou']:.1%} on this picture" if scores else ""),

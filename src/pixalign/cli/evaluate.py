@@ -1,10 +1,13 @@
 """Measure a model on a split: mIoU, IoU per class, accuracies, at the labels' own size."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
 from pixalign.cli.mode import add_mode_arguments, mode_in_words, mode_of
+
+if TYPE_CHECKING:
+    from pixalign.runtime import Runtime
 
 HELP = "measure a model on labeled images"
 rewritten = mode_in_words
@@ -35,24 +38,23 @@ def run(args: Namespace) -> int:
     from pixalign.data import open_data
     from pixalign.evaluating import evaluate, result_table, write_result
     from pixalign.evaluating.report import shown_images, write_report
-    from pixalign.predicting import open_model
     from pixalign.predicting.inference import predict_ids
     from pixalign.progress import counted
+    from pixalign.runtime import open_runtime
     from pixalign.weights import check_classes
 
     console = Console()
     mode = mode_of(args)
-    model = open_model(args.model, args.device, args.precision)
-    channels: int = model.config["arguments"]["in_channels"]  # type: ignore[index, assignment]
+    runtime = open_runtime(args.model, device=args.device, precision=args.precision)
+    channels = runtime.config.in_channels
     pairs = open_data(args.data.name, args.data.root, args.data.split, args.data.mask_template, channels)
-    check_classes(model, pairs.classes)
+    check_classes(runtime.config.classes, pairs.classes)
     with counted(console, pairs.name, len(pairs)) as advance:
         per_image = Path(args.out) / "images.csv" if args.out else None
         result = evaluate(
-            model,
+            runtime,
             pairs,
             mode=mode,
-            precision=args.precision,
             boundary=True,
             per_image=per_image,
             advance=advance,
@@ -65,11 +67,11 @@ def run(args: Namespace) -> int:
             report = write_report(
                 result,
                 pairs,
-                partial(predict_ids, model, mode=mode, precision=args.precision),
+                partial(predict_ids, runtime, mode=mode),
                 args.out,
                 per_image=Path(args.out) / "images.csv",
                 model=args.model,
-                about=_about(model),
+                about=_about(runtime),
                 advance=advance,
             )
         console.print(f"written: metrics.json, classes.csv and images.csv in {args.out}", highlight=False, markup=False)
@@ -77,11 +79,14 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _about(model: Any) -> str:
+def _about(runtime: "Runtime") -> str:
     """What a network is, in a line."""
-    architecture, encoder = model.config["architecture"], model.config["arguments"].get("encoder")
-    name = f"{architecture}{f' with encoder {encoder}' if encoder else ''}"
-    if not hasattr(model, "parameters"):  # exported
-        return f"{name}, {model.config.get('precision', 'exported')}, run by {model.backend}"
-    millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    from pixalign.runtime import BACKENDS
+
+    config = runtime.config
+    encoder = config.arguments.get("encoder")
+    name = f"{config.architecture}{f' with encoder {encoder}' if encoder else ''}"
+    if runtime.network is None:
+        return f"{name}, {config.more.get('precision', 'exported')}, run by {BACKENDS[runtime.backend]}"
+    millions = sum(parameter.numel() for parameter in runtime.network.parameters()) / 1e6
     return f"{name}, {millions:.1f} M parameters"

@@ -46,7 +46,7 @@ def run(args: Any) -> int:
     maps = [target.with_name(f"{target.name}.png") for target in targets.values()]
     handed_in = Path(args.out, args.format)
     if args.format == "cityscapes":
-        submission_paths(maps, handed_in, predictor.config["classes"])  # what does not fit is said before the work
+        submission_paths(maps, handed_in, predictor.config.classes)  # what does not fit is said before the work
     summary = predict_files(
         predictor,
         targets,
@@ -64,7 +64,7 @@ def run(args: Any) -> int:
         print("largest classes:", ", ".join(f"{name} {share:.1%}" for name, share in list(summary.areas.items())[:5]))
     print(f"id maps and overlays: {args.out}")
     if args.format == "cityscapes":
-        written = write_submission([path for path in maps if path.is_file()], handed_in, predictor.config["classes"])
+        written = write_submission([path for path in maps if path.is_file()], handed_in, predictor.config.classes)
         print(f"for the benchmark's server: {len(written)} files in {handed_in}, to be zipped")
     for text, count in summary.left_out.items():
         print(f"pixalign: {count} image{'s' * (count != 1)} {text}", file=sys.stderr)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from pixalign.benchmarking.measure import by_turns, processor_name
 from pixalign.comparing.config import Run
@@ -20,7 +19,8 @@ from pixalign.evaluating import evaluate, write_result
 from pixalign.files import write_text
 from pixalign.models import create_model
 from pixalign.models.cost import cost
-from pixalign.runtime.network import ready
+from pixalign.models.network import SegmentationNetwork
+from pixalign.runtime import open_runtime
 from pixalign.weights import WEIGHTS, check_classes, load
 
 IMAGES = "images.csv"
@@ -48,10 +48,12 @@ def evaluate_run(
         return kept
     model = load(run.folder / "last", device=device)
     try:
-        check_classes(model, pairs.classes)
+        check_classes(model.config.classes, pairs.classes)
     except InputError as error:
         raise InputError(f"{run.folder / 'last'}, measured on {pairs.name}: {error}") from error
-    result = evaluate(ready(model, device), pairs, boundary=True, per_image=folder / IMAGES, advance=advance)
+    result = evaluate(
+        open_runtime(model, device=device), pairs, boundary=True, per_image=folder / IMAGES, advance=advance
+    )
     write_result({**result, "weights": weights}, folder)
     return _read(folder / "metrics.json")
 
@@ -126,7 +128,7 @@ def measure_costs(
 
 
 def time_by_turns(
-    networks: Mapping[str, nn.Module],
+    networks: Mapping[str, SegmentationNetwork],
     shape: tuple[int, ...],
     device: torch.device,
     advance: Callable[[int, int], None] = lambda done, total: None,
@@ -134,19 +136,18 @@ def time_by_turns(
     """Return the seconds that each network takes for one call, round by round; the networks stay as they are."""
     image = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(device)
     image = image.contiguous(memory_format=torch.channels_last)
-    placed = {name: ready(net, device) for name, net in networks.items()}
+    placed = {name: open_runtime(network, device=device) for name, network in networks.items()}
 
     def call(name: str) -> None:
-        placed[name](image)
+        placed[name].run(image)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
     calls = {name: partial(call, name) for name in placed}
-    with torch.inference_mode():
-        for warm_up in 2 * list(calls.values()):
-            warm_up()
-        rounds = _ROUNDS if calls else 0
-        return by_turns(calls, rounds, advance=lambda done: advance(done, _ROUNDS), fewest=_FEWEST, enough=_ENOUGH)
+    for warm_up in 2 * list(calls.values()):
+        warm_up()
+    rounds = _ROUNDS if calls else 0
+    return by_turns(calls, rounds, advance=lambda done: advance(done, _ROUNDS), fewest=_FEWEST, enough=_ENOUGH)
 
 
 def _machine(device: torch.device) -> dict[str, Any]:

@@ -19,7 +19,7 @@ default_cfgs = generate_default_cfgs({"ifa_resnet50": _CONFIG})
 class _MultiGridResNet(ResNet):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.maxpool = nn.MaxPool2d(3, 2, 1, ceil_mode=True)  # type: ignore[assignment]
+        self.add_module("maxpool", nn.MaxPool2d(3, 2, 1, ceil_mode=True))
         stage: Any = self.layer4
         for block, dilation in zip(stage, (2, 2, 4), strict=True):
             block.conv2.dilation = block.conv2.padding = (dilation, dilation)

@@ -17,9 +17,10 @@ class EvenConv2d(nn.Conv2d):
     """timm's ``Conv2dSame``, its parameters shared, for maps whose sides are multiples of its stride."""
 
     def __init__(self, same: Conv2dSame) -> None:
-        layout: dict[str, Any] = {"stride": same.stride, "dilation": same.dilation, "groups": same.groups}
+        layout: dict[str, Any] = {"kernel_size": same.kernel_size, "stride": same.stride}
+        layout |= {"dilation": same.dilation, "groups": same.groups}
         bias = same.bias is not None
-        super().__init__(same.in_channels, same.out_channels, same.kernel_size, bias=bias, device="meta", **layout)  # type: ignore[arg-type]
+        super().__init__(same.in_channels, same.out_channels, bias=bias, device="meta", **layout)
         self.weight, self.bias = same.weight, same.bias
         self.sides = _sides(same)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from pixalign.data.samples import Data
 from pixalign.errors import InputError
@@ -19,13 +18,12 @@ from pixalign.metrics.boundary import BoundaryFScore
 from pixalign.metrics.boundary_iou import BandIoU
 from pixalign.metrics.confusion import Confusion, summary
 from pixalign.predicting.inference import LARGE, PLAIN, Mode, predict_ids
-from pixalign.runtime import Runtime
-from pixalign.runtime.network import ready
+from pixalign.runtime import Source, open_runtime
 from pixalign.text import points
 
 
 def evaluate(
-    model: nn.Module | Runtime,
+    model: Source,
     pairs: Data,
     *,
     mode: Mode = PLAIN,
@@ -44,11 +42,11 @@ def evaluate(
     Memory does not grow with the number of images: (K, K) counts are kept, and ``per_image`` is written as they come.
 
     Args:
-        model: a network with ``config`` (mean, std, classes), on any device, or an exported one; it is left as it is,
-            also in training mode.
+        model: what `pixalign.runtime.open_runtime` takes, or what it gives. A network stays on its device, and is left
+            as it is, also in training mode.
         pairs: the split.
         mode: whole images or tiles, scales, flip, output size (`pixalign.predicting.Mode`).
-        precision: fp32, bf16 or fp16 (autocast).
+        precision: fp32, bf16 or fp16 (autocast); a `Runtime` has its own.
         boundary: also measure boundaries: F-score, Boundary IoU and trimap IoU (`pixalign.metrics.boundary`,
             `pixalign.metrics.boundary_iou`).
         per_image: CSV file for each image's counts per class: intersection, prediction, label (pixels); with boundary
@@ -65,7 +63,7 @@ def evaluate(
     Raises:
         InputError: a file that cannot be read, a label outside the classes, or an image beyond the memory.
     """
-    model = model if isinstance(model, Runtime) else ready(model)
+    runtime = open_runtime(model, device=None, precision=precision)
     confusion = Confusion(len(pairs.classes))
     borders, bands = BoundaryFScore(len(pairs.classes)), BandIoU(len(pairs.classes))
     radii = [f"{radius:g}" for radius in borders.radii] if boundary else []
@@ -75,15 +73,15 @@ def evaluate(
         write = stack.enter_context(_per_image_writer(per_image, pairs.classes, radii)) if per_image else None
         threads = stack.enter_context(ThreadPoolExecutor(1))
         ours = range(share[0], len(pairs), share[1])
-        upcoming = threads.submit(pairs.__getitem__, ours[0]) if ours else None
+        upcoming = [threads.submit(pairs.__getitem__, index) for index in ours[:1]]
         for index in ours:
-            image, label = upcoming.result()  # type: ignore[union-attr]
+            image, label = upcoming.pop().result()
             if index + share[1] < len(pairs):
-                upcoming = threads.submit(pairs.__getitem__, index + share[1])
+                upcoming.append(threads.submit(pairs.__getitem__, index + share[1]))
             if image.shape[0] * image.shape[1] > LARGE:
                 memory.close()  # what tiles leave behind would add to the peak of a large image
             try:
-                ids = predict_ids(model, image, mode, precision)
+                ids = predict_ids(runtime, image, mode)
                 if mode.output_size is not None:
                     ids = resize_ids(ids, label.shape)
                 columns = list(confusion.update(ids, label))

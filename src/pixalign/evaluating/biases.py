@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from pixalign.data.samples import Data
 from pixalign.errors import InputError
 from pixalign.losses.weights import adjust_logits
-from pixalign.predicting.inference import predict_logits
-from pixalign.runtime.network import ready
+from pixalign.models.network import SegmentationNetwork, as_network
+from pixalign.runtime import Runtime, open_runtime
 
 _VALUES = 100_000_000  # logits kept: 400 MB
 _PIXELS, _IMAGES = 2_000_000, 500
@@ -28,7 +28,7 @@ _ROUNDS = 8
 
 def fit_biases(
     model: nn.Module, pairs: Data, precision: str = "fp32", advance: Callable[[int], None] = lambda count: None
-) -> tuple[nn.Module, list[float]]:
+) -> tuple[SegmentationNetwork, list[float]]:
     """Return a copy of ``model`` with class biases that raise its mean IoU on ``pairs``, and these biases.
 
     Fit them on the training images: val is then still unseen. At most 500 images, evenly spread, and 2 million labeled
@@ -37,7 +37,7 @@ def fit_biases(
     Probabilities change with the logits: a class with a positive bias is more likely everywhere.
 
     Args:
-        model: a network with ``config``, whose last layer is ``classify``; it is left as it is.
+        model: a network with a `class_layer`; it is left as it is.
         pairs: labeled images of the model's classes.
         precision: fp32, bf16 or fp16 (autocast).
         advance: called with 1 after each image.
@@ -45,11 +45,11 @@ def fit_biases(
     Raises:
         InputError: a network without that layer, no labeled pixel, a file that cannot be read.
     """
-    if getattr(getattr(model, "classify", None), "bias", None) is None:
-        raise InputError(f"{type(model).__name__}: has no last layer 'classify' with a bias, which is what is adjusted")
-    logits, labels = _sample(ready(model), pairs, precision, advance)
+    network = as_network(model)
+    _ = network.class_layer  # one without is refused before the work
+    logits, labels = _sample(open_runtime(network, device=None, precision=precision), pairs, advance)
     biases = best_biases(logits, labels)
-    return adjust_logits(model, (-biases).exp(), 1.0), biases.tolist()
+    return adjust_logits(network, (-biases).exp(), 1.0), biases.tolist()
 
 
 def best_biases(logits: Tensor, labels: Tensor) -> Tensor:
@@ -106,20 +106,19 @@ def _mean_iou(place: Tensor, other: Tensor, labels: Tensor, truth: Tensor, k: in
     return (hits / (predicted + truth - hits).clamp(min=1))[:, present].double().mean(1)
 
 
-def _sample(model: Any, pairs: Data, precision: str, advance: Callable[[int], None]) -> tuple[Tensor, Tensor]:
+def _sample(runtime: Runtime, pairs: Data, advance: Callable[[int], None]) -> tuple[Tensor, Tensor]:
     """Logits (K, P) float32 and labels (P,) of labeled pixels, as many of each image."""
     classes = len(pairs.classes)
     chosen = np.unique(np.linspace(0, len(pairs) - 1, min(len(pairs), _IMAGES)).round().astype(int)).tolist()
     share = min(_PIXELS, _VALUES // classes) // len(chosen)
-    device = next(model.parameters()).device
     kept: list[tuple[Any, Any]] = []
     for index in chosen:
         image, label = pairs[index]
         places = np.flatnonzero(label < classes)
         if len(places) > share:
             places = np.sort(np.random.default_rng(index).choice(places, share, replace=False))
-        batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)
-        logits = predict_logits(model, batch, precision)[0].float().flatten(1).cpu()
+        batch = torch.from_numpy(image).permute(2, 0, 1)[None]
+        logits = runtime.logits(batch)[0].float().flatten(1).cpu()
         kept.append((logits[:, places], torch.from_numpy(label.flatten()[places].astype(np.int64))))
         advance(1)
     labels = torch.cat([y for _, y in kept])

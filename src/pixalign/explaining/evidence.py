@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from pixalign.aligners import Aligner
 from pixalign.aligners.geometry import Cell, Displacement, Gate, Mixing, Part, Points, Size, grid_of
 from pixalign.data.transforms import normalize
+from pixalign.errors import InputError
 from pixalign.models.ifa import IFA
+from pixalign.models.network import SegmentationNetwork
 from pixalign.predicting import Predictor, Result
 from pixalign.sampling import resize, sampling_grid
 
@@ -70,7 +72,7 @@ class Evidence:
     """
 
     name: str
-    model: nn.Module
+    model: SegmentationNetwork
     result: Result
     alignments: list[Alignment]
     features: list[Tensor]
@@ -78,12 +80,14 @@ class Evidence:
 
 def look(predictor: Predictor, image: Any, name: str) -> Evidence:
     """Run a network on an image (as `Predictor` takes it) and keep what its aligners did."""
-    model: Any = predictor.model
+    model = predictor.network
+    if model is None:
+        raise InputError(f"{name}: an exported file does not tell where features are fetched from: give the network")
     with captured(model) as alignments:
         result = predictor(image, probabilities=True)
     with torch.inference_mode():
-        batch = torch.tensor(result.image, device=predictor.device).permute(2, 0, 1)[None]
-        features = model.encode(normalize(batch, model.config["mean"], model.config["std"]))
+        batch = torch.tensor(result.image, device=predictor.runtime.device).permute(2, 0, 1)[None]
+        features = model.encode(normalize(batch, model.config.mean, model.config.std))
     return Evidence(name, model, result, alignments, [x.float() for x in features])
 
 

@@ -17,6 +17,7 @@ from pixalign.errors import InputError
 from pixalign.explaining.evidence import Evidence, look
 from pixalign.explaining.pictures import borders, window
 from pixalign.explaining.sections import Scene, leads, one_network, several_networks
+from pixalign.models.network import NetworkConfig
 from pixalign.pages.sheet import draw_page
 from pixalign.palette import IGNORE
 from pixalign.predicting import Predictor
@@ -89,7 +90,7 @@ def explain(
         raise InputError("models is empty: give one or more")
     predictors = [Predictor(model, device) for model in given]
     for other in predictors[1:]:
-        check_classes(other.model, predictors[0].config["classes"])
+        check_classes(other.config.classes, predictors[0].config.classes)
     names = _names(given, predictors)
     evidences = [look(p, _read(image, p.channels), name) for p, name in zip(predictors, names)]
     result = evidences[0].result
@@ -105,7 +106,7 @@ def explain(
             f"give x from 0 to {width - 1} and y from 0 to {height - 1}"
         )
     for evidence in evidences:
-        if not evidence.alignments and evidence.name.startswith(("smp/", "hf/")):
+        if not evidence.alignments and not evidence.model.has_aligners:
             notes.append(f"{evidence.name}: has no aligner, so no geometry is shown: prediction and features alone")
     stem = Path(image).stem if isinstance(image, str | Path) else "image"
     called = Path(image).name if isinstance(image, str | Path) else "the image"
@@ -116,7 +117,7 @@ def explain(
     sheets: dict[str, Image.Image] = {}
     for evidence, predictor in zip(evidences, predictors):
         scene = _scene(evidence, truth, pixel)
-        encoder = predictor.config["arguments"]["encoder"]
+        encoder = predictor.config.arguments["encoder"]
         sheets[_free(f"{stem}_{_slug(evidence.name)}", sheets)] = draw_page(
             f"How {evidence.name} sees {called}", f"{about}. Encoder: {encoder}.", one_network(evidence, scene)
         )
@@ -159,10 +160,10 @@ def _read(image: Any, channels: int) -> Any:
 
 
 def _read_label(
-    label: str | Path | np.ndarray, shape: tuple[int, ...], config: dict[str, Any], notes: list[str]
+    label: str | Path | np.ndarray, shape: tuple[int, ...], config: NetworkConfig, notes: list[str]
 ) -> np.ndarray:
     """Class ids (H, W) uint8 with 255 for "no label"; what means no class is noted."""
-    classes, colors = config["classes"], config["colors"]
+    classes, colors = config.classes, config.colors
     if isinstance(label, str | Path):
         where = str(label)
         by_color = {(c[0], c[1], c[2]): i for i, c in enumerate(colors)}
@@ -199,7 +200,7 @@ def _names(given: Sequence[Any], predictors: Sequence[Predictor]) -> list[str]:
     """What to call each network; where two would be called the same, what it was given as, or a number, follows."""
     plain = []
     for predictor in predictors:
-        architecture, arguments = predictor.config["architecture"], predictor.config["arguments"]
+        architecture, arguments = predictor.config.architecture, predictor.config.arguments
         name = _NAMES.get(architecture, architecture)
         plain.append(f"FPN with {arguments.get('aligner', 'bilinear')}" if architecture == "aligned_fpn" else name)
     names = []

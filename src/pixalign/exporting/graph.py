@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from pixalign.errors import InputError
+from pixalign.models.network import SegmentationNetwork
 from pixalign.runtime import MANIFEST
 from pixalign.text import first_line
 
@@ -36,13 +37,12 @@ class Graph(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, model: nn.Module, raw: bool, labels: bool) -> None:
+    def __init__(self, model: SegmentationNetwork, raw: bool, labels: bool) -> None:
         super().__init__()
         self.model = model
         self.raw = raw
         self.labels = labels
-        config: Any = model.config
-        mean, std = torch.tensor(config["mean"]), torch.tensor(config["std"])
+        mean, std = torch.tensor(model.config.mean), torch.tensor(model.config.std)
         self.register_buffer("scale", (1 / (255 * std)).view(-1, 1, 1))
         self.register_buffer("shift", (-mean / std).view(-1, 1, 1))
 
@@ -51,12 +51,9 @@ class Graph(nn.Module):
         return logits.argmax(1).to(torch.uint8) if self.labels else logits
 
 
-def float_copy(model: nn.Module) -> nn.Module:
+def float_copy(model: SegmentationNetwork) -> SegmentationNetwork:
     """A copy of the network on the CPU, float32, in evaluation mode."""
-    config = model.config
-    copied = copy.deepcopy(model).cpu().float().eval()
-    copied.config = config  # shared, not copied
-    return copied
+    return copy.deepcopy(model).cpu().float().eval()
 
 
 def trace(graph: Graph) -> ExportedProgram:
@@ -65,16 +62,16 @@ def trace(graph: Graph) -> ExportedProgram:
     Raises:
         InputError: the network cannot be captured, or not for every size.
     """
-    config: Any = graph.model.config
+    config = graph.model.config
     batch, height, width = _TRACED
     dtype = torch.uint8 if graph.raw else torch.float32
-    image = torch.zeros(batch, len(config["mean"]), height, width, dtype=dtype)
+    image = torch.zeros(batch, config.in_channels, height, width, dtype=dtype)
     sizes = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
     try:
         with torch.no_grad(), warnings.catch_warnings(action="ignore"):
             return torch.export.export(graph, (image,), dynamic_shapes=(sizes,))
     except Exception as error:  # capturing runs all of the network and of the compiler
-        name = f"{config['architecture']} with the encoder {config['arguments'].get('encoder')}"
+        name = f"{config.architecture} with the encoder {config.arguments.get('encoder')}"
         raise InputError(
             f"{name} cannot be exported for images of every size ({type(error).__name__}: {first_line(error)}): "
             "choose another encoder"

@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,16 +100,20 @@ def find_calibration(root: str | Path, channels: int) -> Calibration:
         return Calibration(
             parts[0].classes,
             channels,
-            [lambda part=part, i=i: part[i] for part, i in pairs],  # type: ignore[misc]
+            [partial(part.__getitem__, i) for part, i in pairs],
             [part.where(i) for part, i in pairs],
         )
     files = _spread([*find_images([root])])
     return Calibration(
         [],
         channels,
-        [lambda file=file: (read_image(file, channels=channels), None) for file in files],  # type: ignore[misc]
+        [partial(_unlabeled, file, channels) for file in files],
         [str(file) for file in files],
     )
+
+
+def _unlabeled(file: Path, channels: int) -> tuple[np.ndarray, None]:
+    return read_image(file, channels=channels), None
 
 
 def quantize_onnx(source: Path, target: Path, inputs: Iterable[np.ndarray], manifest: str) -> list[str]:

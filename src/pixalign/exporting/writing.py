@@ -33,7 +33,8 @@ from pixalign.exporting.int8 import (
     quantize_openvino,
 )
 from pixalign.exporting.parity import compare, parity_images, require_parity
-from pixalign.runtime import Runtime, load_runtime, manifest_file
+from pixalign.models.network import NetworkConfig, as_network, uncompiled
+from pixalign.runtime import Runtime, manifest_file, open_runtime
 from pixalign.runtime.manifest import FORMAT_VERSION
 from pixalign.text import encodable
 from pixalign.weights import check_classes, load
@@ -59,7 +60,7 @@ def export(
     completed elsewhere and renamed, the one named ``path`` last: where it is, the export is whole.
 
     Args:
-        model: a network with ``config`` (its float32 copy on the CPU is exported), or what `pixalign.load` takes.
+        model: a network (its float32 copy on the CPU is exported), or what `pixalign.load` takes.
         path: FILE.onnx, FILE.xml (its weights go to FILE.bin) or FILE.pt2. Files of these names are replaced.
         format: onnx, openvino or pt2; None takes it from the suffix.
         raw: the graph takes uint8 pixels (N, C, H, W) and normalizes them; else float32, normalized.
@@ -83,17 +84,14 @@ def export(
     """
     path = Path(path)
     format = _check_arguments(path, format, int8, calibration, opset)
-    model = model if isinstance(model, nn.Module) else load(model)
-    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
-    if not isinstance(getattr(model, "config", None), dict):
-        raise InputError(f"{type(model).__name__} has no config to describe it: make it with create_model or load")
-    config: dict[str, Any] = model.config  # type: ignore[assignment]
+    network = as_network(uncompiled(model)) if isinstance(model, nn.Module) else load(model)
+    config = network.config
     images = None
     if calibration is not None:
-        images = find_calibration(calibration, len(config["mean"]))
+        images = find_calibration(calibration, config.in_channels)
         if images.classes:
-            check_classes(model, images.classes)
-    graph = Graph(float_copy(model), raw, labels).eval()
+            check_classes(config.classes, images.classes)
+    graph = Graph(float_copy(network), raw, labels).eval()
     manifest = _manifest(config, raw, labels)
     with _staged(path) as folder:
         report = _write(graph, folder / path.name, format, opset, manifest, images)
@@ -131,9 +129,11 @@ def _check_arguments(path: Path, format: str | None, int8: bool, calibration: st
     return format
 
 
-def _manifest(config: dict[str, Any], raw: bool, labels: bool) -> dict[str, Any]:
+def _manifest(config: NetworkConfig, raw: bool, labels: bool) -> dict[str, Any]:
     """What the exported file says about itself; figures measured on the network's own file are not the export's."""
-    known = {key: value for key, value in config.items() if key not in ("metrics", "format_version", "pixalign")}
+    known = {
+        key: value for key, value in config.to_json().items() if key not in ("metrics", "format_version", "pixalign")
+    }
     return {
         "format_version": FORMAT_VERSION,
         "pixalign": __version__,
@@ -171,7 +171,7 @@ def _write(
 
         save_openvino(openvino.Core().read_model(onnx_file), exact, text)
         onnx_file.unlink()
-    runtime = load_runtime(exact, "cpu")
+    runtime = open_runtime(exact, device="cpu")
     measured: dict[str, Any] = {"parity": compare(runtime.run, inputs, expected)}
     require_parity(measured["parity"])
     manifest = {**manifest, "precision": "float32" if images is None else "int8"}
@@ -190,7 +190,7 @@ def _quantize(
     quantize = quantize_onnx if target.suffix == ".onnx" else quantize_openvino
     inputs = images.batches(graph_input(manifest, runtime.raw))
     kept = quantize(exact, target, inputs, json.dumps(manifest))
-    return {**agreement(runtime, load_runtime(target, "cpu"), images), "float_layers": kept}
+    return {**agreement(runtime, open_runtime(target, device="cpu"), images), "float_layers": kept}
 
 
 def _described(target: Path, manifest: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:

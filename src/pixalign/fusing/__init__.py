@@ -25,13 +25,14 @@ from pixalign.fusing.checks import untouched
 from pixalign.fusing.convolution import Convolution, fold
 from pixalign.fusing.probe import SIZES, FusingError, answers, compare, failed, probe_image, undisturbed
 from pixalign.fusing.rewrites import REWRITES
+from pixalign.models.network import SegmentationNetwork, as_network
 
 __all__ = ["PRECISIONS", "Fused", "FusingError", "computes_bfloat16", "fuse"]
 
 PRECISIONS = ("fp32", "bf16", "auto")
 
 
-def fuse(model: nn.Module, precision: str = "fp32", compile: bool = False) -> nn.Module:
+def fuse(model: nn.Module, precision: str = "fp32", compile: bool = False) -> SegmentationNetwork:
     """Return a copy of ``model`` for inference that is faster and has the same outputs up to rounding.
 
     The copy is in evaluation mode, its parameters take no gradient, and it has the network's contract (``forward``,
@@ -59,7 +60,7 @@ def fuse(model: nn.Module, precision: str = "fp32", compile: bool = False) -> nn
     low = precision == "bf16" or (precision == "auto" and computes_bfloat16(device))
     with undisturbed(device):
         try:
-            fused: Any = copy.deepcopy(model).eval().requires_grad_(False)
+            fused = copy.deepcopy(as_network(model)).eval().requires_grad_(False)
             image, expected = _ask(fused)
         except Exception as error:  # a network of a program's own may raise anything
             raise failed(model, error) from error
@@ -71,8 +72,10 @@ def fuse(model: nn.Module, precision: str = "fp32", compile: bool = False) -> nn
                 if isinstance(module, Convolution):
                     module.to(torch.bfloat16)
         fused.eval().to(memory_format=torch.channels_last)
+    # The copy stays what it is and wraps its own methods: a class of both, made for the class that it has by now.
     fused.__class__ = type(f"Fused{type(model).__name__}", (Fused, type(fused)), {})
-    fused.precision, fused.encodes = "bf16" if low else "fp32", hasattr(model, "encode")
+    assert isinstance(fused, Fused)
+    fused.precision = "bf16" if low else "fp32"
     fused.rewrites = [f"{norms} norms folded", *rewritten, "channels last", *(["bf16"] if low else [])]
     if compile:
         fused.compile(dynamic=True)
@@ -87,35 +90,34 @@ def computes_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-class Fused:
+class Fused(SegmentationNetwork):
     """What a fused network has besides its own class: its precision, channels-last images, no weights to save."""
 
     precision: str
-    encodes: bool
     rewrites: list[str]
 
-    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
+    def forward(self, image: Tensor, heads: bool = False) -> Any:
         """As the network's."""
-        if not self.encodes:  # else `encode` does it, and keeps the copy no longer than it needs it
-            image = image.contiguous(memory_format=torch.channels_last)
         with self._autocast(image):
-            return super().forward(image, heads)  # type: ignore[misc]
+            return super().forward(image, heads)
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """As the network's."""
         with self._autocast(image):
-            return super().encode(image.contiguous(memory_format=torch.channels_last))  # type: ignore[misc]
+            return super().encode(image.contiguous(memory_format=torch.channels_last))
 
-    def decode(self, features: list[Tensor], *arguments: Any, **named: Any) -> Tensor:
+    def decode(
+        self, features: list[Tensor], size: tuple[int, int] | None = None, refine: float | None = None, **named: Any
+    ) -> Tensor:
         """As the network's."""
         with self._autocast(features[0]):
-            return super().decode(features, *arguments, **named)  # type: ignore[misc]
+            return super().decode(features, size, refine, **named)
 
-    def state_dict(self, *arguments: Any, keep_vars: bool = False, **named: Any) -> dict[str, Any]:
+    def state_dict(self, *arguments: Any, **named: Any) -> Any:
         """As of any module for the capture of graphs, which asks for the variables themselves; else refused."""
-        if not keep_vars:
+        if not named.get("keep_vars"):
             raise InputError("a fused model has no weights of its own to save: save the model that it was made from")
-        return super().state_dict(*arguments, keep_vars=keep_vars, **named)  # type: ignore[misc]
+        return super().state_dict(*arguments, **named)
 
     def _autocast(self, x: Tensor) -> AbstractContextManager[Any]:
         enabled = self.precision == "bf16" or torch.is_autocast_enabled(x.device.type)
@@ -123,7 +125,7 @@ class Fused:
         return torch.autocast(x.device.type, dtype=dtype, enabled=enabled)
 
 
-def _ask(model: nn.Module) -> tuple[Tensor, dict[str, list[Tensor]]]:
+def _ask(model: SegmentationNetwork) -> tuple[Tensor, dict[str, list[Tensor]]]:
     """A small image that the network takes, and its answers."""
     for size in SIZES[:-1]:
         try:
@@ -148,6 +150,7 @@ def _quicken(model: nn.Module) -> list[str]:
         if name not in found:
             found.append(name)
         module.__class__ = quick
-        if hasattr(quick, "prepare"):
-            module.prepare()  # type: ignore[operator]
+        prepare: Any = getattr(module, "prepare", None)
+        if prepare is not None:
+            prepare()
     return found[::-1]

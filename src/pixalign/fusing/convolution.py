@@ -123,8 +123,10 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
         """As `convolve`."""
-        layout = (self.stride, self.padding, self.dilation, self.groups)
-        return convolve(x, self.weight, self.bias, *layout, self.act, onto)  # type: ignore[arg-type]
+        padding: Any = self.padding
+        stride: Any = self.stride
+        dilation: Any = self.dilation
+        return convolve(x, self.weight, self.bias, stride, padding, dilation, self.groups, self.act, onto)
 
     def extra_repr(self) -> str:
         return f"{tuple(self.weight.shape)}, stride={self.stride}, padding={self.padding}, act={self.act[0]}"

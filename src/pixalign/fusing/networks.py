@@ -101,9 +101,11 @@ class QuickAlignedFPN(AlignedFPN):
     def fits(self) -> bool:
         return followed_by_nothing(self.fuse, 3, RELU)
 
-    def _decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def decode_heads(
+        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
+    ) -> tuple[Tensor, dict[str, Any]]:
         if not quick(features[0]):
-            return super()._decode(features)
+            return super().decode_heads(features, size, heads)
         fused = self.pool(features[3])
         lateral4 = self.laterals[2](features[2])
         pyramid = [fused]
@@ -113,7 +115,8 @@ class QuickAlignedFPN(AlignedFPN):
             pyramid.insert(0, self.smooth[level](fused))
         del lateral, fused
         together = each_image(lambda *maps: fused_levels(self.fuse, [*maps], self.convention), *pyramid)
-        return self.classify(together).contiguous(), lateral4
+        logits = self._resized(self.classify(together).contiguous(), size)
+        return logits, self._heads(lateral4) if heads else {}
 
 
 @rewrites(SFNetLite)
@@ -121,15 +124,18 @@ class QuickSFNetLite(SFNetLite):
     def fits(self) -> bool:
         return followed_by_nothing(self.fuse, 3, RELU)
 
-    def _decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def decode_heads(
+        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
+    ) -> tuple[Tensor, dict[str, Any]]:
         if not quick(features[0]):
-            return super()._decode(features)
+            return super().decode_heads(features, size, heads)
         c2, c4, c5 = features
         lateral4 = self.lateral4(c4)
         fused = self.aligner(self.lateral2(c2), self.pool(c5))
         maps = (fused, lateral4)
         together = each_image(lambda *maps: fused_levels(self.fuse, [*maps], self.convention), *maps)
-        return self.classify(together).contiguous(), lateral4
+        logits = self._resized(self.classify(together).contiguous(), size)
+        return logits, self._heads(lateral4) if heads else {}
 
 
 @rewrites(BiAlignNet)
@@ -154,20 +160,18 @@ class QuickBiAlignNet(BiAlignNet):
         self.on_coarse_bias = nn.Buffer(torch.cat((none, gate_coarse.bias)), persistent=False)
         self.on_fine_bias = nn.Buffer(torch.cat((none, gate_fine.bias)), persistent=False)
 
-    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
-        if heads or not quick(image) or any(side % CELL for side in grid_of(image)):
-            return super().forward(image, heads)
-        logits = self.decode(self.encode(image))  # of the image's size already, unless the spatial path is another
-        return logits if grid_of(logits) == grid_of(image) else resize(logits, grid_of(image), self.convention)
-
-    def _decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def decode_heads(
+        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
+    ) -> tuple[Tensor, dict[str, Any]]:
         *_, c5, spatial = features
         if not quick(spatial):
-            return super()._decode(features)
+            return super().decode_heads(features, size, heads)
         context = self.pool(c5)
         both = each_image(self._aligned, spatial, context)  # (N, 2C, H/8, W/8)
         fused = self.fuse(both)
-        return each_image(self._pixels, fused), both[:, context.shape[1] :]
+        logits = each_image(self._pixels, fused)
+        logits = logits if size == grid_of(logits) else self._resized(logits, size)
+        return logits, self._heads(features, both[:, context.shape[1] :]) if heads else {}
 
     def _aligned(self, spatial: Tensor, context: Tensor) -> Tensor:
         """The warped context and spatial map of one image."""
@@ -251,14 +255,17 @@ class QuickAlignSeg(AlignSeg):
         quick_aligners = all(type(m) is QuickDualFlow for m in self.aligners)
         return quick_aligners and all(type(m) is QuickRefinementBlock for m in self.refine)
 
-    def _decode(self, features: list[Tensor], heads: bool = False) -> tuple[Tensor, list[Tensor]]:
+    def decode_heads(
+        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
+    ) -> tuple[Tensor, dict[str, Any]]:
         if heads or not quick(features[0]):
-            return super()._decode(features, heads)
+            return super().decode_heads(features, size, heads)
         maps = [*features]
         del features  # with it goes the encoder's list, where the caller has kept none
         if len(maps[0]) == 1:
-            return self._logits(maps), []
-        return torch.cat([self._logits(list(one)) for one in zip(*(x.split(1) for x in maps))]), []
+            return self._resized(self._logits(maps), size), {}
+        logits = torch.cat([self._logits(list(one)) for one in zip(*(x.split(1) for x in maps))])
+        return self._resized(logits, size), {}
 
     def _logits(self, maps: list[Tensor]) -> Tensor:
         """Logits (1, K, H/4, W/4) of one image's maps, finest first; the list is emptied."""

@@ -10,6 +10,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._pytree import tree_leaves
 
 from pixalign.errors import InputError
+from pixalign.models.ifa import IFA
+from pixalign.models.network import SegmentationNetwork
 from pixalign.text import first_line
 
 SIZES = ((33, 49), (64, 96))  # an odd one, on which levels do not divide each other; for those that refuse it, an even
@@ -23,24 +25,24 @@ class FusingError(InputError):
     """A network cannot be rewritten, or not with the same outputs: run it as it is."""
 
 
-def probe_image(model: Any, size: tuple[int, int]) -> Tensor:
+def probe_image(model: SegmentationNetwork, size: tuple[int, int]) -> Tensor:
     """Noise from -2 to 2 (1, in_channels, *size), always the same, of the network's dtype on its device."""
     like = next(x for x in model.parameters() if x.is_floating_point())
-    channels = model.config["arguments"]["in_channels"]
+    channels = model.config.in_channels
     count = torch.arange(channels * size[0] * size[1], dtype=torch.float32, device=like.device)
     noise = 4 * ((400 * (13 * count).sin()) % 1) - 2  # made where it is needed, of no generator's numbers
     return noise.view(1, channels, *size).to(like.dtype)
 
 
-def answers(model: Any, image: Tensor) -> dict[str, list[Tensor]]:
+def answers(model: SegmentationNetwork, image: Tensor) -> dict[str, list[Tensor]]:
     """What a network gives for an image by every way that prediction takes: with heads, without, at another size."""
     ways: dict[str, Any] = {"with heads": lambda: model(image, heads=True), "forward": lambda: model(image)}
-    if hasattr(model, "decode") and not model.config["architecture"].startswith("smp/"):  # these know one size alone
+    if model.any_output_size:
         features = model.encode(image)
         ways["decode"] = lambda: [features, model.decode(features), model.decode(features, _GRID)]
-        if hasattr(model, "queries"):
+        if model.takes_refine:
             ways["pixels"] = lambda: model.decode(features, _GRID, refine=1)
-        if hasattr(model, "queries") and image.device.type == "cpu":  # elsewhere these are the network's own
+        if isinstance(model, IFA) and image.device.type == "cpu":  # elsewhere these are the network's own
             points = torch.linspace(-0.9, 0.9, 2 * _POINTS).view(1, _POINTS, 2)
             ways["some pixels"] = lambda: model.decode(features, _GRID, refine=1 - 1e-9)  # all, by the way of some
             ways["points"] = lambda: model.decode(features, points=points)

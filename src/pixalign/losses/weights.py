@@ -5,14 +5,15 @@ import copy
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import Tensor
 
 from pixalign.errors import InputError
+from pixalign.models.network import SegmentationNetwork
 
 SCHEMES = ("none", "median", "enet")
 
 
-def adjust_logits(model: nn.Module, weight: Tensor, share: float) -> nn.Module:
+def adjust_logits(model: SegmentationNetwork, weight: Tensor, share: float) -> SegmentationNetwork:
     """Return a copy of ``model`` whose logits are lower by ``share * log(weight)``: logit adjustment after training.
 
     A network trained by weighted cross-entropy estimates probabilities multiplied by the weights (and normalized), so
@@ -20,15 +21,12 @@ def adjust_logits(model: nn.Module, weight: Tensor, share: float) -> nn.Module:
     learning via logit adjustment", ICLR 2021, arXiv 2007.07314, section 4); taking back a part of it is our choice.
 
     Args:
-        model: a network whose last layer is ``model.classify``, a convolution with bias, with one output per class or,
-            before a pixel shuffle, several in a row.
+        model: a network with a `class_layer`; it is left as it is.
         weight: (K,) class weights, above 0, on any device.
         share: 0 (nothing) to 1 (all of it).
     """
     adjusted = copy.deepcopy(model)
-    with torch.no_grad():
-        bias: Tensor = adjusted.classify.bias  # type: ignore[union-attr, assignment]
-        bias -= (share * weight.log()).to(bias).repeat_interleave(len(bias) // len(weight))
+    adjusted.shift_logits(-share * weight.log())
     return adjusted
 
 

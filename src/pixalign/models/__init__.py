@@ -1,15 +1,14 @@
 """Networks by name: `create_model` builds one, `list_models` names them.
 
-A network is a module with ``forward(image, heads=False)``, ``encode(image)`` and ``decode(features, size=None)``, and
-an attribute ``config``, a dictionary of plain values that rebuilds it (`pixalign.weights.save` writes it).
+Every network is a `pixalign.models.network.SegmentationNetwork`.
 """
 
 import inspect
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import timm
-from torch import nn
 
 from pixalign.encoders.packaged import weights_source
 from pixalign.errors import InputError
@@ -17,12 +16,13 @@ from pixalign.models.aligned_fpn import AlignedFPN
 from pixalign.models.alignseg import AlignSeg
 from pixalign.models.bialignnet import BiAlignNet
 from pixalign.models.ifa import IFA
+from pixalign.models.network import NetworkConfig, SegmentationNetwork
 from pixalign.models.sfnet_lite import SFNetLite
 from pixalign.models.smp_adapter import peer
 from pixalign.palette import default_classes, default_colors
 from pixalign.sampling import check_convention
 
-MODELS: dict[str, Any] = {
+MODELS: dict[str, Callable[..., SegmentationNetwork]] = {
     "aligned_fpn": AlignedFPN,
     "alignseg": AlignSeg,
     "bialignnet": BiAlignNet,
@@ -46,7 +46,7 @@ def create_model(
     pretrained: bool | str = False,
     in_channels: int = 3,
     **options: Any,
-) -> nn.Module:
+) -> SegmentationNetwork:
     """Build a network.
 
     Args:
@@ -54,7 +54,7 @@ def create_model(
         encoder: a timm model name (`pixalign.list_encoders`).
         num_classes: number of classes K, from 1 to 255 (255 is the ignored label).
         pretrained: True loads ImageNet weights of the encoder, from a package (`pixalign encoders --pretrained`) or
-            timm's hub; a path a .safetensors file of them. ``model.config["encoder_weights"]`` says which.
+            timm's hub; a path a .safetensors file of them. ``model.config.encoder_weights`` says which.
         in_channels: channels of the image.
         options: arguments of the network's constructor, such as ``aligner``, ``channels`` or ``encoder_options``.
 
@@ -87,20 +87,16 @@ def create_model(
     model = constructor(
         encoder=encoder, num_classes=num_classes, pretrained=pretrained, in_channels=in_channels, **options
     )
-    model.config = {
-        "architecture": name,
-        "arguments": {
-            "encoder": getattr(model, "encoder_name", encoder),
-            "num_classes": num_classes,
-            "in_channels": in_channels,
-            **options,
-        },
-        "timm": timm.__version__,
-        "classes": default_classes(num_classes),
-        "colors": default_colors(num_classes),
-        "mean": list(model.encoder.mean),
-        "std": list(model.encoder.std),
-    }
-    if pretrained:
-        model.config["encoder_weights"] = weights_source(encoder, pretrained)
+    mean, std = model.normalization()
+    arguments = {"num_classes": num_classes, "in_channels": in_channels, **options}
+    model.config = NetworkConfig(
+        architecture=name,
+        arguments={"encoder": getattr(model, "encoder_name", encoder), **arguments},
+        timm=timm.__version__,
+        classes=default_classes(num_classes),
+        colors=default_colors(num_classes),
+        mean=list(mean),
+        std=list(std),
+        encoder_weights=weights_source(encoder, pretrained) if pretrained else None,
+    )
     return model

@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from pixalign.aligners import create_aligner
 from pixalign.blocks import PyramidPooling, class_head, conv_norm_act
 from pixalign.encoders import TimmEncoder
+from pixalign.models.network import SegmentationNetwork
 from pixalign.sampling import check_convention, resize
 
 
-class AlignedFPN(nn.Module):
+class AlignedFPN(SegmentationNetwork):
     """A feature pyramid whose merges are done by an aligner.
 
     Args:
@@ -67,30 +68,10 @@ class AlignedFPN(nn.Module):
         self.classify = nn.Conv2d(channels, num_classes, 1)
         self.auxiliary = class_head(channels, channels, num_classes) if auxiliary else None
 
-    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
-        """Return logits (N, K, H, W) for a normalized image (N, in_channels, H, W).
-
-        With ``heads``, return {"logits": ..., "auxiliaries": [logits at 1/16, not resized]} for the loss.
-        """
-        size = (image.shape[-2], image.shape[-1])
-        logits, lateral4 = self._decode(self.encode(image))
-        logits = resize(logits, size, self.convention)
-        if not heads:
-            return logits
-        auxiliaries = [self.auxiliary(lateral4)] if self.auxiliary is not None else []
-        return {"logits": logits, "auxiliaries": auxiliaries}
-
-    def encode(self, image: Tensor) -> list[Tensor]:
-        """Return the encoder's four maps, finest first."""
-        return self.encoder(image)
-
-    def decode(self, features: list[Tensor], size: tuple[int, int] | None = None) -> Tensor:
-        """Return logits at ``size``, or at 1/4 of the image (the finest map's size) if none is given."""
-        logits, _ = self._decode(features)
-        return logits if size is None else resize(logits, size, self.convention)
-
-    def _decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the logits at 1/4 and c4's lateral, which the auxiliary head reads."""
+    def decode_heads(
+        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Return logits at ``size`` or at 1/4 of the image, and, with ``heads``, "auxiliaries" [logits at 1/16]."""
         laterals = [lateral(x) for lateral, x in zip(self.laterals, features)]
         pooled = self.pool(features[3])
         fused, pyramid = pooled, [pooled]
@@ -100,4 +81,8 @@ class AlignedFPN(nn.Module):
         grid = (features[0].shape[-2], features[0].shape[-1])
         stacked = torch.cat([resize(x, grid, self.convention) for x in pyramid], dim=1)  # (N, 4C, H/4, W/4)
         logits = self.classify(self.fuse(stacked)).contiguous()  # few channels: resizing them is faster so
-        return logits, laterals[2]
+        logits = self._resized(logits, size)
+        return logits, self._heads(laterals[2]) if heads else {}
+
+    def _heads(self, lateral4: Tensor) -> dict[str, Any]:
+        return {"auxiliaries": [self.auxiliary(lateral4)] if self.auxiliary is not None else []}

@@ -23,10 +23,11 @@ from torch import Tensor, nn
 
 from pixalign.aligners.dual_flow import SLOPE, DualFlow, Offsets
 from pixalign.encoders import TimmEncoder
-from pixalign.sampling import check_convention, pool_to_bins, resize, warp
+from pixalign.models.network import SegmentationNetwork
+from pixalign.sampling import check_convention, pool_to_bins, warp
 
 
-class AlignSeg(nn.Module):
+class AlignSeg(SegmentationNetwork):
     """Encoder, aligned context, four aligned aggregations at 1/4, head.
 
     Args:
@@ -61,29 +62,12 @@ class AlignSeg(nn.Module):
         self.classify = nn.Conv2d(channels, num_classes, 1)
         self.auxiliary = nn.Sequential(*_head(channels), nn.Conv2d(channels, num_classes, 1)) if auxiliary else None
 
-    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
-        """Return logits (N, K, H, W) for a normalized image (N, in_channels, H, W).
-
-        With ``heads``, return {"logits": ..., "auxiliaries": [logits at 1/4, not resized]} for the loss.
-        """
-        size = (image.shape[-2], image.shape[-1])
-        logits, auxiliaries = self._decode(self.encode(image), heads)
-        logits = resize(logits, size, self.convention)
-        return {"logits": logits, "auxiliaries": auxiliaries} if heads else logits
-
-    def encode(self, image: Tensor) -> list[Tensor]:
-        """Return the encoder's four maps, finest first."""
-        return self.encoder(image)
-
-    def decode(self, features: list[Tensor], size: tuple[int, int] | None = None) -> Tensor:
-        """Return logits at ``size``, or at 1/4 of the image (the finest map's size) if none is given."""
-        logits, _ = self._decode(features)
-        return logits if size is None else resize(logits, size, self.convention)
-
-    def _decode(self, features: list[Tensor], heads: bool = False) -> tuple[Tensor, list[Tensor]]:
-        """Return the logits at 1/4 and, with ``heads``, those of the auxiliary head."""
+    def decode_heads(
+        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Return logits at ``size`` or at 1/4 of the image, and, with ``heads``, "auxiliaries" [logits at 1/4]."""
         deeper = [*features[1:], self.context(features[3])]
-        fused, auxiliaries = self.laterals[0](features[0]), []
+        fused, auxiliaries = self.laterals[0](features[0]), list[Tensor]()
         for level, (x, lateral, aligner, refine) in enumerate(
             zip(deeper, self.laterals[1:], self.aligners, self.refine), start=3
         ):
@@ -92,7 +76,7 @@ class AlignSeg(nn.Module):
             if level == 4 and heads and self.auxiliary is not None:
                 auxiliaries = [self.auxiliary(fused)]
         logits = self.classify(self.head(fused)).contiguous()  # few channels: resizing them is faster so
-        return logits, auxiliaries
+        return self._resized(logits, size), {"auxiliaries": auxiliaries} if heads else {}
 
 
 class AlignedContext(nn.Module):
@@ -115,7 +99,7 @@ class AlignedContext(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         grid = self.grid(pool_to_bins(x, 3))  # (N, C, 3, 3)
-        local = self.local(x)
+        local: Tensor = self.local(x)
         return local + warp(grid, self.offsets(local, grid), self.convention)  # (N, C, h, w)
 
 
@@ -133,7 +117,8 @@ class RefinementBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.unify(x)
-        return self.act(self.norm(x + self.residual(x)))  # (N, C, h, w)
+        merged: Tensor = self.act(self.norm(x + self.residual(x)))  # (N, C, h, w)
+        return merged
 
 
 def _conv_norm(in_channels: int, channels: int, kernel_size: int = 1, bias: bool = False) -> nn.Sequential:

@@ -25,12 +25,13 @@ from torch import Tensor, nn
 from pixalign.aligners.gated_flow import GatedFlowAlignment
 from pixalign.blocks import PyramidPooling, conv_norm_act
 from pixalign.encoders import TimmEncoder
-from pixalign.sampling import check_convention, resize
+from pixalign.models.network import SegmentationNetwork
+from pixalign.sampling import check_convention
 
 CELL = 8  # the pixel shuffle lays out this many pixels along each side of a position
 
 
-class BiAlignNet(nn.Module):
+class BiAlignNet(SegmentationNetwork):
     """Context and spatial path, bidirectional gated flow alignment, pixel-shuffle head.
 
     Args:
@@ -77,25 +78,6 @@ class BiAlignNet(nn.Module):
         self.auxiliaries = nn.ModuleList(nn.Conv2d(c, num_classes, 1) for c in reversed(finer))
         self.edge = nn.Sequential(*conv_norm_act(channels, half, 3), nn.Conv2d(half, CELL**2, 1)) if edge else None
 
-    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
-        """Return logits (N, K, H, W) for a normalized image (N, in_channels, H, W).
-
-        With ``heads``, return a dictionary for the loss: "logits", "auxiliaries" [logits at 1/16, at 1/8, not resized],
-        "edge" (N, 1, 8 ceil(H / 8), 8 ceil(W / 8)) logits of the class borders, absent without the edge head.
-        """
-        size = (image.shape[-2], image.shape[-1])
-        features = self.encode(image)
-        logits, spatial = self._decode(features)
-        logits = resize(logits, size, self.convention)
-        if not heads:
-            return logits
-        *finer, _, _ = features
-        auxiliaries = [head(x) for head, x in zip(self.auxiliaries, reversed(finer))]
-        outputs = {"logits": logits, "auxiliaries": auxiliaries}
-        if self.edge is not None:
-            outputs["edge"] = F.pixel_shuffle(self.edge(spatial), CELL)
-        return outputs
-
     def encode(self, image: Tensor) -> list[Tensor]:
         """Return the encoder's maps, finest first, and the spatial path's map (N, C, ceil(H / 8), ceil(W / 8)).
 
@@ -103,17 +85,27 @@ class BiAlignNet(nn.Module):
         """
         return [*self.encoder(image), self.spatial(image)]
 
-    def decode(self, features: list[Tensor], size: tuple[int, int] | None = None) -> Tensor:
-        """Return logits at ``size``, or at 8 x the size of the spatial map if none is given."""
-        logits, _ = self._decode(features)
-        return logits if size is None else resize(logits, size, self.convention)
+    def decode_heads(
+        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Return logits at ``size`` or at 8 x the size of the spatial map, and, with ``heads``, what is for the loss.
 
-    def _decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the logits at 8 x the spatial map's size, and the warped spatial map, which the edge head reads."""
+        "auxiliaries" [logits at 1/16, at 1/8], and "edge" (N, 1, 8 ceil(H / 8), 8 ceil(W / 8)) logits of the class
+        borders, absent without the edge head.
+        """
         *_, c5, spatial = features
         context = self.pool(c5)
         warped_context = self.align_context(spatial, context)  # (N, C, H/8, W/8)
         warped_spatial = self.align_spatial(spatial, context)  # (N, C, H/8, W/8)
         fused = self.fuse(torch.cat((warped_context, warped_spatial), dim=1))
         logits = F.pixel_shuffle(self.classify(fused), CELL)  # (N, K, 8 H/8, 8 W/8)
-        return logits, warped_spatial
+        logits = self._resized(logits, size)
+        return logits, self._heads(features, warped_spatial) if heads else {}
+
+    def _heads(self, features: list[Tensor], warped_spatial: Tensor) -> dict[str, Any]:
+        """The class heads on the encoder's maps, and the edge head on the warped spatial map."""
+        *finer, _, _ = features
+        heads: dict[str, Any] = {"auxiliaries": [head(x) for head, x in zip(self.auxiliaries, reversed(finer))]}
+        if self.edge is not None:
+            heads["edge"] = F.pixel_shuffle(self.edge(warped_spatial), CELL)
+        return heads

@@ -43,6 +43,7 @@ from torch import Tensor, nn
 from pixalign.blocks import RelativeEncoding, class_head, conv_norm_act
 from pixalign.encoders import TimmEncoder
 from pixalign.errors import InputError
+from pixalign.models.network import SegmentationNetwork
 from pixalign.sampling import cell_centers, check_convention, linear_cells, nearest_cells, nearest_grid_cells, resize
 
 QUERIES = ("finest", "pixels")
@@ -67,7 +68,7 @@ class Read(NamedTuple):
 Axes = tuple[list[Read], list[Read]]  # along a map's height and along its width
 
 
-class IFA(nn.Module):
+class IFA(SegmentationNetwork):
     """Encoder, laterals, and an implicit function over the four levels.
 
     Args:
@@ -88,6 +89,8 @@ class IFA(nn.Module):
     Raises:
         InputError: an unknown encoding or queries, or a negative train_points.
     """
+
+    takes_refine = True
 
     def __init__(
         self,
@@ -126,45 +129,40 @@ class IFA(nn.Module):
         self.classify = nn.Conv2d(channels, num_classes, 1)
         self.auxiliary = class_head(self.encoder.channels[2], channels, num_classes) if auxiliary else None
 
-    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
-        """Return logits (N, K, H, W) for a normalized image (N, in_channels, H, W).
+    def decode_heads(
+        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Return logits as `decode` does, and, with ``heads``, "auxiliaries" [logits at 1/16].
 
-        With ``heads``, return {"logits": ..., "auxiliaries": [logits at 1/16, not resized]} for the loss. In training
-        mode with ``train_points`` = P, these logits are (N, K, P, 1), and "points" (N, P, 2) says where (x, y in
-        [-1, 1]).
+        With ``heads``, in training mode and with ``train_points`` = P, the logits are (N, K, P, 1), and "points"
+        (N, P, 2) says where (x, y in [-1, 1]).
         """
-        features = self.encode(image)
-        size = (image.shape[-2], image.shape[-1])
         if not heads:
-            return self.decode(features, size)
+            return self.decode(features, size), {}
         auxiliaries = [self.auxiliary(features[2])] if self.auxiliary is not None else []
         if not (self.training and self.train_points):
-            return {"logits": self.decode(features, size), "auxiliaries": auxiliaries}
-        points = 2 * torch.rand(image.shape[0], self.train_points, 2, device=image.device) - 1
+            return self.decode(features, size), {"auxiliaries": auxiliaries}
+        points = 2 * torch.rand(len(features[0]), self.train_points, 2, device=features[0].device) - 1
         logits = self._at_points(features, points).unsqueeze(-1)
-        return {"logits": logits, "points": points, "auxiliaries": auxiliaries}
-
-    def encode(self, image: Tensor) -> list[Tensor]:
-        """Return the encoder's four maps, finest first."""
-        return self.encoder(image)
+        return logits, {"points": points, "auxiliaries": auxiliaries}
 
     def decode(
         self,
         features: list[Tensor],
         size: tuple[int, int] | None = None,
-        points: Tensor | None = None,
         refine: float | None = None,
+        points: Tensor | None = None,
     ) -> Tensor:
         """Return logits on a grid over the image, or at points of it.
 
         Args:
             features: what `encode` gives.
             size: (H, W) of the grid, finer or coarser than the image; the finest map's size if neither is given.
-            points: (N, P, 2), x then y in [-1, 1], where -1 and 1 are the image's edges.
             refine: share of the finest map's cells, 0 to 1, at whose pixels the logits are computed, the least sure
                 cells of each image first; elsewhere they are resized from the cells' centers. It trades time for
                 detail: 0 is ``queries`` "finest", 1 is "pixels"; None takes what ``queries`` says. Which pixels are
                 computed depends on the features, so a graph cannot be exported with anything between.
+            points: (N, P, 2), x then y in [-1, 1], where -1 and 1 are the image's edges.
 
         Returns:
             (N, K, H, W), or (N, K, P) at points.
@@ -302,7 +300,7 @@ def least_sure(logits: Tensor, share: float) -> Tensor:
     lead = best - quarters.scatter(1, which, -torch.inf).amax(1, keepdim=True)
     lead = -F.max_pool2d(-lead, 2).flatten(1)  # (N, h * w)
     chosen = lead.topk(max(1, round(share * height * width)), largest=False).indices
-    return torch.zeros_like(lead, dtype=torch.bool).scatter(1, chosen, True).unflatten(1, (height, width))
+    return torch.zeros_like(lead, dtype=torch.bool).scatter(1, chosen, True).view(-1, height, width)
 
 
 def pixels_of(cells: Tensor, size: tuple[int, int], convention: str = "pixel") -> list[tuple[Tensor, Tensor]]:
@@ -332,14 +330,20 @@ def pixels_of(cells: Tensor, size: tuple[int, int], convention: str = "pixel") -
 
 def _spread(read: Read, shape: tuple[int, int, int], size: tuple[int, int]) -> Read:
     """What is read along one axis, (H,) or (W,), reshaped and repeated (as views) to the queries' (1, H, W)."""
-    cell, offset, share = (None if x is None else x.view(shape).expand(1, *size) for x in read)
-    return Read(cell, offset, share)  # type: ignore[arg-type]
+
+    def spread(x: Tensor) -> Tensor:
+        return x.view(shape).expand(1, *size)
+
+    return Read(spread(read.cell), spread(read.offset), None if read.share is None else spread(read.share))
 
 
 def _pick(read: Read, places: Tensor) -> Read:
     """What is read at some places (P,) along an axis, for queries (1, P, 1)."""
-    cell, offset, share = (None if x is None else x[places].view(1, -1, 1) for x in read)
-    return Read(cell, offset, share)  # type: ignore[arg-type]
+
+    def pick(x: Tensor) -> Tensor:
+        return x[places].view(1, -1, 1)
+
+    return Read(pick(read.cell), pick(read.offset), None if read.share is None else pick(read.share))
 
 
 def _meet(rows: list[Read], columns: list[Read], strip: slice) -> list[Read]:
@@ -348,22 +352,25 @@ def _meet(rows: list[Read], columns: list[Read], strip: slice) -> list[Read]:
     for row, column in product(rows, columns):
         cell = row.cell[:, strip] + column.cell[:, strip]
         offset = torch.stack((row.offset[:, strip], column.offset[:, strip]), dim=-1)
-        alone = row.share is None or column.share is None
-        reads.append(Read(cell, offset, None if alone else row.share[:, strip] * column.share[:, strip]))  # type: ignore[index]
+        share = None
+        if row.share is not None and column.share is not None:
+            share = row.share[:, strip] * column.share[:, strip]
+        reads.append(Read(cell, offset, share))
     return reads
 
 
 def _encode(reads: list[Read], encoding: nn.Module) -> Tensor:
     """The encoded position (B, H, W, E) of each query, averaged over what it reads."""
     codes = [encoding(r.offset) if r.share is None else encoding(r.offset) * r.share.unsqueeze(-1) for r in reads]
-    return sum(codes[1:], codes[0])
+    total: Tensor = sum(codes[1:], codes[0])
+    return total
 
 
 def _look_up(table: Tensor, read: Read) -> Tensor:
     """The rows of each image's table (N, cells, D) that are read, times their share: a new tensor (N, H, W, D)."""
     first = torch.arange(table.shape[0], device=table.device).view(-1, 1, 1) * table.shape[1]
     cell = read.cell + first  # (N, H, W)
-    found = table.flatten(0, 1).index_select(0, cell.flatten()).unflatten(0, cell.shape)
+    found: Tensor = table.flatten(0, 1).index_select(0, cell.flatten()).unflatten(0, cell.shape)
     return found if read.share is None else found * read.share.unsqueeze(-1).to(found.dtype)
 
 

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from pixalign.aligners.gated_dual_flow import GatedDualFlow
 from pixalign.blocks import PyramidPooling, class_head, conv_norm_act
 from pixalign.encoders import TimmEncoder
+from pixalign.models.network import SegmentationNetwork
 from pixalign.sampling import check_convention, resize
 
 
-class SFNetLite(nn.Module):
+class SFNetLite(SegmentationNetwork):
     """Encoder, pyramid pooling, one gated dual flow alignment between c2 and the pooled c5, fusion with c4.
 
     Args:
@@ -56,34 +57,17 @@ class SFNetLite(nn.Module):
         self.classify = nn.Conv2d(channels, num_classes, 1)
         self.auxiliary = class_head(channels, channels, num_classes) if auxiliary else None
 
-    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
-        """Return logits (N, K, H, W) for a normalized image (N, in_channels, H, W).
-
-        With ``heads``, return {"logits": ..., "auxiliaries": [logits at 1/16, not resized]} for the loss.
-        """
-        size = (image.shape[-2], image.shape[-1])
-        logits, lateral4 = self._decode(self.encode(image))
-        logits = resize(logits, size, self.convention)
-        if not heads:
-            return logits
-        auxiliaries = [self.auxiliary(lateral4)] if self.auxiliary is not None else []
-        return {"logits": logits, "auxiliaries": auxiliaries}
-
-    def encode(self, image: Tensor) -> list[Tensor]:
-        """Return the encoder's maps c2, c4 and c5."""
-        return self.encoder(image)
-
-    def decode(self, features: list[Tensor], size: tuple[int, int] | None = None) -> Tensor:
-        """Return logits at ``size``, or at 1/4 of the image (the finest map's size) if none is given."""
-        logits, _ = self._decode(features)
-        return logits if size is None else resize(logits, size, self.convention)
-
-    def _decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the logits at 1/4 and c4's lateral, which the auxiliary head reads."""
+    def decode_heads(
+        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Return logits at ``size`` or at 1/4 of the image, and, with ``heads``, "auxiliaries" [logits at 1/16]."""
         c2, c4, c5 = features
         lateral2, lateral4 = self.lateral2(c2), self.lateral4(c4)
         fused = self.aligner(lateral2, self.pool(c5))
         middle = resize(lateral4, (lateral2.shape[-2], lateral2.shape[-1]), self.convention)
         logits = self.classify(self.fuse(torch.cat((fused, middle), dim=1)))
-        logits = logits.contiguous()  # few channels: resizing them is faster so
-        return logits, lateral4
+        logits = self._resized(logits.contiguous(), size)  # few channels: resizing them is faster so
+        return logits, self._heads(lateral4) if heads else {}
+
+    def _heads(self, lateral4: Tensor) -> dict[str, Any]:
+        return {"auxiliaries": [self.auxiliary(lateral4)] if self.auxiliary is not None else []}

@@ -7,9 +7,10 @@ image is padded to a multiple of 32 where they refuse other sizes (our choice: r
 cut back or resized to the image. Layers whose maps a decoder does not read take no gradient.
 """
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from pixalign.encoders.timm_encoder import normalization
 from pixalign.errors import InputError
-from pixalign.sampling import resize
+from pixalign.models.network import SegmentationNetwork
 from pixalign.text import first_line
 
 _MULTIPLE = 32
@@ -33,7 +34,7 @@ _SEGFORMERS = {  # variant: (hidden sizes, depths, width of the decoder), arXiv 
 }
 
 
-class SmpModel(nn.Module):
+class SmpModel(SegmentationNetwork):
     """A network of segmentation_models.pytorch.
 
     Args:
@@ -48,6 +49,9 @@ class SmpModel(nn.Module):
         InputError: the package is not installed, it does not know the architecture, encoder or option, or the
             architecture cannot be run as an encoder and a decoder of its maps.
     """
+
+    any_output_size = False
+    has_aligners = False
 
     def __init__(
         self,
@@ -79,7 +83,7 @@ class SmpModel(nn.Module):
                 f"model 'smp/{architecture}' with encoder {encoder!r} cannot be built: {reason}"
             ) from error
         self.encoder, self.decoder, self.segmentation_head = network.encoder, network.decoder, network.segmentation_head
-        self.encoder.mean, self.encoder.std = normalization(encoder, in_channels)
+        self._normalization = normalization(encoder, in_channels)
         own = getattr(timm.get_pretrained_cfg(encoder, allow_unregistered=True), "input_size", _PROBE_SIZE)
         for size in (_PROBE_SIZE, own[-2:]):  # some take their own size alone
             try:
@@ -105,26 +109,27 @@ class SmpModel(nn.Module):
             x.requires_grad_(gradient is not None)
 
     @property
-    def classify(self) -> nn.Conv2d:
+    def class_layer(self) -> nn.Conv2d:
         """The last layer with weights."""
-        return self.segmentation_head[0]
+        return cast(nn.Conv2d, self.segmentation_head[0])
 
-    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
-        """Return logits (N, K, H, W) for a normalized image (N, in_channels, H, W); with ``heads`` a dictionary."""
-        logits = self.decode(self.encode(image), (image.shape[-2], image.shape[-1]))
-        return {"logits": logits, "auxiliaries": []} if heads else logits
+    def normalization(self) -> tuple[Sequence[float], Sequence[float]]:
+        """That of the encoder."""
+        return self._normalization
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """Return the encoder's maps of the padded image as the decoder takes them: the image, then finest first."""
         return list(self.encoder(_padded(image)))
 
-    def decode(self, features: list[Tensor], size: tuple[int, int] | None = None) -> Tensor:
+    def decode_heads(
+        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
+    ) -> tuple[Tensor, dict[str, Any]]:
         """Return logits of the padded image, or cut to ``size`` (the image's)."""
         logits = self.segmentation_head(self.decoder(features))
-        return logits if size is None else logits[..., : size[0], : size[1]]
+        return logits if size is None else logits[..., : size[0], : size[1]], {"auxiliaries": []} if heads else {}
 
 
-class SegFormer(nn.Module):
+class SegFormer(SegmentationNetwork):
     """SegFormer of transformers, B0 to B5.
 
     Args:
@@ -137,6 +142,8 @@ class SegFormer(nn.Module):
     Raises:
         InputError: the package is not installed, the weights cannot be loaded, or another encoder is asked for.
     """
+
+    has_aligners = False
 
     def __init__(
         self,
@@ -174,29 +181,29 @@ class SegFormer(nn.Module):
                 reason = first_line(error)
                 raise InputError(f"model 'hf/segformer-{variant}': weights could not be loaded ({reason})") from error
         self.encoder, self.head = network.segformer, network.decode_head
-        self.encoder.mean, self.encoder.std = normalization("resnet18", in_channels)  # ImageNet's
+        self._normalization = normalization("resnet18", in_channels)  # ImageNet's
 
     @property
-    def classify(self) -> nn.Conv2d:
+    def class_layer(self) -> nn.Conv2d:
         """The last layer."""
-        return self.head.classifier
+        return cast(nn.Conv2d, self.head.classifier)
 
-    def forward(self, image: Tensor, heads: bool = False) -> Tensor | dict[str, Any]:
-        """Return logits (N, K, H, W) for a normalized image (N, in_channels, H, W); with ``heads`` a dictionary."""
-        logits = self.decode(self.encode(image), (image.shape[-2], image.shape[-1]))
-        return {"logits": logits, "auxiliaries": []} if heads else logits
+    def normalization(self) -> tuple[Sequence[float], Sequence[float]]:
+        """ImageNet's."""
+        return self._normalization
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """Return the four maps at 1/4 to 1/32, finest first."""
         return list(self.encoder(image, output_hidden_states=True, return_dict=True).hidden_states)
 
-    def decode(self, features: list[Tensor], size: tuple[int, int] | None = None) -> Tensor:
+    def decode_heads(
+        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
+    ) -> tuple[Tensor, dict[str, Any]]:
         """Return logits at 1/4, or resized to ``size``."""
-        logits = self.head(features)
-        return logits if size is None else resize(logits, size)
+        return self._resized(self.head(features), size), {"auxiliaries": []} if heads else {}
 
 
-def peer(name: str) -> Any:
+def peer(name: str) -> Callable[..., SegmentationNetwork] | None:
     """Return the constructor of ``smp/...`` or ``hf/segformer-...``, or None for another name."""
     if name.startswith("smp/"):
         return partial(SmpModel, name.removeprefix("smp/"))

@@ -1,8 +1,8 @@
 """Prediction on pictures: `Predictor` for one at a time from Python, `predict_files` for folders of them."""
 
 from pixalign.predicting.files import Summary, predict_files
-from pixalign.predicting.inference import Mode, predict_ids, predict_logits, predict_probabilities
-from pixalign.predicting.predictor import Predictor, open_model
+from pixalign.predicting.inference import Mode, predict_ids, predict_probabilities
+from pixalign.predicting.predictor import Predictor
 from pixalign.predicting.result import Result
 from pixalign.runtime import pick_device
 
@@ -11,10 +11,8 @@ __all__ = [
     "Predictor",
     "Result",
     "Summary",
-    "open_model",
     "pick_device",
     "predict_files",
     "predict_ids",
-    "predict_logits",
     "predict_probabilities",
 ]

@@ -16,13 +16,13 @@ import numpy as np
 from pixalign.data.images import FURTHER_SUFFIXES, MAX_PIXELS, left_out, read_image
 from pixalign.errors import InputError
 from pixalign.files import write_text
-from pixalign.fusing import Fused, FusingError, fuse
+from pixalign.fusing import FusingError
 from pixalign.memory import reused_memory
 from pixalign.predicting.inference import AUTOMATIC_TILE, LARGE
 from pixalign.predicting.predictor import Predictor
 from pixalign.predicting.result import Result, output_paths
 from pixalign.progress import images_done
-from pixalign.runtime import Runtime, hash_weights
+from pixalign.runtime import open_runtime
 
 RECORD = "pixalign.json"
 
@@ -127,7 +127,7 @@ def predict_files(
     ]
     summary.skipped = len(targets) - len(waiting)
     if waiting:
-        predictor = _quickened(predictor, verbose)
+        predictor = _rewritten(predictor, verbose)
 
     def read(index: int) -> np.ndarray:
         return read_image(waiting[index][0], max_pixels, predictor.channels)
@@ -175,15 +175,14 @@ def predict_files(
     return summary
 
 
-def _quickened(predictor: Predictor, verbose: bool) -> Predictor:
+def _rewritten(predictor: Predictor, verbose: bool) -> Predictor:
     """The predictor with its network fused where it runs on a CPU; as it is, with a warning, where that fails."""
-    if isinstance(predictor.model, Runtime | Fused):
-        return predictor
-    if predictor.device.type != "cpu" or predictor.precision not in ("fp32", "bf16"):
+    runtime = predictor.runtime
+    if runtime.backend != "torch" or runtime.device.type != "cpu" or runtime.precision == "fp16":
         return predictor
     quick = copy.copy(predictor)
     try:
-        quick.model = fuse(predictor.model, predictor.precision)
+        quick.runtime = open_runtime(runtime.network or runtime, "fused", "cpu", runtime.precision)
     except FusingError as error:
         line = f"the network is used as it is, which is slower: {error}"
         print(line) if verbose else warnings.warn(line, stacklevel=3)
@@ -200,13 +199,11 @@ def _write(result: Result, target: Path) -> dict[str, int]:
 def _identity(predictor: Predictor) -> dict[str, object]:
     """What decides the results: a hash over the network, its weights and its classes, and the options."""
     digest = hashlib.sha256()
-    known = {key: predictor.config[key] for key in ("architecture", "arguments", "classes", "colors", "mean", "std")}
+    known = asdict(predictor.config)
+    known = {key: known[key] for key in ("architecture", "arguments", "classes", "colors", "mean", "std")}
     digest.update(json.dumps(known, sort_keys=True).encode())
-    if isinstance(predictor.model, Runtime):
-        digest.update(predictor.model.fingerprint().encode())
-    else:
-        hash_weights(predictor.model, digest)
-    options = {"precision": predictor.precision, "mode": asdict(predictor.mode)}
+    digest.update(predictor.runtime.fingerprint().encode())
+    options = {"precision": predictor.runtime.precision, "mode": asdict(predictor.mode)}
     return {"model": f"sha256:{digest.hexdigest()}", "options": json.loads(json.dumps(options))}  # as read back
 
 

@@ -14,15 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from pixalign.data.transforms import normalize
 from pixalign.errors import InputError
 from pixalign.limits import SMALLEST
 from pixalign.predicting.tiles import blend
-from pixalign.runtime import PRECISIONS, Runtime
-from pixalign.runtime.network import ready
-from pixalign.sampling import resize
+from pixalign.runtime import Runtime
 
 LARGE, AUTOMATIC_TILE = 16_000_000, 1024  # pixels from which on images are predicted in tiles of this side by default
 
@@ -100,61 +97,16 @@ class Mode:
 PLAIN = Mode()
 
 
-def predict_logits(
-    model: nn.Module | Runtime,
-    images: Tensor,
-    precision: str = "fp32",
-    size: tuple[int, int] | None = None,
-    refine: float | None = None,
-) -> Tensor:
-    """Logits (N, K, H, W) of images on the model's device, normalized as ``model.config`` says.
-
-    Args:
-        model: a network with ``config`` (left as it is; in training mode a copy is used), or an exported one
-            (`pixalign.runtime`).
-        images: (N, C, h, w), values 0 to 255, uint8 or float.
-        precision: a key of `PRECISIONS`: below fp32 the network runs under autocast. An exported one runs in the
-            precision that it was loaded with.
-        size: (H, W) of the logits; None: the images'. Networks with ``decode(features, size)`` decode there; of others
-            the logits are resized bilinearly.
-        refine: as in `Mode`.
-
-    Raises:
-        InputError: refine for another network than IFA.
-    """
-    if refine is not None and not hasattr(model, "queries"):
-        raise InputError(f"refine is {refine:g}: only ifa, not exported, can be refined: leave it out")
-    if isinstance(model, Runtime):
-        model.need_logits("blending tiles or views, resizing, or giving probabilities")
-        logits = model(images)
-        return logits if size is None or size == logits.shape[-2:] else resize(logits, size)
-    network: Any = ready(model)
-    config: Any = network.config
-    dtype = PRECISIONS[precision]
-    with torch.inference_mode(), torch.autocast(images.device.type, dtype=dtype, enabled=precision != "fp32"):
-        images = normalize(images, config["mean"], config["std"])
-        if refine is not None:
-            return network.decode(network.encode(images), size or (images.shape[-2], images.shape[-1]), refine=refine)
-        if size is None or size == images.shape[-2:]:
-            return network(images)
-        if not hasattr(network, "decode") or config["architecture"].startswith("smp/"):  # these know one size alone
-            return resize(network(images), size)
-        return network.decode(network.encode(images), size)
-
-
-def predict_ids(
-    model: nn.Module | Runtime, image: np.ndarray, mode: Mode = PLAIN, precision: str = "fp32", batch: int | None = None
-) -> np.ndarray:
+def predict_ids(runtime: Runtime, image: np.ndarray, mode: Mode = PLAIN, batch: int | None = None) -> np.ndarray:
     """Class ids of an image under a mode.
 
     With tiles, memory does not hold the classes' probabilities of the whole image: ids are written as soon as no
     later tile reaches a pixel (see `pixalign.predicting.tiles.blend`).
 
     Args:
-        model: a network with ``config`` on any device; it is left as it is, in training mode a copy is used.
+        runtime: the network (`pixalign.runtime.open_runtime`).
         image: (H, W, C) uint8.
         mode: how to apply the network.
-        precision: a key of `PRECISIONS`.
         batch: tiles at a time; None: 1 on a CPU, 8 on a GPU. It does not change what is predicted.
 
     Returns:
@@ -165,32 +117,25 @@ def predict_ids(
     """
     height, width = image.shape[:2]
     size = mode.output_size or (height, width)
-    model = model if isinstance(model, Runtime) else ready(model)
-    with _within_memory(model, image, mode):
+    with _within_memory(runtime, image, mode):
         if mode.tile_for(height, width):
             ids = np.empty(size, np.uint8)
-            for row, column, block in _blended(model, image, mode, precision, batch):
+            for row, column, block in _blended(runtime, image, mode, batch):
                 ids[row : row + block.shape[1], column : column + block.shape[2]] = _best(block).numpy()
             return ids
-        images = _as_batch([image], model)
-        if (
-            isinstance(model, Runtime)
-            and model.labels
-            and mode.scales == (1,)
-            and not mode.flip
-            and size == image.shape[:2]
-            and mode.refine is None
-        ):
-            return model.ids(images)[0].numpy()
+        images = _as_batch([image], runtime)
+        plain = mode.scales == (1,) and not mode.flip and size == image.shape[:2] and mode.refine is None
+        if runtime.labels and plain:
+            return runtime.ids(images)[0].numpy()
         if len(mode.scales) == 1 and not mode.flip:
-            scores = predict_logits(model, _scaled(images, mode.scales[0]), precision, size, _refine(model, mode))
+            scores = runtime.logits(_scaled(images, mode.scales[0]), size, _refine(runtime, mode))
         else:
-            scores = _probabilities(model, mode, precision, images, size)
+            scores = _probabilities(runtime, mode, images, size)
         return _best(scores[0]).cpu().numpy()
 
 
 def predict_probabilities(
-    model: nn.Module | Runtime, image: np.ndarray, mode: Mode = PLAIN, precision: str = "fp32", batch: int | None = None
+    runtime: Runtime, image: np.ndarray, mode: Mode = PLAIN, batch: int | None = None
 ) -> np.ndarray:
     """Probabilities (K, H, W) float32 of an image under a mode, which sum to 1 over K; arguments as in `predict_ids`.
 
@@ -201,12 +146,11 @@ def predict_probabilities(
     """
     height, width = image.shape[:2]
     size = mode.output_size or (height, width)
-    model = model if isinstance(model, Runtime) else ready(model)
-    with _within_memory(model, image, mode, True):
+    with _within_memory(runtime, image, mode, True):
         if not mode.tile_for(height, width):
-            return _probabilities(model, mode, precision, _as_batch([image], model), size)[0].cpu().numpy()
+            return _probabilities(runtime, mode, _as_batch([image], runtime), size)[0].cpu().numpy()
         shares: np.ndarray | None = None
-        for row, column, block in _blended(model, image, mode, precision, batch):
+        for row, column, block in _blended(runtime, image, mode, batch):
             if shares is None:
                 shares = np.empty((block.shape[0], *size), np.float32)
             shares[:, row : row + block.shape[1], column : column + block.shape[2]] = block.numpy()
@@ -214,26 +158,22 @@ def predict_probabilities(
         return shares
 
 
-def _blended(
-    model: nn.Module | Runtime, image: np.ndarray, mode: Mode, precision: str, batch: int | None
-) -> Iterator[tuple[int, int, Tensor]]:
+def _blended(runtime: Runtime, image: np.ndarray, mode: Mode, batch: int | None) -> Iterator[tuple[int, int, Tensor]]:
     """Yield row, column and probabilities (K, h, w) of parts that together fill the output."""
     height, width = image.shape[:2]
 
     def answer(parts: list[np.ndarray], size: tuple[int, int]) -> Tensor:
-        return _probabilities(model, mode, precision, _as_batch(parts, model), size).cpu()
+        return _probabilities(runtime, mode, _as_batch(parts, runtime), size).cpu()
 
     size = mode.output_size or (height, width)
-    batch = batch or _BATCH.get(_device(model).type, 1)
+    batch = batch or _BATCH.get(runtime.device.type, 1)
     return blend(answer, image, mode.tile_for(height, width), mode.overlap, size, batch)
 
 
-def _probabilities(
-    model: nn.Module | Runtime, mode: Mode, precision: str, images: Tensor, size: tuple[int, int]
-) -> Tensor:
+def _probabilities(runtime: Runtime, mode: Mode, images: Tensor, size: tuple[int, int]) -> Tensor:
     """Mean probabilities (N, K, *size), float32, of images (N, C, h, w) over the views of a mode."""
     total: Any = 0
-    logits_of = partial(predict_logits, model, precision=precision, size=size, refine=_refine(model, mode))
+    logits_of = partial(runtime.logits, size=size, refine=_refine(runtime, mode))
     for scale in mode.scales:
         view = _scaled(images, scale)
         total = total + logits_of(view).float().softmax(1)
@@ -243,9 +183,9 @@ def _probabilities(
     return total / views if views > 1 else total
 
 
-def _refine(model: nn.Module | Runtime, mode: Mode) -> float | None:
-    """``mode.refine``; where it is None, all cells of a network that answers queries if there is an output size."""
-    if mode.refine is None and mode.output_size is not None and hasattr(model, "queries"):
+def _refine(runtime: Runtime, mode: Mode) -> float | None:
+    """``mode.refine``; where it is None, all cells of a network that takes it if there is an output size."""
+    if mode.refine is None and mode.output_size is not None and runtime.takes_refine:
         return 1.0
     return mode.refine
 
@@ -275,19 +215,13 @@ def _scaled(images: Tensor, scale: float) -> Tensor:
     return F.interpolate(images.float(), size=size, mode="bilinear", antialias=True)
 
 
-def _as_batch(parts: Sequence[np.ndarray], model: nn.Module | Runtime) -> Tensor:
-    """Images (h, w, C) uint8 of one size as a tensor (N, C, h, w), channels last, on the model's device."""
-    return torch.from_numpy(np.stack(parts)).to(_device(model)).permute(0, 3, 1, 2)
-
-
-def _device(model: nn.Module | Runtime) -> torch.device:
-    return model.device if isinstance(model, Runtime) else next(model.parameters()).device
+def _as_batch(parts: Sequence[np.ndarray], runtime: Runtime) -> Tensor:
+    """Images (h, w, C) uint8 of one size as a tensor (N, C, h, w), channels last, on the network's device."""
+    return torch.from_numpy(np.stack(parts)).to(runtime.device).permute(0, 3, 1, 2)
 
 
 @contextmanager
-def _within_memory(
-    model: nn.Module | Runtime, image: np.ndarray, mode: Mode, probabilities: bool = False
-) -> Iterator[None]:
+def _within_memory(runtime: Runtime, image: np.ndarray, mode: Mode, probabilities: bool = False) -> Iterator[None]:
     """Turn what the allocators raise into an `InputError` that names the remedy."""
     try:
         yield
@@ -300,5 +234,5 @@ def _within_memory(
         remedy = f"take smaller tiles than {tile} (--tile)" if tile else f"predict in tiles (--tile {smaller})"
         remedy += ", without probabilities" * probabilities
         raise InputError(
-            f"{width} x {height} pixels do not fit into the memory of {_device(model)}: {remedy}"
+            f"{width} x {height} pixels do not fit into the memory of {runtime.device}: {remedy}"
         ) from error

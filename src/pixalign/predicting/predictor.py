@@ -2,51 +2,35 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import nn
 
 from pixalign.data.images import read_image, to_pixels
 from pixalign.errors import InputError
 from pixalign.limits import SMALLEST
+from pixalign.models.network import NetworkConfig, SegmentationNetwork
 from pixalign.predicting.forks import check_process, check_threads
-from pixalign.predicting.inference import PLAIN, PRECISIONS, Mode, predict_ids, predict_probabilities
+from pixalign.predicting.inference import PLAIN, Mode, predict_ids, predict_probabilities
 from pixalign.predicting.result import Result
-from pixalign.runtime import Runtime, is_exported, load_runtime, pick_device
-from pixalign.runtime.network import ready
-from pixalign.weights import load
-
-
-def open_model(
-    source: nn.Module | Runtime | str | Path, device: str | None = None, precision: str = "fp32"
-) -> nn.Module | Runtime:
-    """Return what `pixalign.load` takes as a network `ready` on its device, FILE.onnx or FILE.xml as a `Runtime`.
-
-    Raises:
-        InputError: no such model, device or precision.
-    """
-    if isinstance(source, Runtime):
-        return source
-    if is_exported(source):
-        return load_runtime(source, device, precision)
-    place = pick_device(device)
-    return ready(source if isinstance(source, nn.Module) else load(source, place), place)
+from pixalign.runtime import Source, open_runtime
 
 
 class Predictor:
     """A model made ready to be called on pictures.
 
     Args:
-        model: a network with ``config``, what `pixalign.load` takes, or an exported FILE.onnx or FILE.xml. A network is
-            left as it is: unless it is in evaluation mode, on the device and channels last, a copy is used, as the
-            network is now.
+        model: what `pixalign.runtime.open_runtime` takes: a network, what `pixalign.load` takes, an exported FILE.onnx
+            or FILE.xml; or what it gives, which has its own device and precision. A network is left as it is: unless
+            it is in evaluation mode, on the device and channels last, a copy is used, as the network is now.
         device: a torch device by name; None or "auto" takes CUDA if it is there.
         precision: fp32, bf16 or fp16 (autocast).
         mode: whole images or tiles, scales, flip, output size.
+
+    Attributes:
+        runtime: what runs the network.
 
     Raises:
         InputError: no such model, device or precision.
@@ -54,24 +38,30 @@ class Predictor:
 
     def __init__(
         self,
-        model: nn.Module | Runtime | str | Path = "default",
+        model: Source = "default",
         device: str | None = None,
         precision: str = "fp32",
         mode: Mode = PLAIN,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise InputError(f"precision {precision!r} is unknown: choose one of {', '.join(PRECISIONS)}")
         check_threads()
-        self.precision = precision
         self.mode = mode
         self.made_in = os.getpid()
-        self.model = open_model(model, device, precision)
-        if isinstance(self.model, Runtime):
-            self.device = self.model.device
-        else:
-            self.device = pick_device(device)
-        self.config: dict[str, Any] = self.model.config  # type: ignore[assignment]
-        self.channels: int = self.config["arguments"]["in_channels"]
+        self.runtime = open_runtime(model, device=device or "auto", precision=precision)
+
+    @property
+    def network(self) -> SegmentationNetwork | None:
+        """What PyTorch runs, not to be changed; None for an exported file."""
+        return self.runtime.network
+
+    @property
+    def config(self) -> NetworkConfig:
+        """What is known about the network."""
+        return self.runtime.config
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images."""
+        return self.config.in_channels
 
     def __call__(self, image: str | Path | Image.Image | np.ndarray, probabilities: bool = False) -> Result:
         """Segment one image.
@@ -87,7 +77,7 @@ class Predictor:
             InputError: an image that cannot be read, is smaller than 32 x 32, or does not fit into memory; a process
                 forked from the one in which threads computed (`pixalign.predicting.forks`).
         """
-        if isinstance(self.model, Runtime) and self.model.network is None:
+        if self.network is None:
             check_process(self.made_in)
         check_threads()
         pixels, name = self._pixels(image)
@@ -96,15 +86,15 @@ class Predictor:
             raise InputError(f"{name}: {width} x {height} pixels are too few: {SMALLEST} x {SMALLEST} are needed")
         try:
             if probabilities:
-                shares = predict_probabilities(self.model, pixels, self.mode, self.precision)
+                shares = predict_probabilities(self.runtime, pixels, self.mode)
                 ids = shares.argmax(0).astype(np.uint8)
             else:
-                shares, ids = None, predict_ids(self.model, pixels, self.mode, self.precision)
+                shares, ids = None, predict_ids(self.runtime, pixels, self.mode)
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
         if pixels.shape[:2] != ids.shape:
             pixels = _resized(pixels, ids.shape)
-        return Result(pixels, ids, list(self.config["classes"]), list(self.config["colors"]), shares)
+        return Result(pixels, ids, list(self.config.classes), list(self.config.colors), shares)
 
     def _pixels(self, image: str | Path | Image.Image | np.ndarray) -> tuple[np.ndarray, str]:
         """Return the image as (H, W, C) uint8 and what to call it in a message."""

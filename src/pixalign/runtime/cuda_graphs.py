@@ -72,7 +72,7 @@ def record(run: Callable[[Tensor], Tensor], images: Tensor, source: str) -> Call
             raise
         except RuntimeError as error:
             raise InputError(
-                f"{source}: cannot be recorded as a CUDA graph ({first_line(error)}): load it without cuda_graphs"
+                f"{source}: cannot be recorded as a CUDA graph ({first_line(error)}): open it with another back-end"
             ) from error
 
     def replay(images: Tensor) -> Tensor:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from pixalign.errors import InputError
+from pixalign.models.network import SegmentationNetwork
 from pixalign.text import first_line
 
 
-def ready(model: nn.Module, device: torch.device | None = None) -> nn.Module:
+def ready(model: SegmentationNetwork, device: torch.device | None = None) -> SegmentationNetwork:
     """The network in evaluation mode, with ``device`` also on that device and channels last.
 
     One that is so already is returned as it is, and sees what is done to its weights afterwards. Any other is copied,
@@ -25,8 +26,7 @@ def ready(model: nn.Module, device: torch.device | None = None) -> nn.Module:
     same = all(id(x) == at for at, x in known.items())
     if same and not any(module.training for module in model.modules()):
         return model
-    if hasattr(model, "config"):
-        known[id(model.config)] = model.config
+    known[id(model.config)] = model.config
     try:
         copied = copy.deepcopy(model, known)
     except Exception as error:  # what hangs on a program's own network may raise anything

@@ -1,25 +1,21 @@
 """Where training starts from: the tensors of another model, and the parts of a network that are trained."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from pixalign.errors import InputError
 from pixalign.models import create_model
+from pixalign.models.network import NetworkConfig, SegmentationNetwork
 from pixalign.training.config import ModelConfig
 
 
-def model_config(model: nn.Module) -> ModelConfig:
+def model_config(known: NetworkConfig) -> ModelConfig:
     """Describe a loaded model as the configuration of a network like it."""
-    known: dict[str, Any] = model.config  # type: ignore[assignment]
-    arguments = {k: v for k, v in known["arguments"].items() if k not in ("encoder", "num_classes", "in_channels")}
-    return ModelConfig(
-        known["architecture"], known["arguments"]["encoder"], False, known["arguments"]["in_channels"], arguments
-    )
+    options = {k: v for k, v in known.arguments.items() if k not in ("encoder", "num_classes", "in_channels")}
+    return ModelConfig(known.architecture, known.arguments["encoder"], False, known.in_channels, options)
 
 
-def initialize(model: nn.Module, source: nn.Module) -> tuple[list[str], list[str]]:
+def initialize(model: SegmentationNetwork, source: SegmentationNetwork) -> tuple[list[str], list[str]]:
     """Copy into ``model`` what fits of ``source``: tensors of the same name and shape.
 
     Tensors with rows per class (those whose first dimension grows with the number of classes) hold a block of rows for
@@ -27,23 +23,22 @@ def initialize(model: nn.Module, source: nn.Module) -> tuple[list[str], list[str
     about them, in whatever order.
 
     Args:
-        model: the network to start, with its ``config["classes"]``.
+        model: the network to start, with its ``config.classes``.
         source: a loaded model.
 
     Returns:
         What stays as it was initialized, each with the reason: whole tensors, and classes whose rows are new.
     """
-    ours: dict[str, Any] = model.config  # type: ignore[assignment]
+    ours, theirs = model.config.classes, source.config.classes
     known, target = source.state_dict(), model.state_dict()
-    theirs: list[str] = source.config["classes"]  # type: ignore[index, assignment]
-    shared = [(i, theirs.index(name)) for i, name in enumerate(ours["classes"]) if name in theirs]
+    shared = [(i, theirs.index(name)) for i, name in enumerate(ours) if name in theirs]
     by_class = _class_tensors(model)
     left = []
     for name, tensor in target.items():
         rows = by_class.get(name)
         if name not in known:
             left.append(f"{name} {tuple(tensor.shape)}: not in the model to start from")
-        elif name in by_class and ours["classes"] != theirs:
+        elif name in by_class and ours != theirs:
             if rows is None:
                 left.append(f"{name} {tuple(tensor.shape)}: depends on the classes, but has no rows for each")
             elif known[name].shape != (rows * len(theirs), *tensor.shape[1:]):
@@ -56,7 +51,7 @@ def initialize(model: nn.Module, source: nn.Module) -> tuple[list[str], list[str
             tensor.copy_(known[name])
         else:
             left.append(f"{name} {tuple(tensor.shape)}: has shape {tuple(known[name].shape)} there")
-    return left, [name for name in ours["classes"] if name not in theirs]
+    return left, [name for name in ours if name not in theirs]
 
 
 def freeze(model: nn.Module, parts: str) -> list[nn.Module]:
@@ -101,18 +96,17 @@ def _parts(model: nn.Module) -> list[str]:
     return list(dict.fromkeys(name.split(".")[0] for name, _ in model.named_parameters()))
 
 
-def _class_tensors(model: nn.Module) -> dict[str, int | None]:
+def _class_tensors(model: SegmentationNetwork) -> dict[str, int | None]:
     """The tensors whose shape depends on the number of classes, told by building a network of one more.
 
     Returns:
         Name -> rows for each class, or None where not the first dimension, and nothing else, is as many times the
         number of classes in both networks.
     """
-    config: dict[str, Any] = model.config  # type: ignore[assignment]
-    count = config["arguments"]["num_classes"]
-    arguments = {**config["arguments"], "num_classes": _another(count)}
+    count = len(model.config.classes)
+    arguments = {**model.config.arguments, "num_classes": _another(count)}
     with torch.random.fork_rng(devices=[]):
-        other: dict[str, Tensor] = create_model(config["architecture"], **arguments).state_dict()
+        other: dict[str, Tensor] = create_model(model.config.architecture, **arguments).state_dict()
     found: dict[str, int | None] = {}
     for name, tensor in model.state_dict().items():
         if other[name].shape != tensor.shape:

@@ -32,11 +32,13 @@ from pixalign.data.samples import Data, require_two_labels
 from pixalign.data.transforms import UsersTransform, normalize
 from pixalign.errors import InputError, Stopped
 from pixalign.evaluating import evaluate
-from pixalign.fusing import computes_bfloat16, fuse
+from pixalign.fusing import computes_bfloat16
 from pixalign.losses import total_loss
 from pixalign.losses.weights import adjust_logits, class_weights
 from pixalign.memory import reused_memory
 from pixalign.models import create_model
+from pixalign.models.network import SegmentationNetwork
+from pixalign.runtime import open_runtime
 from pixalign.training.accelerator import find_device, flattened, make_accelerator, trackers_ended
 from pixalign.training.config import ModelConfig, OptimConfig, TrainConfig, write_config
 from pixalign.training.groups import parameter_groups
@@ -108,7 +110,7 @@ def train(
     set_seed(config.seed)
     source = load(config.init) if config.init and state is None else None
     if source is not None and config.model == ModelConfig():
-        config = replace(config, model=model_config(source))
+        config = replace(config, model=model_config(source.config))
     if dataset is None:
         training, validation, mix = open_all(config, log, check=is_main and state is None)
     else:
@@ -126,27 +128,27 @@ def train(
         in_channels=config.model.in_channels,
         **config.model.options,
     )
-    model.config |= {"classes": training.classes, "colors": training.colors}
-    model.config["data"] = {"name": training.name, "images": len(training), "fingerprint": training.fingerprint()}
+    model.config.classes, model.config.colors = training.classes, training.colors
+    model.config.data = {"name": training.name, "images": len(training), "fingerprint": training.fingerprint()}
     if mix is not None:
-        model.config["data"] |= {"mixed_with": mix.name, "mix_ratio": config.data.mix_ratio}
+        model.config.data |= {"mixed_with": mix.name, "mix_ratio": config.data.mix_ratio}
     if config.init:
-        model.config["data"]["started_from"] = config.init
+        model.config.data["started_from"] = config.init
     if source is not None:
         _start_from(model, source, config.init, log)
     teacher = load_teacher(config, training.classes, accelerator.device) if config.teacher else None
     if teacher is not None:
-        model.config["data"]["taught_by"] = config.teacher
+        model.config.data["taught_by"] = config.teacher
     frozen = freeze(model, config.freeze)
     check_parts(model, config.optim.lr_parts)
-    mean, std = model.config["mean"], model.config["std"]
+    mean, std = model.config.mean, model.config.std
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     model = model.to(accelerator.device, memory_format=layout)
     if processes > 1:
         model = synchronize_norms(model, accelerator.device)
         set_seed(config.seed, device_specific=True)  # each process its own dropout
     ema = ModelEmaV3(model, decay=config.ema, use_warmup=True) if config.ema else None
-    averaged = ema.module if ema else model
+    averaged: SegmentationNetwork = ema.module if ema else model
     optimizer: Any = _optimizer(model, config.optim)
     needs_counts = config.loss.class_weights != "none" or config.data.class_uniform
     counts = class_pixels(training) if needs_counts else np.zeros((1, len(training.classes)), np.int64)
@@ -212,11 +214,12 @@ def train(
         for module in frozen:
             module.eval()
 
-    def shown() -> nn.Module:
+    def shown() -> SegmentationNetwork:
         """The network as it is evaluated and saved."""
         network = averaged.eval()
-        adjusted = weight is not None and config.loss.adjust
-        return adjust_logits(network, weight, config.loss.adjust) if adjusted else network  # type: ignore[arg-type]
+        if weight is None or not config.loss.adjust:
+            return network
+        return adjust_logits(network, weight, config.loss.adjust)
 
     def save_progress() -> None:
         random = accelerator.gather(random_state()[None].to(accelerator.device)).cpu()
@@ -279,7 +282,7 @@ def train(
         log.note(progress.epoch(line, speed))
         return 0
 
-    def draw(network: nn.Module) -> None:
+    def draw(network: SegmentationNetwork) -> None:
         """Draw what belongs to the epoch that is over and is not there yet; a failure costs no more than a line."""
         epoch, finished = step // batches.per_epoch, step == total_steps
         sheet = out / "pictures" / f"epoch_{epoch:04d}.jpg"
@@ -372,26 +375,19 @@ def learning_rate(progress: float, optim: OptimConfig) -> float:
 
 def load_teacher(config: TrainConfig, classes: Sequence[str], device: torch.device) -> Callable[[Tensor], Tensor]:
     """Load ``config.teacher``; what is returned gives its logits (N, K, H, W) for images (N, C, H, W) uint8."""
-    model = load(config.teacher)
-    known: dict[str, Any] = model.config  # type: ignore[assignment]
+    precision = "fp32" if config.precision == "fp32" else "auto"
+    runtime = open_runtime(config.teacher, "fused", device, precision)
     try:
-        check_classes(model, classes)
+        check_classes(runtime.config.classes, classes)
     except InputError as error:
         raise InputError(f"teacher {config.teacher}: {error}") from error
-    channels = known["arguments"]["in_channels"]
+    channels = runtime.config.in_channels
     if channels != config.model.in_channels:
         raise InputError(
             f"teacher {config.teacher}: it takes images of {channels} channels, and the network those of "
             f"{config.model.in_channels}"
         )
-    mean, std = known["mean"], known["std"]
-    network = fuse(model.to(device), precision="fp32" if config.precision == "fp32" else "auto")
-
-    @torch.no_grad()
-    def logits(pixels: Tensor) -> Tensor:
-        return network(normalize(pixels, mean, std))
-
-    return logits
+    return runtime.logits
 
 
 def _check_run_folder(out: Path, resume: bool) -> Path | None:
@@ -410,7 +406,7 @@ def _check_run_folder(out: Path, resume: bool) -> Path | None:
     return state
 
 
-def _start_from(model: nn.Module, source: nn.Module, name: str, log: Log) -> None:
+def _start_from(model: SegmentationNetwork, source: SegmentationNetwork, name: str, log: Log) -> None:
     left, new_classes = initialize(model, source)
     log(f"started from {name}: {len(model.state_dict()) - len(left)} of {len(model.state_dict())} tensors fit")
     if new_classes:
@@ -438,7 +434,7 @@ class _Interrupted(Exception):
 
 
 def _evaluate(
-    model: nn.Module, data: Data, config: TrainConfig, accelerator: Accelerator, interrupted: Sequence[int]
+    model: SegmentationNetwork, data: Data, config: TrainConfig, accelerator: Accelerator, interrupted: Sequence[int]
 ) -> dict[str, Any]:
     """Evaluate with all processes, each its share of the images; every one gets the result of the whole.
 

@@ -65,9 +65,12 @@ def _normalize(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     result, mean, variance = _GlobalNormalize.apply(x, weight, norm.bias, norm.eps)
     if norm.track_running_stats and norm.momentum is not None:
         count = x.numel() / x.shape[1] * dist.get_world_size()
-        norm.running_mean.lerp_(mean, norm.momentum)  # type: ignore[union-attr]
-        norm.running_var.lerp_(variance * count / max(1, count - 1), norm.momentum)  # type: ignore[union-attr]
-        norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        assert norm.num_batches_tracked is not None
+        norm.running_mean.lerp_(mean, norm.momentum)
+        norm.running_var.lerp_(variance * count / max(1, count - 1), norm.momentum)
+        norm.num_batches_tracked.add_(1)
     return result
 
 

@@ -5,24 +5,26 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torch import nn
 
 from pixalign.data.images import write_image
 from pixalign.data.samples import Data
+from pixalign.models.network import SegmentationNetwork
 from pixalign.pages.sheet import grid
 from pixalign.palette import color_table
 from pixalign.predicting.inference import predict_ids
 from pixalign.predicting.result import draw_overlay
+from pixalign.runtime import open_runtime
 
 _HEIGHT, _GAP = 240, 6
 
 
-def draw_predictions(model: nn.Module, data: Data, path: Path, count: int = 4) -> None:
+def draw_predictions(model: SegmentationNetwork, data: Data, path: Path, count: int = 4) -> None:
     """Draw the predictions of a network in evaluation mode for ``count`` pairs spread over a split."""
+    runtime = open_runtime(model, device=None)
     samples = []
     for index in sorted({round(i * (len(data) - 1) / (count - 1)) for i in range(count)}):
         image, label = data[index]
-        samples.append((image, label, predict_ids(model, image)))
+        samples.append((image, label, predict_ids(runtime, image)))
     prediction_sheet(samples, data.colors, path)
 
 

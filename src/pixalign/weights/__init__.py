@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from pixalign import __version__
 from pixalign.errors import InputError
 from pixalign.models import create_model
+from pixalign.models.network import NetworkConfig, SegmentationNetwork, as_network, uncompiled
 from pixalign.text import encodable, first_line
 from pixalign.weights.card import model_card
 from pixalign.weights.migration import american, renamed
@@ -43,10 +44,10 @@ def save(
     files in it that are not ours (an export, say) stay.
 
     Args:
-        model: a network with ``config`` (from `create_model` or `load`), on any device.
+        model: a network of `create_model` or `load`, on any device.
         folder: where to; missing parents are made.
         metrics: figures measured on this model, one dictionary per data set: data, images, miou (0 to 1), iou by
-            class and so on. Without it, what ``model.config["metrics"]`` has is kept.
+            class and so on. Without it, what ``model.config.metrics`` has is kept.
         half: store floating tensors as fp16, except those of norm layers, which stay float32.
 
     Returns:
@@ -65,7 +66,7 @@ def save(
     return folder
 
 
-def load(source: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+def load(source: str | Path, device: str | torch.device = "cpu") -> SegmentationNetwork:
     """Read a model.
 
     Args:
@@ -83,13 +84,13 @@ def load(source: str | Path, device: str | torch.device = "cpu") -> nn.Module:
     config = read_config(folder)
     try:
         with torch.random.fork_rng(devices=[]):  # what is drawn is replaced
-            model = create_model(config["architecture"], **{**config["arguments"], "pretrained": False})
+            model = create_model(config.architecture, **{**config.arguments, "pretrained": False})
     except (InputError, TypeError) as error:
         raise InputError(
             f"{folder / CONFIG}: the network cannot be built ({error}): "
-            f"it was written by pixalign {config.get('pixalign')} with timm {config.get('timm')}"
+            f"it was written by pixalign {config.more.get('pixalign')} with timm {config.timm}"
         ) from error
-    model.config = config  # type: ignore[assignment]
+    model.config = config
     _load_tensors(model, folder / WEIGHTS)
     try:
         return model.eval().float().to(device)  # whatever torch makes by default
@@ -123,9 +124,8 @@ def push_to_hub(model: nn.Module, repo_id: str, private: bool = False) -> str:
     return str(address)
 
 
-def check_classes(model: Any, classes: Sequence[str]) -> None:
-    """Raise InputError, naming the first difference, unless ``model`` has exactly these classes in this order."""
-    own: list[str] = model.config["classes"]
+def check_classes(own: Sequence[str], classes: Sequence[str]) -> None:
+    """Raise InputError, naming the first difference, unless a model's ``own`` classes are these in this order."""
     remedy = "use a model of the same classes, or train on this data with --init"
     for index, (ours, theirs) in enumerate(zip(own, classes)):
         if ours != theirs:
@@ -134,7 +134,7 @@ def check_classes(model: Any, classes: Sequence[str]) -> None:
         raise InputError(f"the model has {len(own)} classes but the data {len(classes)}: {remedy}")
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> NetworkConfig:
     """Return the content of a model folder's config.json, checked; InputError says what is wrong with it."""
     file = folder / CONFIG
     remedy = "get the folder again from where it came"
@@ -161,16 +161,13 @@ def read_config(folder: Path) -> dict[str, Any]:
             raise InputError(f"{file}: {len(config[key])} {key} but {count} {arguments.get(count)}: {remedy}")
     if "checkpoint_path" in (arguments.get("encoder_options") or {}):  # timm might unpickle that file
         raise InputError(f"{file}: encoder_options names a checkpoint_path, which is refused: {remedy}")
-    return config
+    return NetworkConfig.from_json(config)
 
 
 def _write(model: nn.Module, folder: Path, name: str, metrics: Sequence[dict[str, Any]] | None, half: bool) -> None:
     """Write the three files into an existing folder; ``name`` is what the card calls the model."""
-    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
-    known: Any = getattr(model, "config", None)
-    if not isinstance(known, dict):
-        raise InputError(f"{type(model).__name__} has no config to rebuild it from: make it with create_model")
-    config = {"format_version": FORMAT_VERSION, **known, "pixalign": __version__}
+    model = uncompiled(model)
+    config = {"format_version": FORMAT_VERSION, **as_network(model).config.to_json(), "pixalign": __version__}
     if metrics is not None:
         config["metrics"] = list(metrics)
     save_file(_tensors(model, half), folder / WEIGHTS, metadata={"format": "pt"})
@@ -199,7 +196,7 @@ def _tensors(model: nn.Module, half: bool) -> dict[str, Tensor]:
     return tensors
 
 
-def _load_tensors(model: nn.Module, file: Path) -> None:
+def _load_tensors(model: SegmentationNetwork, file: Path) -> None:
     """Fill ``model`` from a safetensors file; InputError names the first tensor that does not fit."""
     try:
         tensors = load_file(file)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from pixalign.errors import InputError
 from pixalign.models import create_model
 from pixalign.models.bialignnet import CELL
+from pixalign.models.network import SegmentationNetwork
 from pixalign.palette import CITYSCAPES
 from pixalign.weights import save
 
@@ -199,7 +200,7 @@ def convert(path: str | Path, kind: str, out: str | Path) -> Report:
     return report
 
 
-def convert_state(state: Mapping[str, Tensor], kind: str) -> nn.Module:
+def convert_state(state: Mapping[str, Tensor], kind: str) -> SegmentationNetwork:
     """Turn an authors' state dictionary into our model.
 
     The number of classes is read from the last convolution; 19 classes are named and colored as Cityscapes'. A
@@ -243,7 +244,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     return state
 
 
-def _convert(state: Mapping[str, Tensor], kind: str) -> tuple[nn.Module, Report]:
+def _convert(state: Mapping[str, Tensor], kind: str) -> tuple[SegmentationNetwork, Report]:
     release = KINDS[kind]
     state = release.prepare(_strip_prefixes(state))
     last_name = release.names["classify"] + ".weight"
@@ -273,7 +274,7 @@ def _convert(state: Mapping[str, Tensor], kind: str) -> tuple[nn.Module, Report]
     return model.eval(), report
 
 
-def _build(release: Kind, num_classes: int, auxiliary: bool) -> tuple[nn.Module, dict[str, str]]:
+def _build(release: Kind, num_classes: int, auxiliary: bool) -> tuple[SegmentationNetwork, dict[str, str]]:
     """Return the empty model and, for each of its tensors, the authors' name."""
     model = create_model(
         release.network,
@@ -283,9 +284,8 @@ def _build(release: Kind, num_classes: int, auxiliary: bool) -> tuple[nn.Module,
         auxiliary=auxiliary,
     )
     if num_classes == len(CITYSCAPES):
-        config: dict[str, Any] = model.config  # type: ignore[assignment]
-        config["classes"] = list(CITYSCAPES)
-        config["colors"] = [list(color) for color in CITYSCAPES.values()]
+        model.config.classes = list(CITYSCAPES)
+        model.config.colors = [list(color) for color in CITYSCAPES.values()]
     names = {}
     for ours in model.state_dict():
         prefix = next(prefix for prefix in release.names if f"{ours}.".startswith(prefix + "."))

@@ -158,7 +158,7 @@ def test_predicting_the_test_split_writes_what_the_server_takes(root, tmp_path, 
     import pixalign
 
     model = pixalign.create_model("sfnet", encoder="test_resnet", num_classes=19, channels=16)
-    model.config |= {"classes": CLASSES, "colors": COLORS}
+    model.config.classes, model.config.colors = CLASSES, COLORS
     pixalign.save(model.eval(), tmp_path / "model")
     arguments = [
         "predict",
