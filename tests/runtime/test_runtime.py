@@ -2,6 +2,7 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -85,6 +86,15 @@ def test_a_second_call_leaves_the_first_result_alone(path):
     kept = first.clone()
     runtime.logits(255 - IMAGES)
     assert torch.equal(first, kept)
+
+
+def test_threads_share_a_runtime(path):
+    runtime = open_runtime(write(path, graph(), MANIFEST), threads=1)
+    images = [IMAGES + i for i in range(8)]
+    alone = [runtime.logits(x) for x in images]
+    with ThreadPoolExecutor(4) as threads:
+        for mine, wanted in zip(threads.map(runtime.logits, images * 4), alone * 4, strict=True):
+            assert torch.equal(mine, wanted)
 
 
 def test_a_graph_with_pixels_in_and_labels_out_is_given_pixels_and_gives_labels(path):
