@@ -156,7 +156,7 @@ def test_gradients_with_respect_to_the_image_are_the_networks(key):
     assert relative_error(gradients[1], gradients[0]) < 1e-3
 
 
-def test_class_weights_can_be_taken_back_after_optimising():
+def test_class_weights_can_be_taken_back_after_fusing():
     fused = fuse(network("bialignnet"))
     adjusted = adjust_logits(fused, torch.tensor([1.0, 2, 3, 4, 5]), 1.0)
     with torch.inference_mode():

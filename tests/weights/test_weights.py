@@ -190,7 +190,7 @@ EARLIER = {"coarse": "high", "fine": "low"}  # in names of tensors, such as down
 )
 def test_a_folder_that_an_earlier_version_wrote_gives_the_same_outputs(key, renamed, version, tmp_path):
     model = network(key)
-    model.config |= {"license": "MIT", "data": {"name": "streets", "terms": "none"}}
+    model.config.license, model.config.data = "MIT", {"name": "streets", "terms": "none"}
     folder = save(model, tmp_path / "m")
     config = json.loads((folder / "config.json").read_text())
     assert config["format_version"] == 2
@@ -204,8 +204,8 @@ def test_a_folder_that_an_earlier_version_wrote_gives_the_same_outputs(key, rena
     assert len(old.keys() - tensors.keys()) == renamed
     save_file(old, folder / "model.safetensors")
     loaded = load(folder)
-    assert loaded.config["colors"] == model.config["colors"]
-    assert (loaded.config["license"], loaded.config["data"]) == (model.config["license"], model.config["data"])
+    assert loaded.config.colors == model.config.colors
+    assert (loaded.config.license, loaded.config.data) == (model.config.license, model.config.data)
     with torch.no_grad():
         assert torch.equal(loaded(image(65, 97)), model(image(65, 97)))
     again = load_file(save(loaded, tmp_path / "again") / "model.safetensors")

@@ -124,23 +124,17 @@ class SegmentationNetwork(nn.Module):
         return self.encoder.mean, self.encoder.std
 
     @property
-    def class_layer(self) -> nn.Conv2d:
+    def class_layer(self) -> Any:
         """The last layer, a convolution with bias: as many rows for each class, one or (before a pixel shuffle) more.
 
         Raises:
             InputError: there is none.
         """
-        layer = getattr(self, "classify", None)
-        if not isinstance(layer, nn.Conv2d) or layer.bias is None:
-            raise InputError(
-                f"{type(self).__name__}: has no last layer 'classify' with a bias, which is what is adjusted"
-            )
-        return layer
+        return _class_layer(self)
 
     def shift_logits(self, shift: Tensor) -> None:
         """Add a number for each class, (K,), to the network's logits, for good."""
-        bias = self.class_layer.bias
-        assert bias is not None
+        bias: Tensor = self.class_layer.bias
         with torch.no_grad():
             bias += shift.to(bias).repeat_interleave(len(bias) // len(shift))
 
@@ -175,13 +169,18 @@ class OwnNetwork(SegmentationNetwork):
         return logits, {"auxiliaries": []} if heads else {}
 
     @property
-    def class_layer(self) -> nn.Conv2d:
+    def class_layer(self) -> Any:
         """The module's ``classify``."""
-        layer = getattr(self.network, "classify", None)
-        if not isinstance(layer, nn.Conv2d) or layer.bias is None:
-            name = type(self.network).__name__
-            raise InputError(f"{name}: has no last layer 'classify' with a bias, which is what is adjusted")
-        return layer
+        return _class_layer(self.network)
+
+
+def _class_layer(module: nn.Module) -> Any:
+    layer = getattr(module, "classify", None)
+    if not isinstance(getattr(layer, "bias", None), Tensor):
+        raise InputError(
+            f"{type(module).__name__}: has no last layer 'classify' with a bias, which is what is adjusted"
+        )
+    return layer
 
 
 def as_network(model: nn.Module) -> SegmentationNetwork:
