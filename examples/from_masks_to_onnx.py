@@ -16,10 +16,8 @@ import yaml
 from PIL import Image
 
 import pixalign
-from pixalign.checking import check_data
-from pixalign.data import open_data
+from pixalign import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig, check_data, open_data
 from pixalign.data.sets.streets import CLASSES, COLORS, draw_scene
-from pixalign.training.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
 
 
 def draw_folder(root: Path, count: int, size: tuple[int, int] = (180, 240)) -> None:

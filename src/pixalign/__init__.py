@@ -9,19 +9,35 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "Aligner": "pixalign.aligners",
+    "DataConfig": "pixalign.training",
     "InputError": "pixalign.errors",
+    "LossConfig": "pixalign.training",
     "Mode": "pixalign.predicting",
+    "ModelConfig": "pixalign.training",
+    "NetworkConfig": "pixalign.models.network",
+    "OptimConfig": "pixalign.training",
     "Predictor": "pixalign.predicting",
     "Result": "pixalign.predicting",
+    "Runtime": "pixalign.runtime",
+    "SegmentationNetwork": "pixalign.models.network",
+    "TrainConfig": "pixalign.training",
+    "aligner": "pixalign.aligners",
+    "benchmark": "pixalign.benchmarking",
+    "check_data": "pixalign.checking",
     "compare": "pixalign.comparing",
     "create_model": "pixalign.models",
+    "draw_scene": "pixalign.data.sets.streets",
     "evaluate": "pixalign.evaluating",
     "explain": "pixalign.explaining",
     "export": "pixalign.exporting",
+    "fuse": "pixalign.fusing",
     "list_encoders": "pixalign.encoders",
     "list_models": "pixalign.models",
     "load": "pixalign.weights",
-    "fuse": "pixalign.fusing",
+    "open_data": "pixalign.data",
+    "open_runtime": "pixalign.runtime",
+    "predict_files": "pixalign.predicting",
     "push_to_hub": "pixalign.weights",
     "reused_memory": "pixalign.memory",
     "save": "pixalign.weights",
@@ -29,13 +45,26 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "Aligner",
+    "DataConfig",
     "InputError",
+    "LossConfig",
     "Mode",
+    "ModelConfig",
+    "NetworkConfig",
+    "OptimConfig",
     "Predictor",
     "Result",
+    "Runtime",
+    "SegmentationNetwork",
+    "TrainConfig",
     "__version__",
+    "aligner",
+    "benchmark",
+    "check_data",
     "compare",
     "create_model",
+    "draw_scene",
     "evaluate",
     "explain",
     "export",
@@ -43,6 +72,9 @@ __all__ = [
     "list_encoders",
     "list_models",
     "load",
+    "open_data",
+    "open_runtime",
+    "predict_files",
     "push_to_hub",
     "reused_memory",
     "save",
@@ -50,7 +82,12 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from pixalign.aligners import Aligner, aligner
+    from pixalign.benchmarking import benchmark
+    from pixalign.checking import check_data
     from pixalign.comparing import compare
+    from pixalign.data import open_data
+    from pixalign.data.sets.streets import draw_scene
     from pixalign.encoders import list_encoders
     from pixalign.errors import InputError
     from pixalign.evaluating import evaluate
@@ -59,8 +96,10 @@ if TYPE_CHECKING:
     from pixalign.fusing import fuse
     from pixalign.memory import reused_memory
     from pixalign.models import create_model, list_models
-    from pixalign.predicting import Mode, Predictor, Result
-    from pixalign.training import train
+    from pixalign.models.network import NetworkConfig, SegmentationNetwork
+    from pixalign.predicting import Mode, Predictor, Result, predict_files
+    from pixalign.runtime import Runtime, open_runtime
+    from pixalign.training import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig, train
     from pixalign.weights import load, push_to_hub, save
 
 

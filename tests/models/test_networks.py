@@ -100,7 +100,7 @@ def test_training_on_one_image_raises_torchs_own_error_where_a_map_is_pooled_to_
 
 
 def test_config_rebuilds_the_network(key, model):
-    config = json.loads(json.dumps(model.config))
+    config = json.loads(json.dumps(model.config.to_json()))
     again = create_model(config["architecture"], **config["arguments"])
     again.load_state_dict(model.state_dict())
     assert config["classes"] == default_classes(CLASSES)
