@@ -16,6 +16,7 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("svg")
+matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "rooms"}  # letters as text; the same file each time
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.pyplot import subplots
 
