@@ -14,11 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
-
-matplotlib.use("svg")
-matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "rooms"}  # letters as text; the same file each time
+from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
-from matplotlib.pyplot import subplots
 
 OUTSIDE = {"__init__", "__main__"}  # lazy names, and the command line's entry
 
@@ -64,7 +61,8 @@ def draw(graph: dict[str, set[str]], lines: dict[str, int], out: Path) -> None:
         row.sort(key=lambda room: (sum(places[x][0] for x in graph[room]) / max(len(graph[room]), 1), room))
         for i, room in enumerate(row):
             places[room] = ((i + 0.5) / len(row), height)
-    figure, axes = subplots(figsize=(11, 1.05 * (max(heights.values()) + 1)))
+    figure = Figure(figsize=(11, 1.05 * (max(heights.values()) + 1)))
+    axes = figure.subplots()
     for room, lower in graph.items():
         direct = {x for x in lower if graph[x] and not any(x in reached(graph, y) for y in lower - {x})}
         for x in direct:
@@ -75,7 +73,9 @@ def draw(graph: dict[str, set[str]], lines: dict[str, int], out: Path) -> None:
         axes.text(x, y, f"{room}\n{lines[room]:,}", ha="center", va="center", fontsize=8.5, bbox=box)
     axes.set(xlim=(0, 1), ylim=(-0.5, max(heights.values()) + 0.5))
     axes.axis("off")
-    figure.savefig(out, bbox_inches="tight", metadata={"Date": None})
+    # letters as text, and the same file each time
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "rooms"}):
+        figure.savefig(out, bbox_inches="tight", metadata={"Date": None} if out.suffix == ".svg" else None)
 
 
 def main() -> None:
