@@ -134,7 +134,7 @@ def _edges(ids: NDArray[Any], first: int, count: int) -> NDArray[Any]:
     table = np.zeros(256, dtype)
     table[first : first + count] = np.left_shift(np.ones(count, dtype), np.arange(count, dtype=dtype))
     bits = table[ids]
-    edges = np.zeros_like(bits)
+    edges: NDArray[Any] = np.zeros_like(bits)
     edges[:, :-1] |= bits[:, :-1] ^ bits[:, 1:]
     edges[:-1] |= bits[:-1] ^ bits[1:]
     edges[:-1, :-1] |= bits[:-1, :-1] ^ bits[1:, 1:]

@@ -187,7 +187,8 @@ def _measure(weights: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArr
         precision, recall = found / np.maximum(edges, 1), matched / np.maximum(label, 1)
         value = 2 * precision * recall / np.maximum(precision + recall, 1e-300)
     there = label > 0
-    return np.where(there, value, 0).sum(1) / np.maximum(there.sum(1), 1)
+    means: NDArray[np.float64] = np.where(there, value, 0).sum(1) / np.maximum(there.sum(1), 1)
+    return means
 
 
 def _of_drawn_seeds(values: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
@@ -196,4 +197,5 @@ def _of_drawn_seeds(values: NDArray[np.float64], random: np.random.Generator) ->
     if seeds == 1:
         return values[:, 0]
     weights = random.multinomial(seeds - 1, np.full(seeds, 1 / seeds), len(values))
-    return (values * weights).sum(1) / (seeds - 1)
+    means: NDArray[np.float64] = (values * weights).sum(1) / (seeds - 1)
+    return means
