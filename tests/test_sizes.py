@@ -14,7 +14,6 @@ LONG_FUNCTIONS = {
     ("training/loop.py", "train"),
     ("app/api.py", "add_api"),
     ("losses/__init__.py", "total_loss"),
-    ("predicting/files.py", "predict_files"),
 }
 
 

@@ -5,10 +5,11 @@ import hashlib
 import json
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -101,9 +102,8 @@ def predict_files(
 
     ``out/pixalign.json`` records the model and the options. Where they have changed, everything is predicted again. On
     a CPU the network is first rewritten by `pixalign.fuse`, which changes its logits by rounding alone; one that
-    cannot be is used as it is, with a warning. The next
-    image is decoded, and the last result drawn and written, while the network runs; an image above 16 megapixels is
-    saved before the next one is decoded.
+    cannot be is used as it is, with a warning. The next image is decoded, and the last result drawn and written, while
+    the network runs; an image above 16 megapixels is saved before the next one is decoded.
 
     Args:
         predictor: the model.
@@ -129,28 +129,22 @@ def predict_files(
     if waiting:
         predictor = _rewritten(predictor, verbose)
 
-    def read(index: int) -> np.ndarray:
-        return read_image(waiting[index][0], max_pixels, predictor.channels)
-
     with (
         ExitStack() as memory,
         images_done(len(waiting), verbose) as advance,
-        ThreadPoolExecutor(1) as reader,
+        closing(_decoded([image for image, _ in waiting], max_pixels, predictor.channels)) as pictures,
         ThreadPoolExecutor(1) as writer,
     ):
         memory.enter_context(reused_memory())
-        upcoming: Future | None = None
         writing: Future | None = None
         noted = not verbose
-        for index, (image, target) in enumerate(waiting):
-            current, upcoming = upcoming or reader.submit(read, index), None
+        for (image, target), picture in zip(waiting, pictures):
             try:
-                picture = current.result()
-                large = picture.shape[0] * picture.shape[1] > LARGE
+                if isinstance(picture, InputError):
+                    raise picture
+                large = _is_large(picture)
                 if large:
                     memory.close()  # what tiles leave behind would add to the peak of a large image
-                if index + 1 < len(waiting) and not large:
-                    upcoming = reader.submit(read, index + 1)
                 if large and predictor.mode.tile is None and not noted:
                     print(f"{image}: larger than 16 megapixels: predicted in tiles of {AUTOMATIC_TILE} (see --tile)")
                     noted = True
@@ -173,6 +167,26 @@ def predict_files(
     total = sum(pixels.values())
     summary.areas = {name: count / total for name, count in pixels.most_common()}
     return summary
+
+
+def _decoded(images: Sequence[Path], max_pixels: int, channels: int) -> Generator[np.ndarray | InputError, None, None]:
+    """Pictures, or what is wrong with one; meanwhile the next is decoded, but not beside one above 16 megapixels."""
+    with ThreadPoolExecutor(1) as reader:
+        upcoming: Future | None = None
+        for image, following in zip_longest(images, images[1:]):
+            current, upcoming = upcoming or reader.submit(read_image, image, max_pixels, channels), None
+            try:
+                picture = current.result()
+            except InputError as error:
+                yield error
+                continue
+            if following is not None and not _is_large(picture):
+                upcoming = reader.submit(read_image, following, max_pixels, channels)
+            yield picture
+
+
+def _is_large(picture: np.ndarray) -> bool:
+    return picture.shape[0] * picture.shape[1] > LARGE
 
 
 def _rewritten(predictor: Predictor, verbose: bool) -> Predictor:
