@@ -1,5 +1,6 @@
 """The functions of the page for programs: named endpoints, called with gradio_client or curl (docs/app.md)."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from pixalign.data.images import ID_MAP, write_image
 from pixalign.predicting import Result
 
 
-def add_api(service: Service, folder: Path, queue: str) -> None:
-    """Add the endpoints to the page that is being built; those that run networks share the queue of that name."""
+def _functions(service: Service, folder: Path) -> dict[str, Callable[..., Any]]:
+    """What runs networks, by the names of the endpoints; files that they write go to ``folder``."""
 
     def segment(image: Any, model: str, backend: str) -> tuple[str, dict[str, Any]]:
         path = uploaded(image, folder)
@@ -61,6 +62,12 @@ def add_api(service: Service, folder: Path, queue: str) -> None:
         failed = service.batch(paths, file, model, backend)
         return str(file), failed
 
+    return {function.__name__: function for function in (segment, overlay, probabilities, pixel, compare, batch)}
+
+
+def add_api(service: Service, folder: Path, queue: str) -> None:
+    """Add the endpoints to the page that is being built; those that run networks share the queue of that name."""
+
     def models() -> dict[str, list[str]]:
         return {name: service.backends(name) for name in service.names}
 
@@ -75,43 +82,49 @@ def add_api(service: Service, folder: Path, queue: str) -> None:
         x, y = gr.Number(0, label="x", precision=0), gr.Number(0, label="y", precision=0)
         file, told, lines = gr.File(label="file"), gr.JSON(label="result"), gr.JSON(label="failed")
         start = gr.Button()
-    endpoints: list[tuple[Any, list[Any], list[Any], str]] = [
-        (segment, [image, model, backend], [file, told], "Ids as a PNG file, and the areas of the classes in percent."),
-        (overlay, [image, model, backend, opacity], [file], "The image under the class colors, a PNG file."),
+    endpoints: list[tuple[str, list[Any], list[Any], str]] = [
         (
-            probabilities,
+            "segment",
+            [image, model, backend],
+            [file, told],
+            "Ids as a PNG file, and the classes' areas in percent.",
+        ),
+        ("overlay", [image, model, backend, opacity], [file], "The image under the class colors, a PNG file."),
+        (
+            "probabilities",
             [image, model, backend],
             [file],
             "A file .npz whose array `probabilities` is float16 of shape (classes, height, width).",
         ),
         (
-            pixel,
+            "pixel",
             [image, x, y, model, backend],
             [told],
             "The class probabilities of a pixel, and where the aligners took its features from.",
         ),
         (
-            compare,
+            "compare",
             [image, model, backend, second, second_backend],
             [told, file],
             "Two models on one image: the share of pixels in percent at which they differ, and a map of these.",
         ),
         (
-            batch,
+            "batch",
             [images, model, backend],
             [file, lines],
             "Many images: a zip of ids, overlays and areas.csv, and a line for each image that failed.",
         ),
     ]
-    for function, inputs, outputs, about in endpoints:
+    functions = _functions(service, folder)
+    for name, inputs, outputs, about in endpoints:
         start.click(
-            spoken(function),
+            spoken(functions[name]),
             inputs,
             outputs,
-            api_name=function.__name__,
+            api_name=name,
             api_description=about,
             preprocess=False,
-            concurrency_id="batch" if function is batch else queue,
+            concurrency_id="batch" if name == "batch" else queue,
             concurrency_limit=1,
         )
     start.click(
