@@ -67,7 +67,8 @@ class AlignSeg(SegmentationNetwork):
     ) -> tuple[Tensor, dict[str, Any]]:
         """Return logits at ``size`` or at 1/4 of the image, and, with ``heads``, "auxiliaries" [logits at 1/4]."""
         deeper = [*features[1:], self.context(features[3])]
-        fused, auxiliaries = self.laterals[0](features[0]), list[Tensor]()
+        fused = self.laterals[0](features[0])
+        auxiliaries: list[Tensor] = []
         for level, (x, lateral, aligner, refine) in enumerate(
             zip(deeper, self.laterals[1:], self.aligners, self.refine), start=3
         ):
