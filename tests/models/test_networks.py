@@ -11,6 +11,7 @@ from networks import CLASSES, NETWORKS, image, network, randomized
 from pixalign import create_model, list_models
 from pixalign.blocks import PyramidPooling
 from pixalign.errors import InputError
+from pixalign.models.network import NetworkConfig
 from pixalign.palette import default_classes
 from pixalign.sampling import resize
 
@@ -108,6 +109,16 @@ def test_config_rebuilds_the_network(key, model):
     assert config["mean"] == list(model.encoder.mean)
     with torch.no_grad():
         assert torch.equal(again.eval()(image(33, 47)), model(image(33, 47)))
+
+
+def test_a_description_read_again_is_the_same_with_keys_that_are_not_ours():
+    written = {
+        "architecture": "sfnet", "arguments": {"num_classes": 1, "in_channels": 1}, "classes": ["a"],
+        "colors": [[1, 2, 3]], "mean": [0.5], "std": [0.5], "pixalign": "0.1", "theirs": {"deep": [1]},
+    }  # fmt: skip
+    config = NetworkConfig.from_json(written)
+    assert config.to_json() == written
+    assert NetworkConfig.from_json(config.to_json()) == config
 
 
 def test_convention_changes_the_result_and_is_kept_in_the_config(key, model):

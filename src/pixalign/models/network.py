@@ -51,7 +51,8 @@ class NetworkConfig:
     def to_json(self) -> dict[str, Any]:
         """Plain values under the keys of config.json; what is empty is left out."""
         known = {name: value for name, value in asdict(self).items() if value or name in _ALWAYS}
-        return {**known, **known.pop("more", {})}
+        more = known.pop("more", {})
+        return {**known, **more}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "NetworkConfig":
