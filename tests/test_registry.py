@@ -175,7 +175,7 @@ def test_fitted_biases_shift_the_logits_of_each_class_and_nothing_else_changes(m
 
 
 @pytest.mark.parametrize("key", PEERS)  # for ours, tests/fusing/test_optimize.py
-def test_an_fused_network_has_the_same_logits_and_is_a_copy(key):
+def test_a_fused_network_has_the_same_logits_and_is_a_copy(key):
     model = network(key)
     in_training = copy.deepcopy(model).train()
     before = state(in_training)

@@ -17,6 +17,7 @@ from pixalign.cli import COMMANDS, main
         (["models", "--size", "31x512"], "from 32x32 up, as in 512x1024"),
         (["models", "--encoder", "resnet81"], "encoder 'resnet81' is unknown"),
         (["evaluate", "default", "--data.root", "x"], "x: no such folder"),
+        (["predict", "a.png"], "the following arguments are required: out ("),
         (["tarin"], "tarin"),
     ],
 )

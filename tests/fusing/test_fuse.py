@@ -137,7 +137,7 @@ def test_the_contract_is_the_networks(key):
     assert isinstance(fused, type(model))
 
 
-def test_points_of_an_fused_ifa_are_the_networks():
+def test_points_of_a_fused_ifa_are_the_networks():
     model, x = network("ifa"), image(64, 96)
     points = torch.rand(1, 20, 2) * 2 - 1
     with torch.inference_mode():
@@ -216,7 +216,7 @@ def test_auto_takes_bfloat16_where_the_processor_computes_in_it():
     assert fuse(network("sfnet_lite"), precision="auto").precision == expected
 
 
-def test_predictor_takes_an_fused_network():
+def test_predictor_takes_a_fused_network():
     model = network("sfnet")
     pixels = np.random.default_rng(0).integers(0, 256, (65, 70, 3), dtype=np.uint8)
     results = [pixalign.Predictor(made, device="cpu")(pixels, probabilities=True) for made in (model, fuse(model))]
@@ -234,7 +234,7 @@ def test_networks_of_other_packages_have_their_norms_folded(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", ["sfnet", "ifa"])
-def test_an_fused_network_exports_with_dynamic_sizes(key):
+def test_a_fused_network_exports_with_dynamic_sizes(key):
     fused = fuse(network(key))
     program = export(fused, [image(64, 96, batch=2)])
     with torch.no_grad():

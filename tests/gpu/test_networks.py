@@ -28,7 +28,7 @@ def test_a_network_gives_the_logits_of_the_cpu(key):
 
 
 @pytest.mark.parametrize("key", NETWORKS)
-def test_an_fused_network_gives_the_logits_of_the_cpu(key):
+def test_a_fused_network_gives_the_logits_of_the_cpu(key):
     model = network(key)
     quick = fuse(on_gpu(model))
     with torch.inference_mode():

@@ -78,7 +78,7 @@ def test_an_error_of_the_rewriting_itself_is_not_swallowed(model, photos, tmp_pa
         run(Predictor(model, "cpu"), photos, tmp_path / "out")
 
 
-def test_an_fused_network_is_taken_as_given_and_recorded(model, photos, tmp_path, used):
+def test_a_fused_network_is_taken_as_given_and_recorded(model, photos, tmp_path, used):
     fused = fuse(model)
     assert run(Predictor(fused, "cpu"), photos, tmp_path / "out").predicted == 3
     assert used == [fused] * 3

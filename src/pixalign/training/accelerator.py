@@ -17,6 +17,7 @@ _TRACKER_PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX")}
 
 
 def find_device(config: TrainConfig) -> torch.device:
+    """The device of this process, before there is an Accelerator; InputError if it is CUDA and not there."""
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device is cuda but no CUDA device is there: use auto or cpu")
     # An earlier run in this process would fix precision and device for this one, and Accelerate has no public way to
@@ -27,6 +28,7 @@ def find_device(config: TrainConfig) -> torch.device:
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
+    """The run's Accelerator; InputError for a tracker that is not installed, and for fp16 on a CPU."""
     for tracker in config.trackers:
         if not any(importlib.util.find_spec(name) for name in _TRACKER_PACKAGES.get(tracker, (tracker,))):
             raise InputError(f"trackers: {tracker} is not installed: pip install {tracker}, or leave it out")

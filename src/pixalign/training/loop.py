@@ -105,7 +105,7 @@ def train(
     accelerator = make_accelerator(config)
     is_main, processes = accelerator.is_main_process, accelerator.num_processes
     log = Log(out / "log.txt", is_main)
-    if config.precision == "bf16" and not fast_bf16:
+    if config.precision == "bf16" and not fast_bf16 and device.type in ("cpu", "cuda"):  # of others we cannot tell
         log(f"warning: precision is bf16, which this {device.type} emulates, many times slower: use auto or fp32")
     set_seed(config.seed)
     source = load(config.init) if config.init and state is None else None

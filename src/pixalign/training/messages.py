@@ -45,4 +45,5 @@ def one_line_errors(config: TrainConfig, log: Log) -> Iterator[None]:
 
 
 def remedy(config: TrainConfig) -> str:
+    """What to try where numbers are lost."""
     return f"lower optim.lr ({config.optim.lr:g}), set optim.clip, or use precision fp32"

@@ -88,6 +88,8 @@ def explained(error: Exception, kind: Any = None) -> str:
         if asked and not kind:
             option = found[1] if "." in found[1] else found[1].replace("_", "-")
             return f"--{option} is {_Bare(given)!r}: it must be {' or '.join(asked)}"
+    # "required: predict.out" is of the command at hand: out
+    text = re.sub(r"(?<=required: )[\w., ]+", lambda m: re.sub(r"(^|, )\w+\.", r"\1", m[0]), text)
     return " ".join(text.split())
 
 
