@@ -4,7 +4,7 @@ Draws streets into a temporary folder and predicts them with `pixalign.predictin
 predict`: decoding, normalizing, the network, argmax, drawing, encoding and writing. The network's own time is that of
 `pixalign.fuse`'s copy, float32, from normalized images in memory to logits at their size, on the same images, one
 after another, with the same threads and, as `predict_files` has it, `pixalign.reused_memory`. Rounds are by turns; the
-ratio is the median over rounds, times are medians. What happens once for a folder, reading the weights and training,
+ratio is the median over rounds, times are medians. What happens once for a folder, reading the weights and fusing,
 is printed beside the ratio and not part of it.
 
     python benchmarks/end_to_end.py [--size 1024x2048 --size 360x480] [--images 12] [--rounds 5] [--threads 2] [MODEL]
