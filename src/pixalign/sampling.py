@@ -230,7 +230,7 @@ def linear_cells(position: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def cell_centers(size: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Centers (size,) of ``size`` cells that fill [-1, 1]: cell i is centerd on (1 - size + 2 i) / size."""
+    """Centers (size,) of ``size`` cells that fill [-1, 1]: cell i is centered on (1 - size + 2 i) / size."""
     index = torch.arange(size, device=device, dtype=dtype)
     count = index[-1:] + 1  # ``size`` as a tensor: a graph must not round this quotient in another way
     return -index[-1:] / count + 2 / count * index

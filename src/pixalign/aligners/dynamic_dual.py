@@ -245,7 +245,7 @@ def _offset_layer(channels: int, grid: int, kernel_size: int, zero: bool) -> nn.
 
 
 def neighborhood(learned: Tensor, grid: int) -> Tensor:
-    """Add predicted offsets (N, 2 grid^2, H, W) to a centerd neighborhood: (N, grid^2, 2, H, W), float32 at least."""
+    """Add predicted offsets (N, 2 grid^2, H, W) to a centered neighborhood: (N, grid^2, 2, H, W), float32 at least."""
     learned = PACE * learned.to(torch.promote_types(learned.dtype, torch.float32)).unflatten(1, (grid**2, 2))
     step = torch.arange(grid, device=learned.device, dtype=learned.dtype) - (grid - 1) / 2
     dy, dx = torch.meshgrid(step, step, indexing="ij")

@@ -34,7 +34,7 @@ class AugmentedPairs(Dataset):
         seed: of the run.
         presence: (N, K) bool, which classes image i holds, for class-uniform sampling; None where there is none.
         uniform: probability that a sample is drawn for a class: a class uniformly, an image that holds it, and a crop
-            centerd on one of its pixels (class-uniform sampling: Zhu et al., CVPR 2019, arXiv 1812.01593, section 3.2;
+            centered on one of its pixels (class-uniform sampling: Zhu et al., CVPR 2019, arXiv 1812.01593, section 3.2;
             BiAlignNet's recipe has it for half of the crops. A pixel in place of the centroid of a tile is our choice).
         mix: other pairs of the same classes.
         mix_ratio: probability that a sample comes from ``mix``.
@@ -63,7 +63,7 @@ class AugmentedPairs(Dataset):
             return self.transform(torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask), focus)
 
     def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray, tuple[int, int] | None]:
-        """Choose the pair, and the pixel that its crop is centerd on, if any."""
+        """Choose the pair, and the pixel that its crop is centered on, if any."""
         if self.mix is not None and torch.rand(()).item() < self.mix_ratio:
             return *self.mix[int(torch.randint(len(self.mix), ()))], None
         if not self.holders or torch.rand(()).item() >= self.uniform:

@@ -43,7 +43,7 @@ class RandomScaledCrop:
         Args:
             image: (C, H, W) uint8.
             mask: (H, W) uint8.
-            focus: (row, column) that the window is centerd on as far as the image reaches; None draws its place
+            focus: (row, column) that the window is centered on as far as the image reaches; None draws its place
                 uniformly.
         """
         size, where = mask.shape, []

@@ -204,7 +204,7 @@ def draw_arrows(picture: Image.Image, view: View, starts: np.ndarray, ends: np.n
 def draw_points(
     picture: Image.Image, view: View, start: tuple[float, float], places: np.ndarray, shares: np.ndarray
 ) -> Image.Image:
-    """Draw the points (P, 2) that a cell centerd at ``start`` samples, areas and numbers by their shares (P,).
+    """Draw the points (P, 2) that a cell centered at ``start`` samples, areas and numbers by their shares (P,).
 
     Points that would cover each other are drawn as one, with the sum of their shares.
     """

@@ -69,7 +69,7 @@ class DataConfig:
         color: strength of the photometric augmentation, 0 (none) to 1 (strong).
         dusk: probability of low light: dark, with clouds of light and shade and sensor noise.
         blur: probability of a gaussian blur.
-        class_uniform: share of the crops that are centerd on a class drawn uniformly, which shows rare classes more
+        class_uniform: share of the crops that are centered on a class drawn uniformly, which shows rare classes more
             often.
         mix: name of another data set of the same classes, such as streets, to draw a part of the samples from.
         mix_root: where that data set is.
