@@ -135,7 +135,7 @@ class RandomDusk(v2.Transform):
 
 
 class TrainingTransform:
-    """The training augmentation: scale and crop, flip, color, dusk, blur, in this order.
+    """The training augmentation: scale and crop, flip, turn, color, dusk, blur, in this order.
 
     Args:
         crop: (height, width) of the result in pixels; a smaller image is padded, gray and label 255.
@@ -145,6 +145,7 @@ class TrainingTransform:
         dusk: probability of low light, 0 to 1.
         blur: probability of a gaussian blur, 0 to 1.
         channels: of the images; hue, saturation and grayness are changed for 3 alone.
+        turn: probability, 0 to 1, of a turn: by a quarter either way or a half, of a crop that is not square by a half.
     """
 
     def __init__(
@@ -156,8 +157,9 @@ class TrainingTransform:
         dusk: float,
         blur: float,
         channels: int = 3,
+        turn: float = 0.0,
     ) -> None:
-        self.place, self.flip = RandomScaledCrop(crop, *scale), flip
+        self.place, self.flip, self.turn = RandomScaledCrop(crop, *scale), flip, turn
         self.steps: list[Any] = []
         if color and channels == 3:
             self.steps.append(v2.ColorJitter(brightness=0.5 * color, contrast=0.5 * color, saturation=0.6 * color))
@@ -176,6 +178,9 @@ class TrainingTransform:
         image, mask = self.place(image, mask, focus)
         if torch.rand(()).item() < self.flip:
             image, mask = image.flip(-1), mask.flip(-1)
+        if self.turn and torch.rand(()).item() < self.turn:
+            quarters = int(torch.randint(1, 4, ())) if mask.shape[0] == mask.shape[1] else 2
+            image, mask = image.rot90(quarters, (-2, -1)), mask.rot90(quarters, (-2, -1))
         shown = tv_tensors.Image(image)
         for step in self.steps:
             shown = step(shown)

@@ -33,6 +33,7 @@ from pixalign.encoders import sfnet_resnet as _sfnet_resnet  # noqa: F401  (regi
 from pixalign.encoders.packaged import PACKAGES, packaged_weights
 from pixalign.encoders.same_padding import pad_by_constants
 from pixalign.errors import InputError
+from pixalign.sampling import resize
 from pixalign.text import first_line
 
 STRIDES = (4, 8, 16, 32)
@@ -67,11 +68,14 @@ class TimmEncoder(nn.Module):
         in_channels: channels of the image.
         output_stride: 32, or 16 or 8 where timm supports dilation for this model; the deeper maps then stay at it.
         levels: which of the four maps the network reads, finest first; the others are not built.
+        enlarge: factor by which the image is enlarged first, bilinearly: 1 to 4 in quarters. Strides then count pixels
+            of the enlarged image: 2 gives maps at 1/2, 1/4, 1/8 and 1/16 of the image, for things of a few pixels.
         options: further arguments of the timm model, such as ``drop_path_rate`` or a ResNet's ``channels``.
 
     Attributes:
         channels: channels of the maps, finest first.
-        strides: image pixels per map pixel, finest first: of (4, 8, 16, 32) unless ``output_stride`` is lower.
+        strides: pixels of the (enlarged) image per map pixel, finest first: of (4, 8, 16, 32) unless
+            ``output_stride`` is lower.
         unread: beginnings of the names that a model of all four levels has and this one has not.
         mean, std: the normalization that timm gives for this model, per channel (ImageNet's if none).
 
@@ -87,6 +91,7 @@ class TimmEncoder(nn.Module):
         in_channels: int = 3,
         output_stride: int = 32,
         levels: Sequence[int] = (0, 1, 2, 3),
+        enlarge: float = 1.0,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -96,6 +101,9 @@ class TimmEncoder(nn.Module):
             raise InputError(f"output_stride is {output_stride}: choose 8, 16 or 32")
         if in_channels < 1:
             raise InputError(f"in_channels is {in_channels}: an image has one channel or more")
+        if not (isinstance(enlarge, int | float) and 1 <= enlarge <= 4 and float(4 * enlarge).is_integer()):
+            raise InputError(f"enlarge is {enlarge!r}: give 1 to 4, in quarters, such as 1.5")
+        self.quarters = int(4 * enlarge)
         self.name = name
         base = _create(name, in_channels, output_stride, options)
         reductions = base.feature_info.reduction()
@@ -118,8 +126,10 @@ class TimmEncoder(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         """Encode an image (N, in_channels, H, W) into maps (N, channels[i], ceil(H / stride), ceil(W / stride)).
 
-        The maps have the network's dtype; ``stride`` runs through ``strides``.
+        The maps have the network's dtype; ``stride`` runs through ``strides``; H and W are those after enlarging.
         """
+        if self.quarters > 4:
+            image = resize(image, (self._enlarged(image.shape[-2]), self._enlarged(image.shape[-1])))
         height, width = image.shape[-2:]
         if self.multiple > 1:
             image = _reflect(_reflect(image, -2, self.multiple), -1, self.multiple)
@@ -132,6 +142,9 @@ class TimmEncoder(nn.Module):
         if self.multiple > 1:
             maps = [_crop(x, _cells(height, s), _cells(width, s)) for x, s in zip(maps, self.strides)]
         return list(maps)
+
+    def _enlarged(self, side: int) -> int:
+        return _cells(side * self.quarters, 4)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
         """As of any module; tensors of levels that are not read, which older files have, are named and left out."""
@@ -147,7 +160,8 @@ class TimmEncoder(nn.Module):
         """Smallest of 1, 32 (or the patch) to which an image must be padded so that sizes are ceil(H / stride)."""
         was_training = self.training
         self.eval()
-        expected = [tuple(_cells(side, stride) for side in _PROBE_SIZE) for stride in self.strides]
+        sides = [self._enlarged(side) for side in _PROBE_SIZE]
+        expected = [tuple(_cells(side, stride) for side in sides) for stride in self.strides]
         error: Exception | str = ""
         # A patch of 14 has no common multiple with 32 that is worth padding to: its pyramid is resized to the strides.
         padded = largest if self.pyramid is None else self.pyramid.patch

@@ -66,6 +66,8 @@ class DataConfig:
         crop: height and width of a training crop, pixels.
         scale: lowest and highest factor of the random resize before the crop.
         flip: probability of a horizontal flip.
+        turn: probability of a turn by a quarter or a half (of a half alone where the crop is not square), for images
+            that have no upper side, such as those of a microscope.
         color: strength of the photometric augmentation, 0 (none) to 1 (strong).
         dusk: probability of low light: dark, with clouds of light and shade and sensor noise.
         blur: probability of a gaussian blur.
@@ -74,6 +76,8 @@ class DataConfig:
         mix: name of another data set of the same classes, such as streets, to draw a part of the samples from.
         mix_root: where that data set is.
         mix_ratio: share of the samples that come from it.
+        repeat: passes over the training split that make an epoch: more than one for a small set, whose epoch would be a
+            few steps.
         check: look at every pair of all splits before the first step, and stop if training would go wrong.
         workers: processes that load and augment; 0 does it in the training process.
         cache: keep the decoded images in memory; auto does so up to 2 GiB.
@@ -87,6 +91,7 @@ class DataConfig:
     crop: tuple[Side, Side] = (360, 480)
     scale: tuple[Positive, Positive] = (0.5, 2.0)
     flip: Share = 0.5
+    turn: Share = 0.0
     color: Share = 0.5
     dusk: Share = 0.0
     blur: Share = 0.1
@@ -94,6 +99,7 @@ class DataConfig:
     mix: str = ""
     mix_root: str = ""
     mix_ratio: Share = 0.0
+    repeat: Count = 1
     check: bool = True
     workers: Whole = 2
     cache: Literal["auto", "yes", "no"] = "auto"

@@ -160,6 +160,7 @@ def train(
     batches = EpochBatches(
         len(training), config.batch_size, config.seed, config.epochs,
         accumulate=config.accumulate, rank=accelerator.process_index, world=processes,
+        repeat=config.data.repeat,
     )  # fmt: skip
     numbers: dict[str, Any] = {"step": 0, "best": -1.0, "loss_sum": 0.0, "losses": 0, "seconds": 0.0}
     batching = {

@@ -84,4 +84,4 @@ def given(dataset: Any, val: Any, classes: Sequence[str] | None, config: TrainCo
 
 def augmentation(data: DataConfig, channels: int) -> TrainingTransform:
     """The transform that the configuration describes."""
-    return TrainingTransform(data.crop, data.scale, data.flip, data.color, data.dusk, data.blur, channels)
+    return TrainingTransform(data.crop, data.scale, data.flip, data.color, data.dusk, data.blur, channels, data.turn)
