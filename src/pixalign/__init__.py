@@ -25,6 +25,7 @@ _PUBLIC = {
     "aligner": "pixalign.aligners",
     "benchmark": "pixalign.benchmarking",
     "check_data": "pixalign.checking",
+    "choose_settings": "pixalign.training.chosen",
     "compare": "pixalign.comparing",
     "create_model": "pixalign.models",
     "draw_scene": "pixalign.data.sets.streets",
@@ -62,6 +63,7 @@ __all__ = [
     "aligner",
     "benchmark",
     "check_data",
+    "choose_settings",
     "compare",
     "create_model",
     "draw_scene",
@@ -100,6 +102,7 @@ if TYPE_CHECKING:
     from pixalign.predicting import Mode, Predictor, Result, predict_files
     from pixalign.runtime import Runtime, open_runtime
     from pixalign.training import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig, train
+    from pixalign.training.chosen import choose_settings
     from pixalign.weights import load, push_to_hub, save
 
 

@@ -98,3 +98,24 @@ def test_a_script_that_would_train_again_in_each_process_is_refused(method, monk
     batches(growing, 0)
     script.write_text("if __name__ == '__main__':\n    pixalign.train()\n")
     batches(growing, 1)
+
+
+def test_epochs_of_so_many_updates_go_through_round_after_round():
+    keys = [key for batch in EpochBatches(5, 2, 0, 3, accumulate=2, updates=3) for key in batch]
+    assert len(keys) == 3 * 3 * 2 * 2
+    for start in range(0, len(keys) - 4, 5):
+        rounds, indices = zip(*keys[start : start + 5])
+        assert set(rounds) == {start // 5}
+        assert sorted(indices) == [0, 1, 2, 3, 4]
+
+
+def test_two_processes_divide_a_round_among_them():
+    parts = [EpochBatches(6, 1, 0, 1, rank=rank, world=2, updates=3) for rank in (0, 1)]
+    first, second = ([batch[0] for batch in part] for part in parts)
+    assert sorted(index for _, index in first + second) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_resumed_order_goes_on_where_it_stopped():
+    for updates in (0, 3):
+        whole = [*EpochBatches(7, 2, 0, 3, updates=updates)]
+        assert [*EpochBatches(7, 2, 0, 3, start=4, updates=updates)] == whole[4:]

@@ -1,5 +1,7 @@
 """Train a network on CamVid or on any folder of images/ and masks/; every key of the configuration is an argument."""
 
+import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -7,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
+from jsonargparse import SUPPRESS, ActionConfigFile, ArgumentError, ArgumentParser, Namespace
 
 from pixalign.cli.forms import usual_forms
 from pixalign.errors import InputError
@@ -44,23 +46,28 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run in --out, by its own config.yaml; other arguments win"
     )
+    parser.add_argument("--given_keys", type=list[str], default=[], help=SUPPRESS)  # which `rewritten` adds
     parser.add_class_arguments(TrainConfig)
 
 
 def rewritten(arguments: Sequence[str]) -> list[str]:
     """The arguments in the forms that the parser reads; of a resumed run, behind its own configuration.
 
-    So whatever stands on the command line wins, a key that equals its default or a file of --config as well.
+    So whatever stands on the command line wins, a key that equals its default or a file of --config as well. Of a new
+    run without a file, with the keys that stand there: the others are chosen from the data.
     """
     forms = usual_forms(arguments, {key: kind for key, kind, _ in keys_of(TrainConfig)})
-    if any(each.startswith(("--resume", "--config")) for each in forms) and not {"--help", "-h"} & set(forms):
-        parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
-        add_arguments(parser)
-        args = parser.parse_args([each for each in forms if not each.startswith("--print_config")])
-        written = Path(args.out).expanduser() / "config.yaml"
-        if args.resume and written.is_file():
-            return ["--config", str(written), "--out", args.out, *forms]
-    return forms
+    if {"--help", "-h"} & set(forms) or any(each.startswith("--print_config") for each in forms):
+        return forms
+    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
+    add_arguments(parser)
+    args = parser.parse_args(forms)
+    written = Path(args.out).expanduser() / "config.yaml"
+    if args.resume and written.is_file():
+        return ["--config", str(written), "--out", args.out, *forms]
+    if args.resume or args.config:
+        return forms
+    return [*forms, "--given_keys", json.dumps(list(parser.parse_args(forms, defaults=False).keys()))]
 
 
 def error_line(error: Exception) -> str:
@@ -72,8 +79,17 @@ def run(args: Namespace) -> int:
     from pixalign.training import train
     from pixalign.training.launch import start_missing_processes
 
-    if not start_missing_processes(sys.argv[1:]):
-        train(read_config(args), resume=args.resume)
+    if start_missing_processes(sys.argv[1:]):
+        return 0
+    config = read_config(args)
+    if args.given_keys:
+        from pixalign.training.chosen import choose_settings
+
+        config, lines = choose_settings(config, args.given_keys)
+        if os.environ.get("RANK", "0") == "0":
+            print("settings from the data (any of them can be set; config.yaml will have all):")
+            print(*(f"  {line}" for line in lines), sep="\n")
+    train(config, resume=args.resume)
     return 0
 
 

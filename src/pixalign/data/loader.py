@@ -26,7 +26,7 @@ from pixalign.text import first_line
 
 
 class AugmentedPairs(Dataset):
-    """Pairs under a random transform; the key (epoch, index) decides what is drawn, from the pair index modulo N.
+    """Pairs under a random transform; the key (round, index) decides what is drawn.
 
     Args:
         pairs: the training split.
@@ -59,7 +59,7 @@ class AugmentedPairs(Dataset):
         epoch, index = key
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(_hash(self.seed, epoch, index))
-            image, mask, focus = self._draw(index % len(self.pairs))
+            image, mask, focus = self._draw(index)
             return self.transform(torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask), focus)
 
     def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray, tuple[int, int] | None]:
@@ -77,12 +77,12 @@ class AugmentedPairs(Dataset):
 
 
 class EpochBatches(Sampler):
-    """Batches of keys (epoch, index) from ``start`` on, for one of ``world`` processes, over all epochs.
+    """Batches of keys (round, index) from ``start`` on, for one of ``world`` processes, over all epochs.
 
-    An epoch is ``repeat`` passes over the ``count`` pairs (indices go on from one to the next, modulo ``count`` they
-    are the pairs), as many batches as fill whole updates of ``accumulate`` batches in every process, one update at
-    least; its order is a permutation per pass, drawn from (seed, epoch), the remainder is left for other epochs, and a
-    set smaller than one update is taken again to fill it.
+    A round is a permutation of the ``count`` pairs, drawn from (seed, round). With ``updates`` the rounds follow each
+    other without a gap, and an epoch ends after so many updates of ``accumulate`` batches in every process. Without, an
+    epoch is one round, as many batches as fill whole updates, one at least: the remainder is left for other epochs, and
+    a set smaller than one update is repeated to fill it.
     """
 
     def __init__(
@@ -95,24 +95,28 @@ class EpochBatches(Sampler):
         start: int = 0,
         rank: int = 0,
         world: int = 1,
-        repeat: int = 1,
+        updates: int = 0,
     ) -> None:
         self.count, self.batch_size, self.seed, self.epochs = count, batch_size, seed, epochs
-        self.start, self.rank, self.world, self.repeat = start, rank, world, repeat
-        self.per_epoch = accumulate * max(1, count * repeat // (batch_size * world * accumulate))
+        self.start, self.rank, self.world, self.endless = start, rank, world, updates > 0
+        self.per_epoch = accumulate * (updates or max(1, count // (batch_size * world * accumulate)))
 
     def __len__(self) -> int:
         return self.epochs * self.per_epoch - self.start
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for epoch in range(self.start // self.per_epoch, self.epochs):
-            generator = torch.Generator().manual_seed(_hash(self.seed, epoch))
-            passes = [torch.randperm(self.count, generator=generator) + i * self.count for i in range(self.repeat)]
-            order = torch.cat(passes).tolist()
-            first = self.start % self.per_epoch if epoch == self.start // self.per_epoch else 0
-            for batch in range(first, self.per_epoch):
-                offset = (batch * self.world + self.rank) * self.batch_size
-                yield [(epoch, order[(offset + i) % len(order)]) for i in range(self.batch_size)]
+        drawn, order = -1, []
+        for step in range(self.start, self.epochs * self.per_epoch):
+            epoch, batch = divmod(step, self.per_epoch)
+            keys = []
+            for i in range(self.batch_size):
+                place = ((step if self.endless else batch) * self.world + self.rank) * self.batch_size + i
+                turn, place = divmod(place, self.count) if self.endless else (epoch, place % self.count)
+                if turn != drawn:
+                    generator = torch.Generator().manual_seed(_hash(self.seed, turn))
+                    drawn, order = turn, torch.randperm(self.count, generator=generator).tolist()
+                keys.append((turn, order[place]))
+            yield keys
 
 
 class Batches:

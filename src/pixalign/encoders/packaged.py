@@ -63,15 +63,21 @@ PACKAGES = {
 
 def weights_at_hand() -> dict[str, str]:
     """Return the timm models whose ImageNet weights need no download -> the package or the hub's cache they lie in."""
-    found = {name: f"package {package.name}" for name, package in PACKAGES.items() if package.path()}
-    for name in timm.list_pretrained():
-        config = timm.get_pretrained_cfg(name)
-        repository = config.hf_hub_id if config else None
-        if repository and any(
-            isinstance(try_to_load_from_cache(repository, file), str) for file in ("model.safetensors", _HUB_FILE)
-        ):
-            found.setdefault(name, f"cache of the Hugging Face hub ({repository})")
-    return found
+    found = {name: source_at_hand(name) for name in (*PACKAGES, *timm.list_pretrained())}
+    return {name: source for name, source in found.items() if source}
+
+
+def source_at_hand(name: str) -> str | None:
+    """Return the package or the hub's cache in which a timm model's ImageNet weights lie, or None."""
+    package = PACKAGES.get(name.split(".")[0])
+    if package and package.path():
+        return f"package {package.name}"
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    repository = config.hf_hub_id if config else None
+    files = ("model.safetensors", _HUB_FILE)
+    if repository and any(isinstance(try_to_load_from_cache(repository, file), str) for file in files):
+        return f"cache of the Hugging Face hub ({repository})"
+    return None
 
 
 def weights_source(name: str, pretrained: bool | str | Path) -> dict[str, str]:

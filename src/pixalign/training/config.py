@@ -76,8 +76,6 @@ class DataConfig:
         mix: name of another data set of the same classes, such as streets, to draw a part of the samples from.
         mix_root: where that data set is.
         mix_ratio: share of the samples that come from it.
-        repeat: passes over the training split that make an epoch: more than one for a small set, whose epoch would be a
-            few steps.
         check: look at every pair of all splits before the first step, and stop if training would go wrong.
         workers: processes that load and augment; 0 does it in the training process.
         cache: keep the decoded images in memory; auto does so up to 2 GiB.
@@ -99,7 +97,6 @@ class DataConfig:
     mix: str = ""
     mix_root: str = ""
     mix_ratio: Share = 0.0
-    repeat: Count = 1
     check: bool = True
     workers: Whole = 2
     cache: Literal["auto", "yes", "no"] = "auto"
@@ -181,7 +178,12 @@ class TrainConfig:
             together with loss.distill.
         freeze: parts of the network that stay as they are, by the beginning of their parameters' names, separated by
             commas, such as encoder.
-        epochs: passes over the training split.
+        epochs: passes over the training split, or parts of the run of updates_per_epoch each. An epoch ends with a line
+            in metrics.jsonl, with evaluation and pictures where they are due, and with saving the state.
+        updates_per_epoch: updates of the weights that make an epoch, for sets so small or large that a pass over them
+            is too few or too many; 0 is one pass.
+        minutes: end after about so many minutes: epochs (and the updates in one, where a pass takes too long) are
+            planned by a few updates that are timed and undone before the first; 0 plans nothing.
         batch_size: images per step and process.
         accumulate: batches per optimizer step.
         precision: fp32, bf16 or fp16 (autocast); auto is bf16 where the device computes it itself, else fp32.
@@ -205,6 +207,8 @@ class TrainConfig:
     teacher: str = ""
     freeze: str = ""
     epochs: Count = 100
+    updates_per_epoch: Whole = 0
+    minutes: Weight = 0.0
     batch_size: Count = 8
     accumulate: Count = 1
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"

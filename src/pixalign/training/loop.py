@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ from pixalign.training.opening import augmentation, given, open_all
 from pixalign.training.parallel import mean_over_processes, synchronize_norms
 from pixalign.training.pending import Pending
 from pixalign.training.pictures import draw_predictions
+from pixalign.training.planning import Timed, plan, undone
 from pixalign.training.progress import TrainingProgress
 from pixalign.training.run_folder import Log, append, clear_leftovers, cut_back, draw_curves, read_lines, write_run
 from pixalign.training.signals import stop_on_signals
@@ -95,6 +97,7 @@ def train(
     What a program has set stays as it was: signal handlers, and the states of Python's, NumPy's and torch's global
     generators, which a run seeds with ``config.seed``. While it runs there is one Accelerator in the process, its own.
     """
+    began = time.perf_counter()
     config.check()
     out = Path(config.out)
     state = _check_run_folder(out, resume)
@@ -156,11 +159,66 @@ def train(
     loss_options = {key: value for key, value in asdict(config.loss).items() if key not in ("class_weights", "adjust")}
     loss_options["mean_over_processes"] = mean_over_processes()
 
+    samples = AugmentedPairs(
+        training,
+        UsersTransform(transform, len(training.classes))
+        if transform
+        else augmentation(config.data, config.model.in_channels),
+        config.seed,
+        counts > 0 if config.data.class_uniform else None,
+        config.data.class_uniform,
+        mix,
+        config.data.mix_ratio,
+    )
+    wrapped, optimizer = accelerator.prepare(torch.compile(model) if config.compile else model, optimizer)
+    scaler = accelerator.scaler  # of fp16's losses, else None
+    pending = Pending(accelerator.gather)
+
+    def to_training() -> None:
+        model.train()
+        for module in frozen:
+            module.eval()
+
+    def learn(update: Sequence[Any], rate: float) -> None:
+        """Update the weights by some batches, at a learning rate; keep their losses."""
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        labels = [masks.to(accelerator.device, non_blocking=True) for _, masks in update]
+        for (images, _), masks in zip(update, labels, strict=True):
+            pixels = images.to(accelerator.device, non_blocking=True)
+            images = normalize(pixels, mean, std)
+            with accelerator.accumulate(wrapped):
+                outputs = wrapped(images.contiguous(memory_format=layout), heads=True)
+                taught = teacher(pixels) if teacher else None
+                loss, _ = total_loss(
+                    outputs, masks.long(), weight=weight, teacher=taught, update=labels, **loss_options
+                )
+                accelerator.backward(loss)
+                if config.optim.clip and accelerator.sync_gradients:
+                    accelerator.clip_grad_norm_(wrapped.parameters(), config.optim.clip)
+                optimizer.step()
+                optimizer.zero_grad()
+            pending.add(loss)
+
+    if config.minutes and state is None:
+        order = EpochBatches(len(training), config.batch_size, config.seed, 10**6, config.accumulate, world=processes)
+        timed = Timed(
+            learn=partial(learn, rate=config.optim.lr),
+            done=lambda: pending.read(0, False),
+            updates=_updates(training_loader(samples, order, config.data.workers), config.accumulate),
+            evaluations=[(partial(evaluate, averaged, d, precision=config.precision), len(d)) for d in validation],
+            processes=processes,
+            longest=lambda s: max(accelerator.gather(torch.tensor([s], device=accelerator.device)).tolist()),
+        )
+        with one_line_errors(config, log), undone(model, ema.module if ema else None, optimizer, scaler):
+            to_training()
+            config = plan(config, began, timed, order.per_epoch // config.accumulate, log)
+
     # Steps are batches; an update of the weights is made every `accumulate` of them.
     batches = EpochBatches(
         len(training), config.batch_size, config.seed, config.epochs,
         accumulate=config.accumulate, rank=accelerator.process_index, world=processes,
-        repeat=config.data.repeat,
+        updates=config.updates_per_epoch,
     )  # fmt: skip
     numbers: dict[str, Any] = {"step": 0, "best": -1.0, "loss_sum": 0.0, "losses": 0, "seconds": 0.0}
     batching = {
@@ -172,6 +230,8 @@ def train(
         check_resumed(state, numbers, batching)
         if numbers["fingerprint"] != batching["fingerprint"]:
             log(f"warning: {training.name} is not what this run began with: names, sizes or classes have changed")
+        if scaler is not None and "scaler" in numbers:
+            scaler.load_state_dict(numbers["scaler"])
     numbers |= batching
     step = batches.start = numbers["step"]
     total_steps = config.epochs * batches.per_epoch
@@ -191,29 +251,9 @@ def train(
     )
     if step:
         log(f"resumed after {step} of {total_steps} batches")
-    samples = AugmentedPairs(
-        training,
-        UsersTransform(transform, len(training.classes))
-        if transform
-        else augmentation(config.data, config.model.in_channels),
-        config.seed,
-        counts > 0 if config.data.class_uniform else None,
-        config.data.class_uniform,
-        mix,
-        config.data.mix_ratio,
-    )
     loader = training_loader(samples, batches, config.data.workers)
-    wrapped, optimizer = accelerator.prepare(torch.compile(model) if config.compile else model, optimizer)
-    scaler = accelerator.scaler  # of fp16's losses, else None
-    if scaler is not None and "scaler" in numbers:
-        scaler.load_state_dict(numbers["scaler"])
     if config.trackers:
         accelerator.init_trackers("pixalign", config=flattened(asdict(config)))
-
-    def to_training() -> None:
-        model.train()
-        for module in frozen:
-            module.eval()
 
     def shown() -> SegmentationNetwork:
         """The network as it is evaluated and saved."""
@@ -297,7 +337,6 @@ def train(
             if lines and "val" in lines[-1]:
                 draw_curves(lines, out / "curves.png")
 
-    pending = Pending(accelerator.gather)
     with (
         one_line_errors(config, log),
         stop_on_signals() as interrupted,
@@ -315,24 +354,7 @@ def train(
         started = saved = time.perf_counter()
         epoch_began, first = started, step
         for update in _updates(loader, config.accumulate):
-            for group in optimizer.param_groups:
-                group["lr"] = rate_at(step) * group["factor"]
-            labels = [masks.to(accelerator.device, non_blocking=True) for _, masks in update]
-            for (images, _), masks in zip(update, labels, strict=True):
-                pixels = images.to(accelerator.device, non_blocking=True)
-                images = normalize(pixels, mean, std)
-                with accelerator.accumulate(wrapped):
-                    outputs = wrapped(images.contiguous(memory_format=layout), heads=True)
-                    taught = teacher(pixels) if teacher else None
-                    loss, _ = total_loss(
-                        outputs, masks.long(), weight=weight, teacher=taught, update=labels, **loss_options
-                    )
-                    accelerator.backward(loss)
-                    if config.optim.clip and accelerator.sync_gradients:
-                        accelerator.clip_grad_norm_(wrapped.parameters(), config.optim.clip)
-                    optimizer.step()
-                    optimizer.zero_grad()
-                pending.add(loss)
+            learn(update, rate_at(step))
             step += len(update)
             if ema:
                 ema.update(model, step=step // config.accumulate)
