@@ -11,7 +11,7 @@ from PIL import Image
 
 from conftest import write_pair
 from pixalign.data import class_pixels, label_counts, open_data
-from pixalign.data.folder import find, read_labels, splits
+from pixalign.data.folder import find, known_labels, splits
 from pixalign.errors import InputError
 
 
@@ -405,7 +405,7 @@ def test_the_classes_yaml_in_the_documentation_is_valid(tmp_path):
     text = sys.modules["pixalign.data.folder"].__doc__
     example = text[text.index("    classes:\n") : text.index("- Several ids")]
     (tmp_path / "classes.yaml").write_text(textwrap.dedent(example))
-    labels = read_labels(tmp_path, [])
+    labels = known_labels(tmp_path)
     assert labels.classes == ["road", "car"]
     assert labels.ids == {7: 0, 8: 0, 26: 1, 0: 255, 1: 255, 255: 255}
     assert labels.mask_colors == {(128, 64, 128): 0, (244, 35, 232): 0, (0, 0, 142): 1, (0, 0, 0): 255}
@@ -414,7 +414,7 @@ def test_the_classes_yaml_in_the_documentation_is_valid(tmp_path):
 def test_classes_yaml_needs_no_look_at_the_masks(folder_data):
     (folder_data / "classes.yaml").write_text("[a, b, c]")
     (folder_data / "masks/img0.png").write_bytes(b"")
-    assert read_labels(folder_data, []).classes == ["a", "b", "c"]
+    assert known_labels(folder_data).classes == ["a", "b", "c"]
     assert len(open_data("folder", folder_data, "train")) == 8
 
 

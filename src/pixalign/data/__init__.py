@@ -37,10 +37,8 @@ __all__ = ["DATASETS", "IGNORE", "Data", "Pairs", "class_pixels", "label_counts"
 def open_data(name: str, root: str | Path, split: str, mask_template: str = "", channels: int = 3) -> Any:
     """Return a split of the data set ``name`` (a key of `DATASETS`) at ``root``.
 
-    Args:
-        name, root, split: which data.
-        mask_template: where the mask of an image is, for data sets that take it (see `pixalign.data.folder`).
-        channels: bands of the images, for data sets that take it.
+    ``mask_template`` says where the mask of an image is (see `pixalign.data.folder`), and ``channels`` how many bands
+    the images have, for data sets that take them.
 
     Raises:
         InputError: the data is not there, or an option is set that the data set does not take.

@@ -81,24 +81,23 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from pixalign.data.formats import plain
-from pixalign.data.formats.files import entries, images_in, key_of, nfc, read_lines
+from pixalign.data.formats.files import entries, images_in, key_of, lists_of_splits, nfc, read_lines
 from pixalign.data.formats.labelme import read_labelme
 from pixalign.data.formats.lacking import lacking, unknown
-from pixalign.data.formats.layout import SPLITS, Found, Layout, drawn, split_of
+from pixalign.data.formats.layout import SPLITS, Found, Layout, drawn
 from pixalign.data.formats.recognize import recognize
 from pixalign.data.formats.template import by_template
 from pixalign.data.images import opened
 from pixalign.data.mask_values import proposed_ids
 from pixalign.data.masks import Labels, gray_of, labels_from_yaml, read_values, unpack
 from pixalign.data.pairs import Pairs
-from pixalign.data.samples import require_two_classes
+from pixalign.data.samples import in_threads, require_two_classes
 from pixalign.errors import InputError
 from pixalign.palette import IGNORE, default_classes, default_colors
 
@@ -138,7 +137,7 @@ def splits(root: str | Path, mask_template: str = "") -> list[str]:
     layout = _layout(root, mask_template)
     if layout and "" not in layout.splits:
         return [split for split in SPLITS if split in layout.splits]
-    return [split for split in SPLITS if _list_file(root, split)]
+    return [*lists_of_splits(entries(root)[1])]
 
 
 def find(root: str | Path, split: str, mask_template: str = "") -> Found:
@@ -158,10 +157,8 @@ def find(root: str | Path, split: str, mask_template: str = "") -> Found:
 def known_labels(root: str | Path, mask_template: str = "") -> Labels | None:
     """Return the classes if they can be told without a look at the masks: from classes.yaml, or a tool's own files.
 
-    With a mask template, a tool's classes count where its masks are the ones that the template names.
-
-    Raises:
-        InputError: a wrong classes.yaml or file of the tool.
+    With a mask template, a tool's classes count where its masks are the ones that the template names. InputError if
+    classes.yaml or the tool's file is wrong.
     """
     root = Path(root)
     if file := _classes_file(root):
@@ -179,17 +176,8 @@ def known_labels(root: str | Path, mask_template: str = "") -> Labels | None:
     return layout.labels()
 
 
-def read_labels(root: str | Path, masks: Sequence[Path]) -> Labels:
-    """Return `known_labels`, or else `labels_in` the masks of all splits."""
-    return known_labels(root) or labels_in(root, masks)
-
-
 def labels_in(root: str | Path, masks: Sequence[Path]) -> Labels:
-    """Return the classes that ``masks`` hold, those of all splits.
-
-    Raises:
-        InputError: masks whose classes cannot be told; with the remedy.
-    """
+    """Return the classes that the masks of all splits hold; InputError, with the remedy, if they cannot be told."""
     root = Path(root)
     if not masks:
         raise InputError(f"{root}: no mask to find the classes in: list them in {root / 'classes.yaml'}")
@@ -198,11 +186,7 @@ def labels_in(root: str | Path, masks: Sequence[Path]) -> Labels:
 
 
 def describe(root: str | Path, mask_template: str = "") -> str:
-    """Return what a folder was recognized as, in a line: "Roboflow semantic masks: 3 splits, 4 classes from ...".
-
-    Raises:
-        InputError: no layout is recognized.
-    """
+    """Return what a folder is, as "Roboflow semantic masks: 3 splits, 4 classes from ..."; InputError if unknown."""
     root = Path(root)
     layout = _layout(root, mask_template)
     if not layout and not mask_template:
@@ -267,12 +251,11 @@ def _by_template(root: Path, split: str, template: str, layout: Layout | None) -
             raise InputError(f"{root}: no split {split!r}: {layout.name} has {', '.join(layout.splits)}")
         found = layout.splits[split]()
         base = place.images if place else found.folders[0] if found.folders else layout.images
-        images = sorted([*found.images, *found.lone_images])
-        return by_template(root, images, base, "", template), name, split
-    if place is None and layout and "" in layout.splits:
-        place = plain.Place(layout.images, root)
+        return by_template(root, sorted([*found.images, *found.lone_images]), base, "", template), name, split
     if place is None:
-        raise unknown(root)
+        if not layout or "" not in layout.splits:
+            raise unknown(root)
+        place = plain.Place(layout.images, root)
     found = by_template(root, images_in(place.images), place.images, place.split, template)
     return found, name, place.split
 
@@ -283,8 +266,8 @@ def _part(root: Path, found: Found, split: str) -> Found:
     base = found.folders[0]
     images = sorted([*found.images, *found.lone_images])
     keys = {path: key_of(path, base) if path.is_relative_to(base) else key_of(path, root) for path in images}
-    if any(_list_file(root, other) for other in SPLITS):
-        chosen = _listed(root, split, keys)
+    if lists := lists_of_splits(entries(root)[1]):
+        chosen = _listed(root, split, lists.get(split), keys)
     elif split == "test":
         raise InputError(f"{base}: no test split in it: add images/test and masks/test, or use val")
     elif len(images) < 2:
@@ -304,18 +287,8 @@ def _part(root: Path, found: Found, split: str) -> Found:
     )
 
 
-def _list_file(root: Path, split: str) -> Path | None:
-    """The list of a split (train.txt, train_list.txt, in any case), or None; InputError if there are two."""
-    texts = [path for path in entries(root)[1] if path.suffix.lower() == ".txt"]
-    files = [path for path in texts if split_of(path.stem.casefold().removesuffix("_list")) == split]
-    if len(files) > 1:
-        raise InputError(f"{files[0]}: {files[1].name} is a list of the same split: keep one of them")
-    return files[0] if files else None
-
-
-def _listed(root: Path, split: str, keys: dict[Path, str]) -> set[Path]:
+def _listed(root: Path, split: str, file: Path | None, keys: dict[Path, str]) -> set[Path]:
     """The images that the list of a split names."""
-    file = _list_file(root, split)
     if file is None:
         raise InputError(f"{root / split}.txt: no such list, though other splits have theirs: add it")
     by_name: dict[str, set[Path]] = {}
@@ -358,14 +331,13 @@ def _labels_found(root: Path, stamps: tuple[tuple[Path, int], ...]) -> Labels:
         )
     ids, colors = np.zeros(65536, np.int64), Counter[int]()
     first: dict[str, Path] = {}
-    with ThreadPoolExecutor(4) as threads:
-        for path, (kind, values, counts) in zip(masks, threads.map(_contents, masks)):
-            first.setdefault(kind, path)
-            if kind != "colors":
-                ids[values] += counts
-            if kind != "ids" and len(colors) <= _MANY_COLORS:
-                packed = values * 0x010101 if kind == "gray" else values
-                colors.update(dict(zip(packed.tolist(), counts.tolist())))
+    for path, (kind, values, counts) in zip(masks, in_threads(lambda i: _contents(masks[i]), len(masks))):
+        first.setdefault(kind, path)
+        if kind != "colors":
+            ids[values] += counts
+        if kind != "ids" and len(colors) <= _MANY_COLORS:
+            packed = values * 0x010101 if kind == "gray" else values
+            colors.update(dict(zip(packed.tolist(), counts.tolist())))
     if "colors" in first and "ids" in first:
         raise InputError(
             f"{first['colors']}: the mask is stored in colors, and {first['ids']} as class ids: store all one way, "
@@ -380,12 +352,10 @@ def _labels_found(root: Path, stamps: tuple[tuple[Path, int], ...]) -> Labels:
 def _contents(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
     """What a mask file holds, "ids", "colors" or "gray" (colors, all of them gray): values and pixels of each."""
     values = read_values(path)
-    if values.dtype != np.uint32:
-        kind, counts = "ids", np.bincount(values.ravel())
-    elif (gray := gray_of(values)) is not None:
-        kind, counts = "gray", np.bincount(gray.ravel())
-    else:
+    gray = gray_of(values) if values.dtype == np.uint32 else None
+    if values.dtype == np.uint32 and gray is None:
         return "colors", *np.unique(values, return_counts=True)
+    kind, counts = ("ids", np.bincount(values.ravel())) if gray is None else ("gray", np.bincount(gray.ravel()))
     present = np.flatnonzero(counts)
     return kind, present, counts[present]
 
@@ -439,8 +409,7 @@ def _palette(mask: Path, count: int) -> list[list[int]]:
     palette = None
     with suppress(InputError), opened(mask) as file:  # which Pillow need not read
         palette = file.getpalette() if file.mode == "P" else None
-    if palette and len(palette) >= 3 * count:
-        colors = [palette[3 * i : 3 * i + 3] for i in range(count)]
-        if len({tuple(c) for c in colors}) == count:
-            return colors
+    colors = [palette[3 * i : 3 * i + 3] for i in range(count)] if palette and len(palette) >= 3 * count else []
+    if len({tuple(color) for color in colors}) == count:
+        return colors
     return default_colors(count)

@@ -7,7 +7,7 @@ import stat
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -15,24 +15,9 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
 
-from pixalign.data.tiff import (
-    BLACK_IS_ZERO,
-    CMYK,
-    FLOAT,
-    PALETTE,
-    RGB,
-    SIGNED,
-    TIFF_SUFFIXES,
-    UNSIGNED,
-    WHITE_IS_ZERO,
-    YCBCR,
-    Tiff,
-    is_transparency,
-    opened_bands,
-    tiff_of,
-    upright,
-)
-from pixalign.errors import InputError
+from pixalign.data import tiff as tags
+from pixalign.data.tiff import TIFF_SUFFIXES, Tiff, is_transparency, opened_bands, tiff_of, upright
+from pixalign.errors import InputError, naming
 from pixalign.files import replacing
 from pixalign.text import first_line
 
@@ -40,33 +25,24 @@ MAX_PIXELS = 250_000_000
 ID_MAP = {"compress_type": zlib.Z_RLE}  # for PNG files of ids, runs of equal values: half the time, and less space
 
 _CODECS = {"jpg_2000": ("JPEG2000", {".jp2", ".j2k"}), "avif": ("AVIF", {".avif"})}  # which not every Pillow has
-_MORE = [
-    kind
-    for codec, kind in _CODECS.items()
-    if codec in {**features.codecs, **features.modules} and features.check(codec)
-]
+_SUPPORTED = {*features.get_supported_modules(), *features.get_supported_codecs()}
+_MORE = [kind for codec, kind in _CODECS.items() if codec in _SUPPORTED]
 FURTHER_SUFFIXES = frozenset({".jfif"}.union(*(more for _, more in _MORE)))  # less usual ones
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}) | FURTHER_SUFFIXES
-_OTHERS = """heic heif hif avif jp2 j2k jpx jxl jxr ppm pgm pbm pnm tga psd exr hdr
-dng cr2 cr3 nef arw orf rw2 raf"""
+_OTHERS = "heic heif hif avif jp2 j2k jpx jxl jxr ppm pgm pbm pnm tga psd exr hdr dng cr2 cr3 nef arw orf rw2 raf"
 OTHER_SUFFIXES = frozenset(f".{name}" for name in _OTHERS.split()) - IMAGE_SUFFIXES  # of pictures that are not read
-_FORMATS = (  # named, so that no file starts Ghostscript or another program
-    *("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"),
-    *(name for name, _ in _MORE),
-)
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", *(name for name, _ in _MORE))  # no file starts Ghostscript
 _TEXT_LIMIT = 64 << 20  # bytes of a text or a color profile in a PNG file, unpacked: Pillow's own is 1 MB
+_REASONS: dict[type[Exception], str] = {
+    FileNotFoundError: "no such file",
+    IsADirectoryError: "is a folder: name an image",
+    PermissionError: "permission denied: change its permissions",
+    UnidentifiedImageError: "is not an image in JPEG, PNG, WebP, TIFF, BMP or GIF: convert or remove it",
+    MemoryError: "does not fit into memory: make it smaller",
+}
 _NO_WHITE = "which has no defined white level: store uint8, or uint16 up to 65535"
 _ORIENTATION = 0x0112
 _PNG_TURNS = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _opening = threading.Lock()
 _T = TypeVar("_T")
 
@@ -97,10 +73,8 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS, channels: int = 3
     path = Path(path)
     tiff = tiff_of(path)
     if tiff and channels in (1, 3):
-        try:
+        with naming(path):
             _check_bands(tiff)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
     if (tiff or path.suffix.lower() in TIFF_SUFFIXES) and (channels not in (1, 3) or (tiff and not tiff.by_pillow)):
         return _read_tiff(path, tiff, max_pixels, channels)
     with opened(path, max_pixels) as image:
@@ -113,34 +87,24 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS, channels: int = 3
 def opened(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """Open an image file with Pillow; whatever goes wrong, inside too, becomes an `InputError` that names the file."""
     path = Path(path)
-    try:
-        if not stat.S_ISREG(kind := path.stat().st_mode) and not stat.S_ISDIR(kind):  # opening a pipe would wait
-            raise InputError("is a pipe or a device, not a file: remove it")
-        with path.open("rb") as file:
-            if not os.fstat(file.fileno()).st_size:
-                raise InputError("the file is empty: copy it again or remove it")
-            with _open(file) as image:
-                _check_size(*image.size, max_pixels)
-                yield image
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{path}: is a folder: name an image") from error
-    except PermissionError as error:
-        raise InputError(f"{path}: permission denied: change its permissions") from error
-    except UnidentifiedImageError as error:
-        raise InputError(
-            f"{path}: is not an image in JPEG, PNG, WebP, TIFF, BMP or GIF: convert or remove it"
-        ) from error
-    except MemoryError as error:
-        raise InputError(f"{path}: does not fit into memory: make it smaller") from error
-    except Exception as error:  # damaged files make Pillow's decoders raise almost anything
-        reason = first_line(error)
-        if "MAX_TEXT" in reason:
-            raise InputError(f"{path}: holds more than 64 MB of text or color profile: store it without") from error
-        raise InputError(f"{path}: is truncated or damaged ({reason}): copy it again or remove it") from error
+    with naming(path):
+        try:
+            if not stat.S_ISREG(kind := path.stat().st_mode) and not stat.S_ISDIR(kind):  # opening a pipe would wait
+                raise InputError("is a pipe or a device, not a file: remove it")
+            with path.open("rb") as file:
+                if not os.fstat(file.fileno()).st_size:
+                    raise InputError("the file is empty: copy it again or remove it")
+                with _open(file) as image:
+                    _check_size(*image.size, max_pixels)
+                    yield image
+        except InputError:
+            raise
+        except Exception as error:  # damaged files make Pillow's decoders raise almost anything
+            reason = first_line(error)
+            known = next((text for kind, text in _REASONS.items() if isinstance(error, kind)), "")
+            if not known and "MAX_TEXT" in reason:
+                known = "holds more than 64 MB of text or color profile: store it without"
+            raise InputError(known or f"is truncated or damaged ({reason}): copy it again or remove it") from error
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -162,6 +126,13 @@ def orientation(path: Path) -> int:
         return image.getexif().get(_ORIENTATION, 1)
 
 
+def stored_kind(image: Image.Image) -> str:
+    """How a file stores the values of an image, in Pillow's words, such as "RGB;16"; "" where it has none."""
+    tiles = getattr(image, "tile", None)
+    stored = tiles[0][3] if tiles else None
+    return stored if isinstance(stored, str) else str(next(iter(stored or ()), ""))
+
+
 def page_count(path: Path) -> int:
     """Return how many pages or frames an image file has; further pictures of a camera's JPEG file are none."""
     if tiff := tiff_of(path):
@@ -173,7 +144,7 @@ def page_count(path: Path) -> int:
 def unused_bands(path: Path) -> int:
     """Return the number of bands of a TIFF file of which `read_image` leaves some out as gray or RGB; 0 if none."""
     tiff = tiff_of(path)
-    if tiff is None or tiff.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
+    if tiff is None or tiff.photometric not in (tags.WHITE_IS_ZERO, tags.BLACK_IS_ZERO, tags.RGB):
         return 0
     used = tiff.colors + tiff.transparent
     if tiff.bands == used and tiff.transparent and tiff.extra[0] != 1:
@@ -210,16 +181,17 @@ def to_pixels(image: Image.Image, channels: int = 3) -> np.ndarray:
             f"{image.mode}): store {channels} bands in a TIFF file, or pass an array"
         )
     image.load()
-    orientation = image.getexif().get(_ORIENTATION)  # after load(): PNG may have it last, TIFF is turned by Pillow
+    turn = image.getexif().get(_ORIENTATION, 1)  # after load(): PNG may have it last, TIFF is turned by Pillow
     if image.mode == "F" or image.mode.startswith("I"):
-        image = _upper_bits(image)
+        values = np.asarray(image)
+        if image.mode == "F" or (values.size and (values.min() < 0 or values.max() > 65535)):
+            raise InputError(f"has mode {image.mode}, which has no defined white level: convert it to 8 or 16 bits")
+        image = Image.fromarray((values >> 8).astype(np.uint8))
     elif channels != 4 and image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
-    if orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[orientation])
-    return np.array(image).reshape(image.height, image.width, channels)
+    return np.array(upright(np.asarray(image).reshape(image.height, image.width, channels), turn), order="C")
 
 
 def rgb(image: np.ndarray) -> np.ndarray:
@@ -230,10 +202,8 @@ def rgb(image: np.ndarray) -> np.ndarray:
 def write_image(image: Image.Image, path: str | Path, **options: Any) -> None:
     """Write a Pillow image in the format of the path's suffix, whole or not at all; ``options`` are the format's.
 
-    It is encoded in memory first: Pillow itself takes the short write of a full disk for success.
-
-    Raises:
-        InputError: the file system refuses the write.
+    It is encoded in memory first: Pillow itself takes the short write of a full disk for success. InputError if the
+    file system refuses the write.
     """
     encoded = io.BytesIO()
     image.save(encoded, Image.registered_extensions()[Path(path).suffix.lower()], **options)
@@ -258,18 +228,14 @@ def find_images(inputs: Sequence[str | Path]) -> dict[Path, Path]:
     found: dict[Path, Path] = {}
     for given in inputs:
         path, text = Path(given), str(given)
-        if path.is_dir():
-            base, files = path, iter(walk(path))
-        elif path.exists() or not glob.has_magic(text):
+        base, files = _named(given)
+        if files is None:
             if not path.exists():
                 raise InputError(f"{text}: no such file or folder")
             found.setdefault(path, Path(path.name))
             continue
-        else:
-            parts = path.parts
-            base = Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
-            files = (Path(match) for match in glob.iglob(text, recursive=True))
-        images = sorted(p for p in files if _is_visible_image(p.relative_to(base)) and p.is_file())
+        kept = (path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+        images = sorted(path for path in kept if all(map(is_visible, path.relative_to(base).parts)))
         if not images:
             kinds = ", ".join(sorted(IMAGE_SUFFIXES))
             others = f"; {noted_kinds(left)}" if (left := other_images([given])) else ""
@@ -281,14 +247,20 @@ def find_images(inputs: Sequence[str | Path]) -> dict[Path, Path]:
 
 def other_images(inputs: Sequence[str | Path]) -> list[Path]:
     """Return the pictures of kinds that are not read, in the folders and patterns that `find_images` takes."""
-    found: list[Path] = []
-    for given in inputs:
-        path, text = Path(given), str(given)
-        if path.is_dir():
-            found += walk(path)
-        elif glob.has_magic(text) and not path.exists():
-            found += sorted(Path(match) for match in glob.iglob(text, recursive=True))
+    found = [path for given in inputs for path in sorted(_named(given)[1] or ())]
     return [path for path in dict.fromkeys(found) if path.suffix.lower() in OTHER_SUFFIXES]
+
+
+def _named(given: str | Path) -> tuple[Path, list[Path] | None]:
+    """A folder, or the fixed part of a pattern, with the files in it; None for a path that is neither."""
+    path, text = Path(given), str(given)
+    if path.is_dir():
+        return path, walk(path)
+    if path.exists() or not glob.has_magic(text):
+        return path, None
+    parts = path.parts
+    base = Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
+    return base, [Path(match) for match in glob.iglob(text, recursive=True)]
 
 
 def noted_kinds(files: Sequence[Path]) -> str:
@@ -298,30 +270,30 @@ def noted_kinds(files: Sequence[Path]) -> str:
     return f"{listed} left out (not supported): convert to JPEG or PNG"
 
 
-def walk(folder: Path) -> list[Path]:
+def walk(folder: Path, suffixes: Collection[str] = ()) -> list[Path]:
     """Return the files below a folder, sorted, without hidden files and folders and ``__MACOSX``.
 
     Links to folders are followed, but each folder is visited once and those above ``folder`` never: a circle of links
-    ends.
-
-    Raises:
-        InputError: a sub-folder that cannot be read.
+    ends. With ``suffixes`` (in lower case), only files of these. InputError for a sub-folder that cannot be read.
     """
 
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename}: cannot be read ({error.strerror}): change its permissions") from error
 
-    files: list[Path] = []
+    return sorted(path for path in each_file(folder, refuse) if not suffixes or path.suffix.lower() in suffixes)
+
+
+def each_file(folder: Path, onerror: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    """Find the files of `walk` one by one, in no order; ``onerror`` is called with errors, which are passed over."""
     visited = {str(above) for above in Path(os.path.realpath(folder)).parents}
-    for base, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+    for base, folders, names in os.walk(folder, onerror=onerror, followlinks=True):
         real = os.path.realpath(base)
         if real in visited:
             folders.clear()
             continue
         visited.add(real)
         folders[:] = sorted(filter(is_visible, folders))
-        files += [Path(base, name) for name in names if is_visible(name)]
-    return sorted(files)
+        yield from (Path(base, name) for name in names if is_visible(name))
 
 
 def is_visible(name: str) -> bool:
@@ -360,18 +332,16 @@ def _check_bands(tiff: Tiff) -> None:
     """InputError if the bands of a TIFF file do not say what is black, white and color in them."""
     if tiff.reduced:
         raise InputError("its first page is a thumbnail: store the whole picture as the first one")
-    if any(kind != UNSIGNED for kind in tiff.kinds) or max(tiff.bits) > 16:
-        name = {SIGNED: "int", FLOAT: "float"}.get(max(tiff.kinds), "uint") + str(max(tiff.bits))
+    if any(kind != tags.UNSIGNED for kind in tiff.kinds) or max(tiff.bits) > 16:
+        name = {tags.SIGNED: "int", tags.FLOAT: "float"}.get(max(tiff.kinds), "uint") + str(max(tiff.bits))
         raise InputError(f"holds {name}, {_NO_WHITE}")
-    gray = tiff.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO)
-    if gray and tiff.bands > 3:
+    if tiff.photometric in (tags.WHITE_IS_ZERO, tags.BLACK_IS_ZERO) and tiff.bands > 3:
         raise InputError(
             f"has {tiff.bands} bands, which the file does not call red, green and blue: set --model.in_channels "
             f"{tiff.bands}, or store 3 bands"
         )
-    if tiff.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR) or (
-        tiff.photometric == PALETTE and not tiff.by_pillow
-    ):
+    known = (tags.WHITE_IS_ZERO, tags.BLACK_IS_ZERO, tags.RGB, tags.PALETTE, tags.CMYK, tags.YCBCR)
+    if tiff.photometric not in known or (tiff.photometric == tags.PALETTE and not tiff.by_pillow):
         raise InputError(f"has PhotometricInterpretation {tiff.photometric}, not gray or RGB: store it as RGB")
 
 
@@ -379,7 +349,7 @@ def _picture(bands: np.ndarray, tiff: Tiff) -> Image.Image:
     """Bands (C, H, W) uint8 of gray or RGB as a Pillow image, with the transparency that they have."""
     colors = tiff.colors
     mode = "L" if colors == 1 else "RGB"
-    if tiff.photometric == WHITE_IS_ZERO:
+    if tiff.photometric == tags.WHITE_IS_ZERO:
         bands = np.concatenate([255 - bands[:colors], bands[colors:]])
     if tiff.transparent and (tiff.extra[0] == 1 or is_transparency(bands[colors])):
         mode += "a" if tiff.extra[0] == 1 else "A"  # small: the colors are multiplied by it
@@ -389,8 +359,7 @@ def _picture(bands: np.ndarray, tiff: Tiff) -> Image.Image:
 
 def _without_data(image: Image.Image, tiff: Tiff) -> Image.Image:
     """A TIFF file's image without a last band that is no transparency."""
-    premultiplied = tiff.extra[0] == 1
-    if premultiplied or (tiff.transparent and is_transparency(np.asarray(image.getchannel("A")))):
+    if tiff.extra[0] == 1 or (tiff.transparent and is_transparency(np.asarray(image.getchannel("A")))):
         return image
     return image.convert(image.mode.removesuffix("A"))
 
@@ -434,15 +403,3 @@ def _without_limits(read: Callable[[], _T]) -> _T:
             return read()
         finally:
             Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = kept
-
-
-def _upper_bits(image: Image.Image) -> Image.Image:
-    """Gray of 16 bits as 8; InputError for values outside 16 bits."""
-    values = np.asarray(image)
-    if image.mode == "F" or (values.size and (values.min() < 0 or values.max() > 65535)):
-        raise InputError(f"has mode {image.mode}, which has no defined white level: convert it to 8 or 16 bits")
-    return Image.fromarray((values >> 8).astype(np.uint8))
-
-
-def _is_visible_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and all(map(is_visible, path.parts))

@@ -13,6 +13,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pixalign.errors import InputError
 from pixalign.text import first_line
 
 
+@dataclass(eq=False)
 class AugmentedPairs(Dataset):
     """Pairs under a random transform; the key (round, index) decides what is drawn.
 
@@ -40,20 +42,18 @@ class AugmentedPairs(Dataset):
         mix_ratio: probability that a sample comes from ``mix``.
     """
 
-    def __init__(
-        self,
-        pairs: Any,
-        transform: Callable[..., tuple[Tensor, Tensor]],
-        seed: int,
-        presence: np.ndarray | None = None,
-        uniform: float = 0.0,
-        mix: Any = None,
-        mix_ratio: float = 0.0,
-    ) -> None:
-        self.pairs, self.transform, self.seed = pairs, transform, seed
-        self.uniform, self.mix, self.mix_ratio = uniform, mix, mix_ratio
-        self.holders = [] if presence is None else [h for h in map(np.flatnonzero, presence.T) if len(h)]
-        self.holder_classes = [] if presence is None else np.flatnonzero(presence.any(0)).tolist()
+    pairs: Any
+    transform: Callable[..., tuple[Tensor, Tensor]]
+    seed: int
+    presence: np.ndarray | None = None
+    uniform: float = 0.0
+    mix: Any = None
+    mix_ratio: float = 0.0
+
+    def __post_init__(self) -> None:
+        there = np.zeros((0, 0), bool) if self.presence is None else self.presence
+        self.holders = [holders for holders in map(np.flatnonzero, there.T) if len(holders)]
+        self.holder_classes = np.flatnonzero(there.any(0)).tolist()
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor]:
         epoch, index = key
@@ -76,6 +76,7 @@ class AugmentedPairs(Dataset):
         return image, mask, (row, column)
 
 
+@dataclass(eq=False)
 class EpochBatches(Sampler):
     """Batches of keys (round, index) from ``start`` on, for one of ``world`` processes, over all epochs.
 
@@ -85,21 +86,20 @@ class EpochBatches(Sampler):
     a set smaller than one update is repeated to fill it.
     """
 
-    def __init__(
-        self,
-        count: int,
-        batch_size: int,
-        seed: int,
-        epochs: int,
-        accumulate: int = 1,
-        start: int = 0,
-        rank: int = 0,
-        world: int = 1,
-        updates: int = 0,
-    ) -> None:
-        self.count, self.batch_size, self.seed, self.epochs = count, batch_size, seed, epochs
-        self.start, self.rank, self.world, self.endless = start, rank, world, updates > 0
-        self.per_epoch = accumulate * (updates or max(1, count // (batch_size * world * accumulate)))
+    count: int
+    batch_size: int
+    seed: int
+    epochs: int
+    accumulate: int = 1
+    start: int = 0
+    rank: int = 0
+    world: int = 1
+    updates: int = 0
+
+    def __post_init__(self) -> None:
+        self.endless = self.updates > 0
+        batches = max(1, self.count // (self.batch_size * self.world * self.accumulate))
+        self.per_epoch = self.accumulate * (self.updates or batches)
 
     def __len__(self) -> int:
         return self.epochs * self.per_epoch - self.start
@@ -119,14 +119,14 @@ class EpochBatches(Sampler):
             yield keys
 
 
+@dataclass(eq=False)
 class Batches:
     """What a loader gives, image (B, C, h, w) and mask (B, h, w) at a time, and what stops its processes in a line.
 
     The processes end with the iteration, however it ends.
     """
 
-    def __init__(self, loader: DataLoader) -> None:
-        self.loader = loader
+    loader: DataLoader
 
     def __len__(self) -> int:
         return len(self.loader)

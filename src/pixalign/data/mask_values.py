@@ -10,9 +10,8 @@ from pixalign.palette import IGNORE
 def proposed_ids(numbers: Sequence[int], count: int | None = None) -> tuple[list[int], str, str]:
     """Return which values of masks to list as classes, what they look like, and what to know of 255 (or "").
 
-    Args:
-        numbers: the values that occur, ascending, with 255 if that does; other than 0, 1, 2 and so on.
-        count: the number of classes, if known.
+    ``numbers`` are the values that occur, ascending, with 255 if that does; other than 0, 1, 2 and so on. ``count`` is
+    the number of classes, if known.
     """
     core = [value for value in numbers if value != IGNORE]
     with_last = IGNORE in numbers

@@ -11,22 +11,11 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from pixalign.data import tiff as tags
 from pixalign.data.formats.labelme import read_labelme
-from pixalign.data.images import opened
-from pixalign.data.tiff import (
-    BLACK_IS_ZERO,
-    LOSSY,
-    PALETTE,
-    RGB,
-    SIGNED,
-    UNSIGNED,
-    WHITE_IS_ZERO,
-    Tiff,
-    opened_bands,
-    tiff_of,
-    upright,
-)
-from pixalign.errors import InputError
+from pixalign.data.images import opened, stored_kind
+from pixalign.data.tiff import Tiff, opened_bands, tiff_of, upright
+from pixalign.errors import InputError, naming
 from pixalign.palette import IGNORE, default_colors
 from pixalign.text import first_line
 
@@ -80,39 +69,35 @@ class Labels:
         """
         if path.suffix.lower() == ".json":
             return read_labelme(path).draw(self.classes)
-        values = read_values(path, as_colors=self.ids == {})
-        if values.dtype == np.uint32 and not self.mask_colors:
-            gray = gray_of(values)
-            if gray is None:
-                raise InputError(
-                    f"{path}: the mask is stored in colors, and the classes have none: give each class its color in "
-                    "classes.yaml ({name: ..., color: [r, g, b]}), or store class ids, one 8-bit value per pixel"
-                )
-            values = gray
-        if values.dtype == np.uint32:
+        values = read_values(path, as_colors=self.ids == {}, gray_as_ids=not self.mask_colors)
+        if values.dtype != np.uint32:
+            table = _table(tuple(self.id_table().items()), 1 << 16)
+        elif self.mask_colors:
             table = _table(tuple((pack(color), index) for color, index in self.mask_colors.items()), 1 << 24)
         else:
-            table = _table(tuple(self.id_table().items()), 1 << 16)
+            raise InputError(
+                f"{path}: the mask is stored in colors, and the classes have none: give each class its color in "
+                "classes.yaml ({name: ..., color: [r, g, b]}), or store class ids, one 8-bit value per pixel"
+            )
         found = np.take(table, values)
-        unknown: dict[str, int] = {}
-        if not found.all():
-            strange, counts = np.unique(values[found == 0], return_counts=True)
-            order = np.argsort(-counts, kind="stable")
-            name = (lambda value: str(unpack(value))) if values.dtype == np.uint32 else str
-            unknown = {name(value): count for value, count in zip(strange[order].tolist(), counts[order].tolist())}
-        return (found - 1).astype(np.uint8), unknown  # 0 - 1 and 256 - 1 both become 255
+        unknown = sorted(value_counts(values[found == 0]).items(), key=lambda item: -item[1])
+        return (found - 1).astype(np.uint8), dict(unknown)  # 0 - 1 and 256 - 1 both become 255
 
     def id_table(self) -> dict[int, int]:
         """Return what `ids` stands for: value -> class id or 255."""
-        return {**{i: i for i in range(len(self.classes))}, IGNORE: IGNORE} if self.ids is None else self.ids
+        return plain_ids(len(self.classes)) if self.ids is None else self.ids
+
+
+def plain_ids(count: int) -> dict[int, int]:
+    """Return the table of masks that hold the ids of ``count`` classes themselves, and 255 for "no label"."""
+    return {**{i: i for i in range(count)}, IGNORE: IGNORE}
 
 
 def labels_from_yaml(file: Path) -> Labels:
     """Read classes.yaml, whose form `pixalign.data.folder` describes.
 
-    Raises:
-        InputError: it is no YAML, has unknown keys, an id, color or name that is none or occurs twice, or fewer than
-            two classes.
+    InputError if it is no YAML, has unknown keys, an id, color or name that is none or occurs twice, or fewer than two
+    classes.
     """
     try:
         content: Any = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
@@ -134,8 +119,7 @@ def labels_from_yaml(file: Path) -> Labels:
         raise InputError(f"{file}: a class name occurs twice in {names}: give each class its own name")
     owners: dict[Any, str] = {}
     drawn: dict[Any, str] = {}
-    ids: dict[int, int] = {}
-    mask_colors: dict[tuple[int, int, int], int] = {}
+    meaning: dict[Any, int] = {}  # of ids and colors
     with_ids = any("ids" in entry for entry in classes)
     by_color = not with_ids and any("colors" in entry for entry in classes)
     for index, entry in enumerate(classes):
@@ -144,50 +128,44 @@ def labels_from_yaml(file: Path) -> Labels:
             raise InputError(f"{file}: class {name!r} has no ids, though others have: give each class its id or ids")
         if by_color and not {"color", "colors"} & set(entry):
             raise InputError(f"{file}: class {name!r} has no colors, though others have: give each class its colors")
-        if "color" in entry:
-            _claim(file, drawn, entry["color"], name)
-        for value in entry.get("ids", [] if by_color else [index]):
+        own = [entry["color"]] if "color" in entry else []
+        for color in own:
+            _claim(file, drawn, color, name)
+        for value in (*entry.get("ids", [] if by_color else [index]), *entry.get("colors", own)):
             _claim(file, owners, value, name)
-            ids[value] = index
-        for color in entry.get("colors", [entry["color"]] if "color" in entry else []):
-            _claim(file, owners, color, name)
-            mask_colors[color] = index
+            meaning[value] = index
     if not isinstance(ignore, list):
         raise InputError(f"{file}: ignore is {ignore!r}: write a list of ids or colors, such as [0, [0, 0, 0]]")
     for value in ignore:
-        if isinstance(value, list):
-            color = _color(file, "ignore", value)
-            _claim(file, owners, color, "ignore")
-            mask_colors[color] = IGNORE
-        elif by_color:
+        if by_color and not isinstance(value, list):
             raise InputError(f"{file}: ignore holds {value!r}, but the classes are given by colors: write [r, g, b]")
-        else:
-            _claim(file, owners, _id(file, "ignore", value), "ignore")
-            ids[value] = IGNORE
+        value = (_color if isinstance(value, list) else _id)(file, "ignore", value)
+        _claim(file, owners, value, "ignore")
+        meaning[value] = IGNORE
     if len(classes) == 1:
         both = _with_background(classes[0], ignore)
         raise InputError(f"{file}: one class cannot be learned: list everything else as a class, too: {both}")
+    ids = {value: index for value, index in meaning.items() if isinstance(value, int)}
     if not by_color:
         ids.setdefault(IGNORE, IGNORE)
-    defaults = default_colors(len(classes))
     colors = [
-        list(entry.get("color") or entry.get("colors", [default])[0]) for entry, default in zip(classes, defaults)
+        list(entry.get("color") or entry.get("colors", [default])[0])
+        for entry, default in zip(classes, default_colors(len(classes)))
     ]
-    plain = ids == {**{i: i for i in range(len(classes))}, IGNORE: IGNORE}
-    return Labels(names, colors, None if plain else ids, mask_colors)
+    mask_colors = {value: index for value, index in meaning.items() if not isinstance(value, int)}
+    return Labels(names, colors, None if ids == plain_ids(len(classes)) else ids, mask_colors)
 
 
-def _with_background(entry: dict[str, Any], ignore: Any) -> str:
+def _with_background(entry: dict[str, Any], ignore: list[Any]) -> str:
     """The text of a classes.yaml of two classes, the only one listed and its background."""
     name = json.dumps(entry["name"], ensure_ascii=False) if not entry["name"].isidentifier() else entry["name"]
     other = "object" if name == "background" else "background"
-    listed = ignore if isinstance(ignore, list) else []
     if "ids" in entry:
-        ids = [value for value in listed if isinstance(value, int)] or [255 if 0 in entry["ids"] else 0]
+        ids = [value for value in ignore if isinstance(value, int)] or [255 if 0 in entry["ids"] else 0]
         return f"classes: [{{name: {other}, ids: {ids}}}, {{name: {name}, ids: {entry['ids']}}}]"
     if "colors" in entry or "color" in entry:
         own = [list(color) for color in entry.get("colors", [entry.get("color")])]
-        rest = [value for value in listed if isinstance(value, list)]
+        rest = [value for value in ignore if isinstance(value, list)]
         rest = rest or [[255, 255, 255] if [0, 0, 0] in own else [0, 0, 0]]
         return f"classes: [{{name: {other}, colors: {rest}}}, {{name: {name}, colors: {own}}}]"
     return f"classes: [{', '.join([name, other] if other == 'object' else [other, name])}]"
@@ -212,17 +190,15 @@ def _entry(file: Path, index: int, entry: Any) -> dict[str, Any]:
     where = f"class {str(name)!r}"
     if "id" in entry and "ids" in entry:
         raise InputError(f"{file}: {where} has id and ids: write all into ids")
-    if "id" in entry or "ids" in entry:
-        values = entry["ids"] if "ids" in entry else [entry["id"]]
-        if not isinstance(values, list) or not values:
-            raise InputError(f"{file}: {where} has the ids {values!r}: write a list, such as [7, 8]")
-        read["ids"] = [_id(file, where, value) for value in values]
+    if "id" in entry:
+        entry = {**entry, "ids": [entry["id"]]}
+    for key, checked, example in (("ids", _id, [7, 8]), ("colors", _color, [[0, 0, 142]])):
+        if key in entry:
+            if not isinstance(entry[key], list) or not entry[key]:
+                raise InputError(f"{file}: {where} has the {key} {entry[key]!r}: write a list, such as {example}")
+            read[key] = [checked(file, where, value) for value in entry[key]]
     if "color" in entry:
         read["color"] = _color(file, where, entry["color"])
-    if "colors" in entry:
-        if not isinstance(entry["colors"], list) or not entry["colors"]:
-            raise InputError(f"{file}: {where} has the colors {entry['colors']!r}: write a list, such as [[0, 0, 142]]")
-        read["colors"] = [_color(file, where, value) for value in entry["colors"]]
     return read
 
 
@@ -247,12 +223,13 @@ def _claim(file: Path, owners: dict[Any, str], value: Any, name: str) -> None:
         raise InputError(f"{file}: {owners[value]} and {name} both have the {kind} {shown}: give it to one of them")
 
 
-def read_values(path: Path, as_colors: bool = False) -> np.ndarray:
+def read_values(path: Path, as_colors: bool = False, gray_as_ids: bool = False) -> np.ndarray:
     """Read what a mask file stores, (H, W) upright by its EXIF orientation: ids as uint8 or uint16, colors as uint32.
 
     Gray of 1 to 16 bits and palettes give ids (of a palette the index; of TIFF files the stored values, whether 0 is
     shown as black or as white), RGB and RGBA colors (see `pack`); with ``as_colors`` palettes and gray give the
-    colors that they show, too. MATLAB files (.mat) give the ids in their variable LabelMap (PASCAL Context).
+    colors that they show, too. With ``gray_as_ids`` colors that are gray in every pixel become ids again. MATLAB files
+    (.mat) give the ids in their variable LabelMap (PASCAL Context).
 
     Raises:
         InputError: an unreadable or lossy file, several pages or frames, transparent pixels, values that are neither
@@ -264,17 +241,18 @@ def read_values(path: Path, as_colors: bool = False) -> np.ndarray:
     if suffix in LOSSY_SUFFIXES:
         raise InputError(f"{path}: a {_LOSSY_KINDS[suffix]} mask {_LOSSY}")
     if tiff := tiff_of(path):
-        try:
+        with naming(path):
             _check_tiff(tiff)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
-        if not tiff.by_pillow:
-            return _by_rasterio(path, tiff, as_colors)
+    values = (_by_rasterio if tiff and not tiff.by_pillow else _by_pillow)(path, tiff, as_colors)
+    gray = gray_of(values) if gray_as_ids and values.dtype == np.uint32 else None
+    return values if gray is None else gray
+
+
+def _by_pillow(path: Path, tiff: Any, as_colors: bool) -> np.ndarray:
+    """As `read_values`, of a file that Pillow reads."""
     with opened(path) as image:
         _check_kind(image, path)
-        tiles = getattr(image, "tile", None)
-        stored = tiles[0][3] if tiles else None
-        kind = stored if isinstance(stored, str) else str(next(iter(stored or ()), ""))
+        kind = stored_kind(image)
         if ";16" in kind and image.mode in ("RGB", "RGBA", "LA"):
             raise InputError(f"the mask has 16 bits per color (mode {image.mode}): store 8 bits per color, or ids")
         if kind.startswith("BGR;1"):
@@ -283,12 +261,11 @@ def read_values(path: Path, as_colors: bool = False) -> np.ndarray:
         turn = 1 if tiff else image.getexif().get(0x0112, 1)  # Pillow turns TIFF files itself
         if image.mode in ("RGB", "RGBA", "LA", "PA") or (as_colors and image.mode in ("1", "L", "P")):
             return upright(_colors(image), turn)
-        inverted = tiff is not None and tiff.photometric in (WHITE_IS_ZERO, -1)
         if image.mode in ("1", "L", "P"):
             values = np.asarray(image).astype(np.uint8)
-            if tiff and tiff.kinds[0] == SIGNED:
+            if tiff and tiff.kinds[0] == tags.SIGNED:
                 return _ids_of(values.view(np.int8))
-            if inverted:
+            if tiff and tiff.photometric in (tags.WHITE_IS_ZERO, -1):
                 values = (1 if image.mode == "1" else 255) - values
             return upright(values // _SCALED.get(kind[:3], 1), turn)
         if not image.mode.startswith(("I", "F")) or as_colors:
@@ -309,16 +286,16 @@ def _check_kind(image: Image.Image, path: Path) -> None:
 
 def _check_tiff(tiff: Tiff) -> None:
     """InputError for a mask in a TIFF file whose labels are not exact, or that holds other bands than labels."""
-    if tiff.compression in LOSSY:
-        raise InputError(f"a mask in {LOSSY[tiff.compression]} compression {_LOSSY}")
+    if tiff.compression in tags.LOSSY:
+        raise InputError(f"a mask in {tags.LOSSY[tiff.compression]} compression {_LOSSY}")
     if tiff.pages > 1:
         raise InputError(f"the mask has {tiff.pages} pages: {_ONE_PAGE}")
     if tiff.reduced:
         raise InputError("the mask's first page is a thumbnail: store the whole mask as the first page")
-    colors = tiff.photometric == RGB
-    if colors and (set(tiff.bits) != {8} or set(tiff.kinds) != {UNSIGNED}):
+    colors = tiff.photometric == tags.RGB
+    if colors and (set(tiff.bits) != {8} or set(tiff.kinds) != {tags.UNSIGNED}):
         raise InputError(f"the mask has {tiff.bits[0]} bits per color: store 8 bits per color, or ids")
-    if not colors and tiff.photometric not in (-1, WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE):
+    if not colors and tiff.photometric not in (-1, tags.WHITE_IS_ZERO, tags.BLACK_IS_ZERO, tags.PALETTE):
         raise InputError(
             f"the mask has PhotometricInterpretation {tiff.photometric}, which is neither ids nor RGB: store it as PNG"
         )
@@ -326,16 +303,16 @@ def _check_tiff(tiff: Tiff) -> None:
         raise InputError(f"the mask has {tiff.bands} bands, and which holds the labels is not known: store that alone")
 
 
-def _by_rasterio(path: Path, tiff: Tiff, as_colors: bool) -> np.ndarray:
+def _by_rasterio(path: Path, tiff: Any, as_colors: bool) -> np.ndarray:
     """As `read_values`, of a TIFF file that Pillow does not read."""
     with opened_bands(path) as file:
         bands = file.read()
-        first = 3 if tiff.photometric == RGB else 1
-        if tiff.transparent and (bands[first] != np.iinfo(bands.dtype).max).any():
-            count = int((bands[first] != np.iinfo(bands.dtype).max).sum())
+        first = 3 if tiff.photometric == tags.RGB else 1
+        if tiff.transparent and (count := int((bands[first] != np.iinfo(bands.dtype).max).sum())):
             raise InputError(f"the mask has {count} {_TRANSPARENT}")
         if first == 3:
-            return upright(_packed(bands[:3].transpose(1, 2, 0)), tiff.orientation)
+            image = Image.fromarray(np.ascontiguousarray(bands[:3].transpose(1, 2, 0)))
+            return upright(_colors(image), tiff.orientation)
         if as_colors:
             raise InputError(f"the mask holds {bands.dtype}, which is not a color of a class: store it as 8-bit PNG")
         return upright(_ids_of(bands[0]), tiff.orientation)
@@ -362,6 +339,13 @@ def unpack(value: int) -> tuple[int, int, int]:
     return value & 255, value >> 8 & 255, value >> 16
 
 
+def value_counts(values: np.ndarray) -> dict[str, int]:
+    """Return the values of `read_values` as text, ascending ("37", and of colors "(1, 2, 3)") -> how often each is."""
+    found, counts = np.unique(values, return_counts=True)
+    name = unpack if values.dtype == np.uint32 else int
+    return {str(name(value)): count for value, count in zip(found.tolist(), counts.tolist())}
+
+
 def gray_of(colors: np.ndarray) -> np.ndarray | None:
     """Return packed colors (H, W) uint32 as gray (H, W) uint8, or None if red, green and blue differ in a pixel."""
     gray = colors & 255
@@ -374,11 +358,6 @@ def _colors(image: Image.Image) -> np.ndarray:
     if image.has_transparency_data and (packed >> 24 != 255).any():
         raise InputError(f"the mask has {int((packed >> 24 != 255).sum())} {_TRANSPARENT}")
     return packed & 0xFFFFFF
-
-
-def _packed(colors: np.ndarray) -> np.ndarray:
-    """Colors (H, W, 3) uint8 as `pack` packs one."""
-    return (colors.astype(np.uint32) << np.array([0, 8, 16], np.uint32)).sum(-1, dtype=np.uint32)
 
 
 @functools.lru_cache(maxsize=8)

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,25 +99,45 @@ class Pairs:
 def unknown_values(values: dict[str, int], labels: Labels) -> str:
     """One sentence about values that mean no class, as `Labels.decode` counts them, with the remedy."""
     listed = ", ".join([*values][:5]) + (", ..." if len(values) > 5 else "")
-    found = f"label value {listed} ({sum(values.values())} pixels)"
+    found, count = f"label value {listed} ({sum(values.values())} pixels)", len(labels.classes)
     if labels.remedy:
         return f"{found} belongs to no class: {labels.remedy}"
-    if labels.ids is None and all(value.isdecimal() for value in values):
-        count = len(labels.classes)
-        return f"{found} lies outside the {count} classes: ids are 0 to {count - 1}, and 255 for pixels without a label"
     if all(value.isdecimal() for value in values):
+        if labels.ids is None:
+            ids = f"ids are 0 to {count - 1}, and 255 for pixels without a label"
+            return f"{found} lies outside the {count} classes: {ids}"
         return f"{found} belongs to no class: add it to a class's `ids`, or to `ignore`, in classes.yaml"
     if all(value.startswith("(") for value in values):
         return f"{found} belongs to no class: add it to a class's `colors`, or to `ignore`, in classes.yaml"
     return f"{found} is none of the classes {', '.join(labels.classes)}: add it to classes.yaml or rename it"
 
 
-def pair_up(images: Sequence[Path], masks: dict[str, Path], key: Callable[[Path], str], where: Path) -> list[Path]:
-    """Return the mask of each image, found by ``key``; InputError names the images that have none."""
-    missing = [path for path in images if key(path) not in masks]
-    if missing:
+def check_place(name: str, split: str, splits: Sequence[str], folders: Sequence[Path], content: str) -> None:
+    """Raise InputError for a split of the data set ``name`` that is none of ``splits``, or a folder that is not there.
+
+    ``content`` says what data.root must be or hold.
+    """
+    if split not in splits:
+        raise InputError(f"data split {split!r} is unknown to {name}: choose one of {', '.join(splits)}")
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder: data.root must {content}")
+
+
+def listed_names(file: Path) -> list[str]:
+    """Return the first word of each line of a file that is not empty."""
+    lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    return [line.split()[0] for line in lines if line.strip()]
+
+
+def pair_up(
+    images: Sequence[Path], masks: Iterable[Path], where: Path, key: Callable[[Path], str] = lambda path: path.stem
+) -> list[Path]:
+    """Return the mask of each image, of the same ``key``; InputError names images that have none in ``where``."""
+    by_key = {key(path): path for path in masks}
+    if missing := [path for path in images if key(path) not in by_key]:
         raise InputError(
             f"{missing[0]}: no mask of the same stem in {where} ({len(missing)} of {len(images)} images lack one): "
             "add the masks or remove the images"
         )
-    return [masks[key(path)] for path in images]
+    return [by_key[key(path)] for path in images]

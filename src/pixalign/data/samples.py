@@ -5,10 +5,10 @@ torchvision or Hugging Face. `cached` holds any data set decoded in memory.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -16,6 +16,9 @@ from PIL import Image
 from pixalign.data.images import to_pixels
 from pixalign.errors import InputError
 from pixalign.palette import IGNORE, default_colors
+
+_BATCH = 64
+_T = TypeVar("_T")
 
 
 class Data(Protocol):
@@ -107,13 +110,14 @@ class Samples:
 
 @dataclass
 class _Cached:
-    """Decoded pairs, with the names of the data that they come from."""
+    """Decoded pairs, with what else there is to know of the data that they come from."""
 
-    data: Data
     pairs: Sequence[tuple[np.ndarray, np.ndarray]]
-
-    def __post_init__(self) -> None:
-        self.name, self.classes, self.colors = self.data.name, self.data.classes, self.data.colors
+    name: str
+    classes: list[str]
+    colors: list[list[int]]
+    where: Callable[[int], str]
+    fingerprint: Callable[[], str]
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -121,19 +125,9 @@ class _Cached:
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         return self.pairs[index]
 
-    def where(self, index: int) -> str:
-        return self.data.where(index)
-
-    def fingerprint(self) -> str:
-        return self.data.fingerprint()
-
 
 def require_two_classes(classes: Sequence[str], what: str) -> None:
-    """Refuse one class: whatever a network says, it is right, so there is nothing to learn.
-
-    Raises:
-        InputError: begins with ``what``.
-    """
+    """Refuse one class, of which there is nothing to learn; the InputError begins with ``what``."""
     if len(classes) < 2:
         raise InputError(
             f"{what}: has the class {', '.join(classes)!r} alone, and one class cannot be learned: label everything "
@@ -144,20 +138,24 @@ def require_two_classes(classes: Sequence[str], what: str) -> None:
 def cached(data: Data, advance: Callable[[int], None] = lambda count: None) -> Data:
     """Return the same data held decoded in memory; ``advance(1)`` is called after each pair."""
 
-    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
-        pair = data[index]
+    pairs = []
+    for pair in in_threads(data.__getitem__, len(data)):
+        pairs.append(pair)
         advance(1)
-        return pair
+    return _Cached(pairs, data.name, data.classes, data.colors, data.where, data.fingerprint)
 
-    with ThreadPoolExecutor(4) as threads:
-        return _Cached(data, list(threads.map(read, range(len(data)))))
+
+def in_threads(read: Callable[[int], _T], total: int, threads: int | None = 4) -> Iterator[_T]:
+    """Return what ``read`` gives for 0 to ``total`` - 1, in this order, of which only a batch waits at a time."""
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, total, _BATCH):
+            yield from pool.map(read, range(start, min(start + _BATCH, total)))
 
 
 def require_two_labels(data: Data) -> None:
-    """Refuse data that is labeled with one class throughout, or not at all; reads pairs until it sees a second one.
+    """Raise InputError for data that is labeled with one class throughout, or not at all: there is nothing to learn.
 
-    Raises:
-        InputError: there is nothing to learn.
+    Pairs are read until a second class is seen.
     """
     seen: set[int] = set()
     for index in range(len(data)):

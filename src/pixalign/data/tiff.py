@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from pixalign.errors import InputError
+from pixalign.errors import InputError, naming
 from pixalign.text import first_line
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -121,23 +121,21 @@ def opened_bands(path: Path) -> Iterator[Any]:
     """Open a TIFF file with rasterio; whatever goes wrong, inside too, becomes an `InputError` that names the file."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    try:
-        with _rasterio().open(path, driver="GTiff") as file:
-            yield file
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    except Exception as error:  # GDAL's errors come in many classes
-        reason = first_line(error)
-        raise InputError(f"{path}: cannot be read as TIFF ({reason}): copy it again or remove it") from error
+    with naming(path):
+        try:
+            with _rasterio().open(path, driver="GTiff") as file:
+                yield file
+        except InputError:
+            raise
+        except Exception as error:  # GDAL's errors come in many classes
+            raise InputError(f"cannot be read as TIFF ({first_line(error)}): copy it again or remove it") from error
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Return pixels (H, W, ...) turned as an EXIF orientation (1 to 8) says."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
-    down = orientation in (3, 4, 7, 8)
-    across = orientation in (2, 3, 6, 7)
-    return pixels[:: -1 if down else 1, :: -1 if across else 1]
+    return pixels[:: -1 if orientation in (3, 4, 7, 8) else 1, :: -1 if orientation in (2, 3, 6, 7) else 1]
 
 
 def is_transparency(alpha: np.ndarray) -> bool:
@@ -177,14 +175,18 @@ def _read_tags(file: BinaryIO, start: bytes) -> Tiff:
     if stack := re.match(r"ImageJ=.*?\bimages=(\d+)", str(first.get(270, "")), re.DOTALL):
         pages = max(pages, int(stack[1]))  # of which large ones have tags for the first alone
     count = max(1, first.get(277, 1))
-    bits, kinds = (_each(first.get(tag, (1,)), count) for tag in (258, 339))
-    extra = first.get(338, ())
+
+    def each(tag: int, otherwise: tuple[int, ...]) -> tuple[int, ...]:
+        value = first.get(tag, otherwise)
+        return value if isinstance(value, tuple) else (value,)
+
+    bits, kinds = each(258, (1,)), each(339, (1,))  # of which some writers give one for all bands
     return Tiff(
         size=(first[257], first[256]),
         photometric=first.get(262, -1),
-        bits=bits,
-        kinds=kinds,
-        extra=extra if isinstance(extra, tuple) else (extra,),
+        bits=bits[:count] if len(bits) >= count else bits[:1] * count,
+        kinds=kinds[:count] if len(kinds) >= count else kinds[:1] * count,
+        extra=each(338, ()),
         planar=first.get(284, 1) == 2,
         compression=first.get(259, _PLAIN),
         little=start[:2] == b"II",
@@ -193,9 +195,3 @@ def _read_tags(file: BinaryIO, start: bytes) -> Tiff:
         pages=pages,
         reduced=first[254] not in (0, 2),
     )
-
-
-def _each(values: Any, count: int) -> tuple[int, ...]:
-    """A tag's value for each of ``count`` bands, of which some writers give one for all."""
-    values = values if isinstance(values, tuple) else (values,)
-    return values[:count] if len(values) >= count else values[:1] * count

@@ -5,6 +5,7 @@ Randomness is torch's global generator: the loader seeds it from (seed, epoch, i
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from pixalign.text import first_line
 _GRAY = 124
 
 
+@dataclass
 class RandomScaledCrop:
     """Cut a window out of an image and its mask and resize it to the crop: a random scale and a random crop in one.
 
@@ -34,8 +36,9 @@ class RandomScaledCrop:
         low, high: bounds of the scale.
     """
 
-    def __init__(self, crop: tuple[int, int], low: float, high: float) -> None:
-        self.crop, self.low, self.high = crop, low, high
+    crop: tuple[int, int]
+    low: float
+    high: float
 
     def __call__(self, image: Tensor, mask: Tensor, focus: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
         """Return image (C, h, w) and mask (h, w) of the crop's size.
@@ -46,17 +49,17 @@ class RandomScaledCrop:
             focus: (row, column) that the window is centered on as far as the image reaches; None draws its place
                 uniformly.
         """
-        size, where = mask.shape, []
+        where = []
         factor = self.low * (self.high / self.low) ** torch.rand(()).item()
         window = [max(1, round(side / factor)) for side in self.crop]
-        for axis in (0, 1):
-            spare = size[axis] - window[axis]
+        for axis, size in enumerate(mask.shape):
+            spare = size - window[axis]
             place = round(torch.rand(()).item() * spare)  # where the image is the smaller one, its place in the window
             if focus is not None and spare > 0:
                 place = min(max(focus[axis] - window[axis] // 2, 0), spare)
             where.append(place)
         # The window's part inside the image, and how large it becomes.
-        inside = [(max(0, a), min(a + n, side)) for a, n, side in zip(where, window, size)]
+        inside = [(max(0, a), min(a + n, side)) for a, n, side in zip(where, window, mask.shape)]
         (y0, y1), (x0, x1) = inside
         start = [round((a0 - a) * c / n) for (a0, _), a, n, c in zip(inside, where, window, self.crop)]
         stop = [round((a1 - a) * c / n) for (_, a1), a, n, c in zip(inside, where, window, self.crop)]
@@ -187,6 +190,7 @@ class TrainingTransform:
         return shown.as_subclass(Tensor), mask
 
 
+@dataclass
 class UsersTransform:
     """A user's augmentation, on arrays (H, W, C) and (H, W) uint8, in place of ours; NumPy and Python are seeded.
 
@@ -195,12 +199,8 @@ class UsersTransform:
         classes: number of classes that masks may have; None does not look.
     """
 
-    def __init__(
-        self,
-        transform: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
-        classes: int | None = None,
-    ) -> None:
-        self.transform, self.classes = transform, classes
+    transform: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    classes: int | None = None
 
     def __call__(self, image: Tensor, mask: Tensor, focus: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
         """Return what the callable makes of image and mask; InputError if it fails, or if that is of another kind."""
@@ -229,13 +229,12 @@ class UsersTransform:
 
 def _described(value: Any) -> str:
     """What a value is, in a few words."""
+    kind = type(value).__name__
     if hasattr(value, "dtype") and hasattr(value, "shape"):
-        return f"{type(value).__name__} {tuple(value.shape)} {value.dtype}"
+        return f"{kind} {tuple(value.shape)} {value.dtype}"
     if isinstance(value, dict):
         return f"a dictionary of {', '.join(map(repr, value)) or 'nothing'}"
-    if isinstance(value, tuple | list):
-        return f"a {type(value).__name__} of {len(value)}"
-    return repr(value) if value is None else f"a {type(value).__name__}"
+    return f"a {kind} of {len(value)}" if isinstance(value, tuple | list) else "None" if value is None else f"a {kind}"
 
 
 def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pixalign.data import open_data
 from pixalign.data.folder import find as find_split
-from pixalign.data.formats.label_studio_areas import decode_brush
+from pixalign.data.formats.label_studio import decode_brush
 from pixalign.data.formats.recognize import recognize
 from pixalign.errors import InputError
 

@@ -10,10 +10,10 @@ that, and from the background's, their case counts.
 import functools
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from pixalign.text import first_line
 
 BACKGROUND = "background"
 
+_T = TypeVar("_T")
 _FAR = 1e9  # pixels from the origin at which no picture ends
 
 
@@ -99,10 +100,9 @@ def load_json(path: Path) -> Any:
             f"{path}: is not valid UTF-8 (byte {error.start}), perhaps written in the encoding of its system, such as "
             "GBK: save it again as UTF-8"
         ) from error
-    except RecursionError as error:
-        raise InputError(f"{path}: is not valid JSON (too deep): write it again or remove it") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is not valid JSON ({first_line(error)}): write it again or remove it") from error
+    except (RecursionError, ValueError) as error:
+        reason = "too deep" if isinstance(error, RecursionError) else first_line(error)
+        raise InputError(f"{path}: is not valid JSON ({reason}): write it again or remove it") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -113,19 +113,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def until_changed(maxsize: int) -> Callable[[Callable[[Path], _T]], Callable[[Path], _T]]:
+    """Keep what a function returns of the last ``maxsize`` files, until they change."""
+
+    def keeping(read: Callable[[Path], _T]) -> Callable[[Path], _T]:
+        kept = functools.lru_cache(maxsize)(lambda path, changed: read(path))
+        return functools.wraps(read)(lambda path: kept(path, path.stat().st_mtime_ns if path.exists() else 0))
+
+    return keeping
+
+
+@until_changed(64)
 def json_keys(path: Path) -> frozenset[str]:
-    """Return the keys of a JSON file's object, or of the first object in its list; none if it is no such file.
-
-    Files are read again only after a change.
-    """
-    try:
-        return _json_keys(path, path.stat().st_mtime_ns)
-    except OSError:
-        return frozenset()
-
-
-@functools.lru_cache(maxsize=64)
-def _json_keys(path: Path, changed: int) -> frozenset[str]:
+    """Return the keys of a JSON file's object, or of the first object in its list; none if it is no such file."""
     try:
         content = load_json(path)
     except InputError:
@@ -135,17 +135,9 @@ def _json_keys(path: Path, changed: int) -> frozenset[str]:
     return frozenset(content) if isinstance(content, dict) else frozenset()
 
 
+@until_changed(1 << 16)
 def upright_size(path: Path) -> tuple[int, int]:
-    """Return (height, width) of an image file, turned by its EXIF orientation as `read_image` does.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    return _upright_size(path, path.stat().st_mtime_ns if path.exists() else 0)
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def _upright_size(path: Path, changed: int) -> tuple[int, int]:
+    """Return (height, width) of an image file, turned by EXIF as `read_image` does; InputError if it cannot be read."""
     height, width = image_size(path)
     return (width, height) if orientation(path) in range(5, 9) else (height, width)
 
@@ -164,8 +156,8 @@ def picture_size(height: Any, width: Any, what: str) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def polygon(points: Any, what: str) -> np.ndarray:
-    """Return x, y of points as (P, 2) float64; InputError begins with ``what`` and says that there are none."""
+def polygon(points: Any, what: str, least: int = 0, kind: str = "polygon") -> np.ndarray:
+    """Return x, y of points as (P, 2) float64; InputError, beginning with ``what``, if less than ``least``."""
     try:
         array = np.array(points, dtype=np.float64)
         if array.ndim != 2 or array.shape[1] != 2:
@@ -176,6 +168,8 @@ def polygon(points: Any, what: str) -> np.ndarray:
         raise InputError(f"{what}: has a point that is no number: draw it again or remove it")
     if (np.abs(array) > _FAR).any():
         raise InputError(f"{what}: has a point at {np.abs(array).max():.3g} pixels: draw it again or remove it")
+    if len(array) < least:
+        raise InputError(f"{what} is a {kind} of {len(array)} points: draw it again or remove it")
     return array
 
 

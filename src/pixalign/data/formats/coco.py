@@ -19,9 +19,9 @@
   supercategory of others is a heading, not a class.
 """
 
-import functools
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,16 @@ from typing import Any
 
 import numpy as np
 
-from pixalign.data.formats.annotations import Drawing, Shape, class_name, json_keys, picture_size, polygon, read_json
+from pixalign.data.formats.annotations import (
+    Drawing,
+    Shape,
+    class_name,
+    json_keys,
+    picture_size,
+    polygon,
+    read_json,
+    until_changed,
+)
 from pixalign.data.formats.files import entries
 from pixalign.data.formats.layout import SPLIT_FOLDERS, SPLIT_OF, SPLITS, Found, Layout, drawn, split_of
 from pixalign.data.images import IMAGE_SUFFIXES
@@ -51,31 +60,14 @@ def find(root: Path) -> Layout | None:
     files = coco_files(root)
     splits = {split: partial(_pairs, root, files[split], split) for split in ("", *SPLITS) if split in files}
     names = ", ".join(dict.fromkeys(file.name for file in files.values()))
-    return Layout("COCO annotations", splits, root, partial(_labels, [*files.values()]), names) if files else None
-
-
-def _pairs(root: Path, file: Path, split: str) -> Found:
-    base, images, drawings = coco_images(root, file, split)
-    there = [os.path.isfile(path) for path in images]
-    return Found(
-        [path for path, is_there in zip(images, there) if is_there],
-        [file] * sum(there),
-        [],
-        [path for path, is_there in zip(images, there) if not is_there],
-        [drawing for drawing, is_there in zip(drawings, there) if is_there],
-        (base, file),
-    )
-
-
-def _labels(files: list[Path]) -> Labels:
-    return drawn(coco_classes(files), files[0])
+    labels = partial(coco_classes, [*files.values()])
+    return Layout("COCO annotations", splits, root, labels, names) if files else None
 
 
 def coco_files(root: Path) -> dict[str, Path]:
     """Return the COCO file of each split ("" if there is one for all) below a folder; {} if it has none.
 
-    Raises:
-        InputError: several files for one split, or files of which it is not clear which split they are of.
+    InputError if one split has several files, or it is not clear which split they are of.
     """
     files: dict[str, Path] = {}
     candidates = _json_files(root)
@@ -94,16 +86,15 @@ def coco_files(root: Path) -> dict[str, Path]:
     return files
 
 
-def coco_classes(files: Sequence[Path]) -> list[str]:
-    """Return the names of the categories in order of their ids, over the files of all splits.
+def coco_classes(files: Sequence[Path]) -> Labels:
+    """Return the categories as classes in order of their ids, over the files of all splits.
 
-    Raises:
-        InputError: a file that is not a COCO file, an id with two names, a name with two ids.
+    InputError for a file that is not a COCO file, an id with two names, or a name with two ids.
     """
     by_id: dict[_Id, dict[str, Any]] = {}
     used: set[_Id | None] = set()
     for file in files:
-        categories, in_file = _categories(file, file.stat().st_mtime_ns)
+        categories, in_file = _categories(file)
         used |= in_file
         for key, category in categories.items():
             if by_id.setdefault(key, category)["name"] != category["name"]:
@@ -112,19 +103,21 @@ def coco_classes(files: Sequence[Path]) -> list[str]:
                     "give the splits the same categories"
                 )
     headings = {str(category.get("supercategory")) for category in by_id.values()}
-    ordered = sorted(by_id.items(), key=lambda item: (isinstance(item[0], str), item[0]))
-    names = [c["name"] for key, c in ordered if key in used or c["name"] not in headings - {_own(c)}]
+    names = [
+        category["name"]
+        for key, category in sorted(by_id.items(), key=lambda item: (isinstance(item[0], str), item[0]))
+        if key in used or category["name"] not in headings or category.get("supercategory") == category["name"]
+    ]
     if len(set(names)) != len(names):
         raise InputError(f"{files[0]}: a category's name occurs twice in {names}: give each its own name")
-    return names
+    return drawn(names, files[0])
 
 
-def coco_images(root: Path, file: Path, split: str) -> tuple[Path, list[Path], list[Drawing]]:
-    """Return a COCO file's folder of images, where each should be, in order of names, and what is drawn on it.
+def _pairs(root: Path, file: Path, split: str) -> Found:
+    """The images that a COCO file lists, in order of names, with what is drawn on them.
 
-    Raises:
-        InputError: a file that is not a COCO file, none of whose images is there, with annotations of images it does
-            not list, or with one that cannot be drawn.
+    InputError for a file that is not a COCO file, none of whose images is there, with annotations of images it does not
+    list, or with one that cannot be drawn.
     """
     content = _read(file)
     names = {key: category["name"] for key, category in _by_id(file, content).items()}
@@ -140,13 +133,19 @@ def coco_images(root: Path, file: Path, split: str) -> tuple[Path, list[Path], l
             raise InputError(f"{file}: two images have one id or file_name ({key}, {name}): export the file again")
         size = picture_size(image.get("height"), image.get("width"), f"{file}: image {image['file_name']!r}")
         images[key] = name, size
-    if twice := _twice([name for name, _ in images.values()]):
-        raise InputError(f"{file}: two images have one id or file_name ({twice}): export the file again")
+    if twice := [name for name, count in Counter(name for name, _ in images.values()).items() if count > 1]:
+        raise InputError(f"{file}: two images have one id or file_name ({twice[0]}): export the file again")
     shapes = _shapes(file, content["annotations"], images, names)
     base = _image_folder(root, file, split, [name for name, _ in images.values()])
-    order = sorted(images, key=lambda key: images[key][0])
-    drawings = [Drawing(images[key][1], shapes[key], by_area=True) for key in order]
-    return base, [base / images[key][0] for key in order], drawings
+    found = Found([], [], [], [], folders=(base, file))
+    for key, (name, size) in sorted(images.items(), key=lambda item: item[1][0]):
+        if os.path.isfile(base / name):
+            found.images.append(base / name)
+            found.masks.append(file)
+            found.drawings.append(Drawing(size, shapes[key], by_area=True))
+        else:
+            found.lone_masks.append(base / name)
+    return found
 
 
 def decode_counts(text: str, what: str = "") -> list[int]:
@@ -173,44 +172,34 @@ def decode_counts(text: str, what: str = "") -> list[int]:
 
 def _json_files(root: Path) -> list[Path]:
     """The .json files in the folders where COCO's may lie, apart from those of single images and of other kinds."""
-    folders = [root, root / "annotations"]
-    folders += [root / name / inner for name in SPLIT_OF for inner in ("", "annotations")]
+    splits = (root / name / inner for name in SPLIT_OF for inner in ("", "annotations"))
     files = []
-    for folder in folders:
+    for folder in (root, root / "annotations", *splits):
         try:
             names = sorted(os.listdir(folder))
         except OSError:
             continue
         chosen = [name for name in names if name.endswith(".json") and not name.startswith((".", *_OTHER_KINDS))]
-        if not chosen:
-            continue
-        parts = (os.path.splitext(name) for name in names)
+        parts = (os.path.splitext(name) for name in names if chosen)
         beside = {stem for stem, suffix in parts if suffix.lower() in IMAGE_SUFFIXES}
-        files += [
-            folder / name for name in chosen if name.removesuffix(".json") not in beside and (folder / name).is_file()
-        ]
+        files += [folder / name for name in chosen if name[:-5] not in beside and (folder / name).is_file()]
     return files
 
 
 def _named(root: Path, file: Path) -> bool:
     """Whether a file has a name that says that it is a COCO file."""
-    if file.name == "_annotations.coco.json" or file == root / "annotations.json":
-        return True
-    return file.parent.name == "annotations" and (
-        any(file.stem in names for names in SPLIT_FOLDERS.values()) or file.name.startswith("instances_")
+    known = any(file.stem in names for names in SPLIT_FOLDERS.values()) or file.name.startswith("instances_")
+    return (
+        file.name == "_annotations.coco.json"
+        or file == root / "annotations.json"
+        or (file.parent.name == "annotations" and known)
     )
 
 
-def _word_of(file: Path) -> str:
-    """What a file's name says of its split: "train2017" of instances_train2017.json."""
-    return file.stem.removeprefix("instances_")
-
-
 def _split_of(root: Path, file: Path) -> str:
-    """The split that the name of a file, or else of its folder, tells, or ""."""
-    name = re.sub(r"[_-]?(19|20)\d\d$", "", _word_of(file)).lower()
-    folders = file.relative_to(root).parts[:1] if file.parent != root else ()
-    return SPLIT_OF.get(name) or next((SPLIT_OF[folder] for folder in folders if folder in SPLIT_OF), "")
+    """The split that the name of a file (instances_train2017.json), or else of its folder, tells, or ""."""
+    name = re.sub(r"[_-]?(19|20)\d\d$", "", file.stem.removeprefix("instances_")).lower()
+    return SPLIT_OF.get(name) or SPLIT_OF.get(file.relative_to(root).parts[0], "")
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -228,16 +217,6 @@ def _id(value: Any) -> _Id | None:
     if isinstance(value, float):
         return int(value) if value.is_integer() else str(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _twice(names: Sequence[str]) -> str:
-    """The first of the names that occurs a second time, or ""."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return ""
 
 
 def _file_name(file: Path, name: str) -> str:
@@ -270,21 +249,16 @@ def _by_id(file: Path, content: dict[str, Any]) -> dict[_Id, dict[str, Any]]:
     return by_id
 
 
-@functools.lru_cache(maxsize=8)
-def _categories(file: Path, changed: int) -> tuple[dict[_Id, dict[str, Any]], set[_Id | None]]:
-    """Categories by id, and the ids that annotations use, of a file as it was at its time of change."""
+@until_changed(8)
+def _categories(file: Path) -> tuple[dict[_Id, dict[str, Any]], set[_Id | None]]:
+    """Categories by id, and the ids that annotations use."""
     content = _read(file)
     return _by_id(file, content), {_id(a.get("category_id")) for a in content["annotations"] if isinstance(a, dict)}
 
 
-def _own(category: dict[str, Any]) -> Any:
-    """The supercategory of a category that is its own, which makes no heading of it."""
-    return category["name"] if category.get("supercategory") == category["name"] else None
-
-
 def _image_folder(root: Path, file: Path, split: str, names: Sequence[str]) -> Path:
     """The folder that holds most of the images; InputError if none holds any."""
-    words = dict.fromkeys([_word_of(file), *SPLIT_FOLDERS.get(split, ())])
+    words = dict.fromkeys([file.stem.removeprefix("instances_"), *SPLIT_FOLDERS.get(split, ())])
     folders = [root / "images" / word for word in words]
     folders += [root / "images", root / "data", file.parent / "images", file.parent / "data", file.parent]
     folders += [root / word / inner for word in words for inner in ("", "images", "data")]
@@ -373,7 +347,7 @@ def _runs(segmentation: dict[str, Any], size: tuple[int, int], what: str) -> np.
     counts, given = segmentation.get("counts"), segmentation.get("size", list(size))
     if isinstance(counts, str):
         lengths = decode_counts(counts, what)
-    elif isinstance(counts, list) and all(_is_whole(count) for count in counts):
+    elif isinstance(counts, list) and all(type(c) in (int, float) and c % 1 == 0 for c in counts):
         lengths = [int(count) for count in counts]
     else:
         raise InputError(f"{what} has run lengths that are none: export the file again")
@@ -388,7 +362,3 @@ def _runs(segmentation: dict[str, Any], size: tuple[int, int], what: str) -> np.
             "again"
         )
     return np.array(lengths, np.int64)
-
-
-def _is_whole(count: Any) -> bool:
-    return (isinstance(count, int) and not isinstance(count, bool)) or (isinstance(count, float) and count.is_integer())

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -19,13 +20,9 @@ _FORM = "write a class per line, such as road:128,64,128::"
 
 def colors_beside(root: Path) -> tuple[Callable[[], Labels] | None, str]:
     """Return what reads the list of classes with colors that lies in a folder, and its name; (None, "") without."""
-    for name, read in (
-        ("labelmap.txt", read_labelmap),
-        ("class_dict.csv", read_class_dict),
-        ("label_class_dict.csv", read_class_dict),
-    ):
+    for name in ("labelmap.txt", "class_dict.csv", "label_class_dict.csv"):
         if (root / name).is_file():
-            return partial(read, root / name), name
+            return partial(read_labelmap if name == "labelmap.txt" else read_class_dict, root / name), name
     return None, ""
 
 
@@ -33,24 +30,19 @@ def read_labelmap(file: Path) -> Labels:
     """Return the classes of a labelmap.txt: lines of label:color_rgb:parts:actions, # for comments.
 
     Where no class has a color, they have VOC's, in their order. Black means the class ``background``, which comes first
-    if it is not listed, and VOC's border color no label, unless a class has them.
-
-    Raises:
-        InputError: the file has lines of another form, or a name or color twice.
+    if it is not listed, and VOC's border color no label, unless a class has them. InputError for lines of another form,
+    or a name or color twice.
     """
     lines = [line for line in read_lines(file) if line and not line.startswith("#")]
     fields = [[*line.split(":"), ""][:2] for line in lines]
     names = unique([name.strip() for name, _ in fields], file)
     given = [_triple(file, text) if text.strip() else None for _, text in fields]
-    if not any(given):
-        colors = voc_colors(len(names))
-    elif missing := [name for name, color in zip(names, given) if color is None]:
+    missing = [name for name, color in zip(names, given) if color is None]
+    if missing and any(given):
         raise InputError(f"{file}: {missing[0]!r} has no color, though others have: {_FORM}")
-    else:
-        colors = [color for color in given if color]
-    named = {
-        name: color for name, color in zip(names, colors) if color != VOC_BORDER or name.casefold() not in _UNLABELED
-    }
+    colors = voc_colors(len(names)) if missing else [color for color in given if color]
+    pairs = zip(names, colors)
+    named = {name: color for name, color in pairs if color != VOC_BORDER or name.casefold() not in _UNLABELED}
     if (0, 0, 0) not in named.values() and BACKGROUND not in named:
         named = {BACKGROUND: (0, 0, 0), **named}
     return _by_color(file, named, {VOC_BORDER: IGNORE})
@@ -59,8 +51,7 @@ def read_labelmap(file: Path) -> Labels:
 def read_class_dict(file: Path) -> Labels:
     """Return the classes of a class_dict.csv: a header of name,r,g,b, then a class per line.
 
-    Raises:
-        InputError: the file has lines of another form, or a name or color twice.
+    InputError for lines of another form, or a name or color twice.
     """
     rows = [row for row in csv.reader(read_lines(file), skipinitialspace=True) if row]
     if [cell.strip().lower() for cell in rows[0] if rows] != ["name", "r", "g", "b"]:
@@ -73,11 +64,8 @@ def voc_colors(count: int) -> list[tuple[int, int, int]]:
     """Return the first colors of PASCAL VOC's palette: the bits of an id, three by three, from the highest bit on."""
     colors = []
     for index in range(count):
-        channels = [0, 0, 0]
-        for bit in range(8):
-            for channel in range(3):
-                channels[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
-        colors.append((channels[0], channels[1], channels[2]))
+        red, green, blue = (sum((index >> (3 * i + band) & 1) << (7 - i) for i in range(8)) for band in range(3))
+        colors.append((red, green, blue))
     return colors
 
 
@@ -93,10 +81,8 @@ def _by_color(file: Path, colors: dict[str, tuple[int, int, int]], others: dict[
 
 
 def _triple(file: Path, text: str) -> tuple[int, int, int]:
-    try:
-        red, green, blue = (int(part) for part in text.split(","))
-    except ValueError as error:
-        raise InputError(f"{file}: {text!r} is not a color: write three numbers 0 to 255 with commas") from error
-    if not all(0 <= value <= 255 for value in (red, green, blue)):
-        raise InputError(f"{file}: {text!r} is not a color: write three numbers 0 to 255 with commas")
-    return red, green, blue
+    with suppress(ValueError):
+        red, green, blue = map(int, text.split(","))
+        if 0 <= min(red, green, blue) <= max(red, green, blue) <= 255:
+            return red, green, blue
+    raise InputError(f"{file}: {text!r} is not a color: write three numbers 0 to 255 with commas")

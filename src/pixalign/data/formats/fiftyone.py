@@ -4,11 +4,11 @@ Its COCO export is read as COCO. Its exports of other kinds, which hold boxes or
 refused by name.
 """
 
-import functools
+from functools import partial
 from pathlib import Path
 
 from pixalign.data.formats.annotations import json_keys
-from pixalign.data.formats.files import PICTURES, entries, holds, images_in, key_of, pair
+from pixalign.data.formats.files import PICTURES, entries, holds, images_in, keyed, pair
 from pixalign.data.formats.layout import Found, Layout, split_of
 from pixalign.data.images import walk
 from pixalign.errors import InputError
@@ -18,16 +18,13 @@ _REMEDY = "export fiftyone.types.ImageSegmentationDirectory, or COCODetectionDat
 
 def find(root: Path) -> Layout | None:
     """Return the layout of FiftyOne's images and masks; InputError if it is another export of FiftyOne."""
-    by_split = {split_of(path.name): path for path in entries(root)[0] if split_of(path.name)}
-    places = {split: path for split, path in by_split.items() if _is_place(path)}
+    by_split = {split_of(path.name): path for path in entries(root)[0]}
+    places = {split: path for split, path in by_split.items() if split and _is_place(path)}
     if not places and _is_place(root):
         places = {"": root}
     if places:
-        return Layout(
-            "FiftyOne's images and masks",
-            {split: functools.partial(_found, path) for split, path in places.items()},
-            root,
-        )
+        splits = {split: partial(_found, path) for split, path in places.items()}
+        return Layout("FiftyOne's images and masks", splits, root)
     if (root / "data").is_dir():
         if (root / "metadata.json").is_file() and (root / "samples.json").is_file():
             raise InputError(
@@ -45,5 +42,4 @@ def _is_place(folder: Path) -> bool:
 
 def _found(folder: Path) -> Found:
     images, masks = folder / "data", folder / "labels"
-    by_key = {path: key_of(path, masks) for path in walk(masks) if path.suffix.lower() in PICTURES}
-    return pair({path: key_of(path, images) for path in images_in(images)}, by_key, folders=(images, masks))
+    return pair(keyed(images_in(images), images), keyed(walk(masks, PICTURES), masks), folders=(images, masks))

@@ -9,10 +9,11 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from pixalign.data.formats.layout import Found
-from pixalign.data.images import IMAGE_SUFFIXES, is_visible, walk
+from pixalign.data.formats.layout import SPLITS, Found, split_of
+from pixalign.data.images import IMAGE_SUFFIXES, each_file, is_visible, walk
 from pixalign.data.masks import LOSSY_SUFFIXES, MASK_SUFFIXES
 from pixalign.errors import InputError
+from pixalign.text import first_line
 
 PICTURES = frozenset({*MASK_SUFFIXES, *LOSSY_SUFFIXES})
 
@@ -27,11 +28,15 @@ def key_of(path: Path, base: Path) -> str:
     return nfc(path.relative_to(base).with_suffix("").as_posix())
 
 
+def keyed(paths: Iterable[Path], base: Path) -> dict[Path, str]:
+    """Return `key_of` each of the paths below ``base``."""
+    return {path: key_of(path, base) for path in paths}
+
+
 def entries(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return the folders and the files in a folder, sorted, without hidden ones and ``__MACOSX``; [] if there is none.
 
-    Raises:
-        InputError: a folder that cannot be read.
+    InputError if it cannot be read.
     """
     try:
         with os.scandir(folder) as found:
@@ -40,26 +45,18 @@ def entries(folder: Path) -> tuple[list[Path], list[Path]]:
         return [], []
     except OSError as error:
         raise InputError(f"{folder}: cannot be read ({error.strerror}): change its permissions") from error
-    return [folder / n for n, is_folder in listed if is_folder], [
-        folder / n for n, is_folder in listed if not is_folder
-    ]
+    folders, files = ([folder / name for name, is_dir in listed if is_dir == kind] for kind in (True, False))
+    return folders, files
 
 
 def holds(folder: Path, suffixes: Collection[str]) -> bool:
     """Whether a file of one of these suffixes lies in a folder or below it."""
-    visited: set[str] = set()
-    for base, folders, names in os.walk(folder, followlinks=True):
-        if any(Path(name).suffix.lower() in suffixes and is_visible(name) for name in names):
-            return True
-        real = os.path.realpath(base)
-        folders[:] = [name for name in folders if is_visible(name) and real not in visited]
-        visited.add(real)
-    return False
+    return any(path.suffix.lower() in suffixes for path in each_file(folder))
 
 
 def images_in(folder: Path, masks: Path | None = None) -> list[Path]:
     """Return the images in a folder and below it, apart from its folder of masks; InputError if there are none."""
-    images = [path for path in walk(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = walk(folder, IMAGE_SUFFIXES)
     if masks and masks != folder and masks.is_relative_to(folder):
         images = [path for path in images if not path.is_relative_to(masks)]
     if not images:
@@ -68,15 +65,12 @@ def images_in(folder: Path, masks: Path | None = None) -> list[Path]:
 
 
 def pair(images: Mapping[Path, str], *masks: Mapping[Path, str], folders: tuple[Path, Path] | None = None) -> Found:
-    """Pair images and masks of one key.
+    """Pair images and masks of one key; InputError for two masks of a kind for one image, or one mask for two images.
 
     Args:
         images: key of each image.
         masks: key of each mask, by kinds: where several kinds have an image's mask, the first is taken.
         folders: as in `Found`.
-
-    Raises:
-        InputError: two masks of a kind for one image, or one mask for two images.
     """
     by_key: dict[str, Path] = {}
     for kind in reversed(masks):
@@ -118,7 +112,20 @@ def read_lines(file: Path) -> list[str]:
     try:
         return [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read ({error}): write it as UTF-8 text") from error
+        raise InputError(f"{file}: cannot be read ({first_line(error)}): write it as UTF-8 text") from error
+
+
+def lists_of_splits(files: Iterable[Path]) -> dict[str, Path]:
+    """Return those text files that their names make lists of splits (train.txt, train_list.txt, in any case).
+
+    InputError for two lists of one split.
+    """
+    lists: dict[str, Path] = {}
+    for path in files:
+        split = split_of(path.stem.casefold().removesuffix("_list")) if path.suffix.lower() == ".txt" else ""
+        if split and lists.setdefault(split, path) != path:
+            raise InputError(f"{path}: {lists[split].name} is a list of the same split: keep one of them")
+    return {split: lists[split] for split in SPLITS if split in lists}
 
 
 def unique(names: Iterable[str], file: Path) -> list[str]:

@@ -24,8 +24,8 @@ from pixalign.errors import InputError
 _MASK_FOLDERS, _IMAGE_FOLDERS = ("masks", "mask"), ("images", "image", "imgs", "img")
 _NO_LABEL = "__ignore__"
 _WITHOUT_AREA = ("point", "points", "line", "linestrip")
-_WITH_AREA = ("polygon", "rectangle", "oriented_rectangle", "rotation", "circle", "mask")
-_POINTS = {"polygon": 3, "rectangle": 2, "oriented_rectangle": 4, "rotation": 4, "circle": 2, "mask": 2}  # at least
+# Areas, with the least number of their points.
+_POINTS = {"polygon": 3, "rectangle": 2, "oriented_rectangle": 4, "rotation": 4, "circle": 2, "mask": 2}
 
 
 def read_labelme(path: Path) -> Drawing:
@@ -43,23 +43,17 @@ def read_labelme(path: Path) -> Drawing:
 
 
 def _picture(path: Path, named: Any) -> Path | None:
-    """The picture of a Labelme file: the one of its name where pictures may lie, or else the one that it names."""
+    """The picture of a Labelme file: of its name beside it or, from ``masks/``, in ``images/``; or the one it names."""
     suffixes = [suffix for lower in sorted(IMAGE_SUFFIXES) for suffix in (lower, lower.upper())]
-    places = _picture_folders(path)
-    pictures = [place / f"{path.stem}{suffix}" for place in places for suffix in suffixes]
-    if isinstance(named, str) and named:
-        pictures += [place / named.replace("\\", "/") for place in places]
-    return next((picture for picture in pictures if picture.is_file()), None)
-
-
-def _picture_folders(path: Path) -> list[Path]:
-    """The folder of a Labelme file and, if that lies in ``masks/``, the same one in ``images/``."""
     places = [path.parent]
     for folder in path.parents:
         if folder.name.casefold() in _MASK_FOLDERS:
             beside = sorted(place for place in folder.parent.iterdir() if place.name.casefold() in _IMAGE_FOLDERS)
             places += [place / path.parent.relative_to(folder) for place in beside]
-    return places
+    pictures = [place / f"{path.stem}{suffix}" for place in places for suffix in suffixes]
+    if isinstance(named, str) and named:
+        pictures += [place / named.replace("\\", "/") for place in places]
+    return next((picture for picture in pictures if picture.is_file()), None)
 
 
 def _shape(shape: Any, size: tuple[int, int], what: str) -> Shape | None:
@@ -72,11 +66,9 @@ def _shape(shape: Any, size: tuple[int, int], what: str) -> Shape | None:
     if kind in _WITHOUT_AREA:
         return None
     what = f"{what} ({label})"
-    if kind not in _WITH_AREA:
-        raise InputError(f"{what} has the kind {kind}, which is not read: areas are {', '.join(_WITH_AREA)}")
-    points = polygon(shape.get("points"), what)
-    if len(points) < _POINTS[kind]:
-        raise InputError(f"{what} is a {kind} of {len(points)} points: draw it again or remove it")
+    if kind not in _POINTS:
+        raise InputError(f"{what} has the kind {kind}, which is not read: areas are {', '.join(_POINTS)}")
+    points = polygon(shape.get("points"), what, _POINTS[kind], kind)
     name = None if label == _NO_LABEL else label
     if kind == "mask":
         return Shape(name, crop=_mask(shape.get("mask"), points, what))

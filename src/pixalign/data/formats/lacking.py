@@ -20,11 +20,7 @@ _ANNOTATIONS = (".json", ".txt", ".xml")
 def lacking(root: Path, found: Found, name: str, split: str, template: str) -> InputError:
     """Return the error about images without mask, or listed images that are not there.
 
-    Args:
-        root, found: the data.
-        name: the layout's.
-        split: the folder of the split, or "".
-        template: the mask template, or "".
+    ``name`` is the layout's; ``split``, the split's folder, and the mask template may be "".
     """
     if not found.lone_images:
         missing = found.lone_masks
@@ -68,12 +64,7 @@ def unknown(root: Path) -> InputError:
 
 
 def unread(root: Path, parts: Iterable[Found]) -> str:
-    """Return the end of a line about a layout: pictures, annotations and lists that no split has; "" for none.
-
-    Args:
-        root: the folder of the data.
-        parts: what its splits hold.
-    """
+    """Return the end of a line about a layout: pictures, annotations and lists in none of ``parts``; "" for none."""
     used = {path for part in parts for path in (*part.images, *part.masks, *part.lone_images, *part.lone_masks)}
     left: dict[str, list[Path]] = {}
     for path in walk(root):
@@ -146,11 +137,11 @@ def _proposal(root: Path, found: Found, images: Path, masks: Path, split: str) -
     """
     beside = masks == images
     others = found.lone_images if beside else walk(masks)
-    lone = {
-        nfc(str(path)): path
-        for path in others
-        if path.suffix.lower() in MASK_SUFFIXES and not _is_of_another(path.relative_to(root), split)
-    }
+    lone = {}
+    for path in others:
+        other_split = any(split_of(part) and part != split for part in path.relative_to(root).parts[:-1])
+        if path.suffix.lower() in MASK_SUFFIXES and not other_split:
+            lone[nfc(str(path))] = path
     wanting = {image: image.parent.relative_to(images).as_posix() for image in found.lone_images}
     nested = any(inside != "." for inside in wanting.values())
     for first in found.lone_images[:2]:
@@ -172,8 +163,3 @@ def _proposal(root: Path, found: Found, images: Path, masks: Path, split: str) -
                 base = [part.replace(split, "{split}", 1) if split else part for part in parts]
                 return mask, "/".join([*base, *["{folder}"] * (nested and mirrored), f"{before}{{stem}}{after}"])
     return None
-
-
-def _is_of_another(path: Path, split: str) -> bool:
-    """Whether a path goes through the folder of a split, and not of this one."""
-    return any(split_of(part) and part != split for part in path.parts[:-1])

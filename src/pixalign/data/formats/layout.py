@@ -11,11 +11,7 @@ from pixalign.palette import IGNORE, default_colors
 
 SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
-SPLIT_FOLDERS = {
-    "train": ("train",),
-    "val": ("val", "valid"),
-    "test": ("test",),
-}  # of COCO and YOLO
+SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}  # of COCO and YOLO
 SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}  # by the name of a folder or list
 
 
@@ -70,8 +66,7 @@ class Layout:
 def drawn(names: Sequence[str], source: Path) -> Labels:
     """Return the classes of annotations: the background, then ``names`` in their order.
 
-    Raises:
-        InputError: more classes than a mask can tell apart; the message begins with ``source``.
+    More classes than a mask can tell apart are an InputError that begins with ``source``.
     """
     classes = [BACKGROUND, *(name for name in names if name != BACKGROUND)]
     if len(classes) > IGNORE:

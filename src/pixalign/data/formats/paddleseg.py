@@ -4,13 +4,12 @@ A line names an image and its mask by their paths below the folder, with a space
 may hold spaces. ``labels.txt`` has the names of the classes in the order of their ids, 255 is no label.
 """
 
-import os
 import re
 from functools import cache, partial
 from pathlib import Path
 
-from pixalign.data.formats.files import PICTURES, entries, nfc, read_lines, unique
-from pixalign.data.formats.layout import SPLITS, Found, Layout, split_of
+from pixalign.data.formats.files import PICTURES, entries, lists_of_splits, nfc, read_lines, unique
+from pixalign.data.formats.layout import Found, Layout
 from pixalign.data.images import IMAGE_SUFFIXES, walk
 from pixalign.data.masks import Labels
 from pixalign.errors import InputError
@@ -19,24 +18,18 @@ from pixalign.palette import default_colors
 
 def find(root: Path) -> Layout | None:
     """Return the layout of a folder whose lists have two columns."""
-    lists: dict[str, Path] = {}
-    for path in entries(root)[1]:
-        split = split_of(path.stem.casefold().removesuffix("_list"))
-        if path.suffix.lower() == ".txt" and split and _has_columns(root, path):
-            if split in lists:
-                raise InputError(f"{path}: {lists[split].name} is a list of the same split: keep one of them")
-            lists[split] = path
+    lists = lists_of_splits(path for path in entries(root)[1] if _has_columns(root, path))
     if not lists:
         return None
     labels = partial(_labels, root / "labels.txt") if (root / "labels.txt").is_file() else None
-    splits = {split: partial(_pairs, root, lists[split]) for split in SPLITS if split in lists}
+    splits = {split: partial(_pairs, root, path) for split, path in lists.items()}
     return Layout("PaddleSeg lists", splits, root, labels, "labels.txt" if labels else "")
 
 
 def _has_columns(root: Path, file: Path) -> bool:
-    """Whether the first line that is not empty names two files."""
+    """Whether the first line of a text file that is not empty names two files."""
     try:
-        first = next((line for line in read_lines(file) if line), "")
+        first = next((line for line in read_lines(file) if line), "") if file.suffix.lower() == ".txt" else ""
     except InputError:  # some other text, which is no list
         return False
     return bool(_columns(first)) and not (root / first).is_file()
@@ -46,11 +39,8 @@ def _columns(line: str) -> list[tuple[str, str]]:
     """The ways to read a line as the names of an image and a mask."""
     line = line.replace("\\", "/")
     ways = [(line[: space.start()], line[space.end() :]) for space in re.finditer(r"[ \t]+|, *", line)]
-    return [way for way in ways if _suffix(way[0]) in IMAGE_SUFFIXES and _suffix(way[1]) in PICTURES]
-
-
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
+    kinds = (IMAGE_SUFFIXES, PICTURES)
+    return [way for way in ways if all(Path(name).suffix.lower() in kind for name, kind in zip(way, kinds))]
 
 
 def _pairs(root: Path, file: Path) -> Found:
@@ -96,9 +86,6 @@ def _pairs(root: Path, file: Path) -> Found:
 
 
 def _labels(file: Path) -> Labels:
-    lines = read_lines(file)
-    while lines and not lines[-1]:
-        lines.pop()
-    names = unique(lines, file)
+    names = unique("\n".join(read_lines(file)).rstrip("\n").splitlines(), file)
     remedy = f"add its class to {file.name}, or list the classes in classes.yaml"
     return Labels(names, default_colors(len(names)), remedy=remedy)

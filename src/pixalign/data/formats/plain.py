@@ -5,13 +5,13 @@ Two folders that could both be meant are an error, never a choice.
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from pixalign.data.formats.colors import colors_beside
-from pixalign.data.formats.files import PICTURES, below, entries, holds, images_in, key_of, pair
+from pixalign.data.formats.files import PICTURES, below, entries, holds, images_in, keyed, pair
 from pixalign.data.formats.layout import SPLIT_NAMES, SPLITS, Found, Layout, split_of
 from pixalign.data.images import IMAGE_SUFFIXES, walk
 from pixalign.data.masks import LOSSY_SUFFIXES, MASK_SUFFIXES
@@ -64,8 +64,7 @@ def image_splits(root: Path) -> list[str]:
 def image_place(root: Path, split: str) -> Place | None:
     """Return where the images of a split are, or of undivided data; the folder of the masks is any.
 
-    Raises:
-        InputError: other splits have their folder, and this one has not; or two folders could be meant.
+    InputError if other splits have their folder, and this one has not; or two folders could be meant.
     """
     if images := _images(root, split):
         return Place(images, root, _split_folder(root, images))
@@ -192,23 +191,22 @@ def _title(root: Path, places: dict[str, Place]) -> str:
     return tool + " and ".join(f"{name}/" for name in names)
 
 
-def _layout(root: Path, places: dict[str, Place], name: str) -> Layout:
-    splits = {split: partial(_by_name, place) for split, place in places.items()}
+def _layout(root: Path, places: dict[str, Place], name: str, read: Callable[[Place], Found] | None = None) -> Layout:
+    splits = {split: partial(read or _by_name, place) for split, place in places.items()}
     images = places[""].images if "" in places else root
     return Layout(name, splits, images, *colors_beside(root))
 
 
 def _by_name(place: Place) -> Found:
     """Pairs of one name; a mask file goes before a Labelme file, and that before a JPEG mask."""
-    images = images_in(place.images, place.masks)
-    beside = {path: key_of(path, place.images) for path in walk(place.images) if path.suffix.lower() == ".json"}
     candidates = walk(place.masks) if place.masks.is_dir() and place.masks != place.images else []
-    kinds = [
-        {path: key_of(path, place.masks) for path in candidates if path.suffix.lower() in suffixes}
+    masks, labelme, lossy = (
+        keyed([path for path in candidates if path.suffix.lower() in suffixes], place.masks)
         for suffixes in (MASK_SUFFIXES, (".json",), LOSSY_SUFFIXES)
-    ]
-    keys = {path: key_of(path, place.images) for path in images}
-    return pair(keys, *kinds[:2], beside, kinds[2], folders=(place.images, place.masks))
+    )
+    images = keyed(images_in(place.images, place.masks), place.images)
+    beside = keyed(walk(place.images, (".json",)), place.images)
+    return pair(images, masks, labelme, beside, lossy, folders=(place.images, place.masks))
 
 
 # Masks beside their images --------------------------------------------------------------------------------------------
@@ -216,27 +214,26 @@ def _by_name(place: Place) -> Found:
 
 def _side_by_side(root: Path, places: dict[str, Place]) -> Layout | None:
     """The layout of masks beside their images, if each image has one and all of them the same mark."""
-    files = {split: [*_pictures(place.images)] for split, place in places.items()}
+    keys = [[*_pictures(place.images).values()] for place in places.values()]
     for mark in MARKS:
-        if files and all(_is_complete(of_split, mark) for of_split in files.values()):
-            splits = {split: partial(_beside, place.images, mark) for split, place in places.items()}
-            images = places[""].images if "" in places else root
-            return Layout(f"masks beside their images, marked {mark}", splits, images, *colors_beside(root))
+        if keys and all(_is_complete(of_split, mark) for of_split in keys):
+            return _layout(root, places, f"masks beside their images, marked {mark}", partial(_beside, mark))
     return None
 
 
-def _pictures(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Keys and paths of the pictures in a folder and below it."""
-    return ((key_of(path, folder), path) for path in walk(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
+def _pictures(folder: Path) -> dict[Path, str]:
+    """Keys of the pictures in a folder and below it."""
+    return keyed(walk(folder, IMAGE_SUFFIXES), folder)
 
 
-def _is_complete(files: list[tuple[str, Path]], mark: str) -> bool:
+def _is_complete(keys: list[str], mark: str) -> bool:
     """Whether some files are masks, by the mark, and the others their images, with none to spare."""
-    masks = {key[: -len(mark)] for key, _ in files if key.casefold().endswith(mark)}
-    return bool(masks) and masks == {key for key, _ in files if not key.casefold().endswith(mark)}
+    masks = {key[: -len(mark)] for key in keys if key.casefold().endswith(mark)}
+    return bool(masks) and masks == {key for key in keys if not key.casefold().endswith(mark)}
 
 
-def _beside(folder: Path, mark: str) -> Found:
-    masks = {path: key[: -len(mark)] for key, path in _pictures(folder) if key.casefold().endswith(mark)}
-    images = {path: key for key, path in _pictures(folder) if path not in masks}
-    return pair(images, masks, folders=(folder, folder))
+def _beside(mark: str, place: Place) -> Found:
+    pictures = _pictures(place.images)
+    masks = {path: key[: -len(mark)] for path, key in pictures.items() if key.casefold().endswith(mark)}
+    images = {path: key for path, key in pictures.items() if path not in masks}
+    return pair(images, masks, folders=(place.images, place.images))

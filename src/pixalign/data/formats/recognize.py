@@ -9,25 +9,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from pixalign.data.formats import (
-    coco,
-    fiftyone,
-    label_studio,
-    paddleseg,
-    plain,
-    roboflow,
-    supervisely,
-    supervisely_masks,
-    voc,
-    yolo,
-)
+from pixalign.data.formats import coco, fiftyone, label_studio, paddleseg, plain, roboflow, supervisely, voc, yolo
 from pixalign.data.formats.layout import Layout
 
 FINDERS: tuple[Callable[[Path], Layout | None], ...] = (
     voc.find,
     roboflow.find,
     paddleseg.find,
-    supervisely_masks.find,
+    supervisely.find_masks,
     coco.find,
     fiftyone.find,
     plain.find,
@@ -38,11 +27,7 @@ FINDERS: tuple[Callable[[Path], Layout | None], ...] = (
 
 
 def recognize(root: Path) -> Layout | None:
-    """Return the layout of a folder, or None if no tool is known that writes such a one.
-
-    Raises:
-        InputError: a file or folder that the layout rests on cannot be read.
-    """
+    """Return the layout of a folder, or None if no known tool writes such a one; InputError if it cannot be read."""
     if not os.access(root, os.R_OK | os.X_OK):
         return None
     return next((layout for find in FINDERS if (layout := find(root))), None)

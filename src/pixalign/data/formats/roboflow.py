@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from pixalign.data.formats.files import entries, images_in, key_of, pair, read_lines, unique
+from pixalign.data.formats.files import entries, images_in, keyed, pair, read_lines, unique
 from pixalign.data.formats.layout import SPLITS, Found, Layout, split_of
 from pixalign.data.masks import Labels
 from pixalign.errors import InputError
@@ -34,7 +34,7 @@ def find(root: Path) -> Layout | None:
 
 
 def _pairs(folder: Path) -> Found:
-    pictures = {path: key_of(path, folder) for path in images_in(folder)}
+    pictures = keyed(images_in(folder), folder)
     masks = {path: key[: -len(_MARK)] for path, key in pictures.items() if path.name.endswith(f"{_MARK}.png")}
     images = {path: key for path, key in pictures.items() if path not in masks}
     return pair(images, masks, folders=(folder, folder))

@@ -22,10 +22,7 @@ def by_template(root: Path, images: Sequence[Path], base: Path, split: str, temp
         root: the template's paths are below it.
         images, base: the images, and the folder whose sub-folders are ``{folder}``.
         split: the folder of the split, or "" where there is none.
-        template: as `pixalign.data.folder` describes it.
-
-    Raises:
-        InputError: a template that cannot be used, or that names one mask for two images.
+        template: as `pixalign.data.folder` describes it; InputError if it cannot be used, or names one mask for two.
     """
     fields = _fields(template)
     if "split" in fields and not split:

@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from pixalign.data.formats.colors import VOC_BORDER, read_labelmap, voc_colors
-from pixalign.data.formats.files import PICTURES, entries, holds, images_in, key_of, nfc, pair, read_lines, unique
+from pixalign.data.formats.files import PICTURES, entries, holds, images_in, keyed, nfc, pair, read_lines, unique
 from pixalign.data.formats.layout import SPLITS, Found, Layout, split_of
 from pixalign.data.formats.plain import IMAGE_FOLDERS
 from pixalign.data.images import walk
-from pixalign.data.masks import LOSSY_SUFFIXES, MASK_SUFFIXES, Labels
+from pixalign.data.masks import LOSSY_SUFFIXES, MASK_SUFFIXES, Labels, plain_ids
 from pixalign.errors import InputError
 from pixalign.palette import IGNORE, default_colors
 
@@ -38,10 +38,8 @@ def find(root: Path) -> Layout | None:
     for path in entries(root)[0]:
         if folders.setdefault(path.name.casefold(), path) != path and path.name.casefold().startswith(_KINDS):
             raise InputError(f"{root}: {folders[path.name.casefold()].name}/ and {path.name}/: keep one of them")
-    masks = next(
-        (folders[name] for name in ("segmentationclass", "segmentationclasspng")
-         if name in folders and holds(folders[name], PICTURES)), None
-    )  # fmt: skip
+    named = (folders.get(name) for name in ("segmentationclass", "segmentationclasspng"))
+    masks = next((path for path in named if path and holds(path, PICTURES)), None)
     labeled = [path for name, path in folders.items() if name in IMAGE_FOLDERS and holds(path, PICTURES)]
     images = folders.get("jpegimages") or (labeled[0] if len(labeled) == 1 else None)
     lists = _lists(root)
@@ -78,10 +76,8 @@ def _lists(root: Path) -> dict[str, Path]:
 def _pairs(image_folder: Path, mask_folder: Path, list_file: Path | None) -> Found:
     if not image_folder.is_dir():
         raise InputError(f"{image_folder}: no such folder: export with the images (in CVAT: Save images), or add them")
-    images = {path: key_of(path, image_folder) for path in images_in(image_folder)}
-    files = {path: key_of(path, mask_folder) for path in walk(mask_folder)}
-    masks = {path: key for path, key in files.items() if path.suffix.lower() in MASK_SUFFIXES}
-    lossy = {path: key for path, key in files.items() if path.suffix.lower() in LOSSY_SUFFIXES}
+    images = keyed(images_in(image_folder), image_folder)
+    masks, lossy = (keyed(walk(mask_folder, kind), mask_folder) for kind in (MASK_SUFFIXES, LOSSY_SUFFIXES))
     folders = (image_folder, mask_folder)
     if list_file is None:
         return pair(images, masks, lossy, folders=folders)
@@ -115,7 +111,7 @@ def _labels(root: Path, masks: Path) -> tuple[Callable[[], Labels] | None, str]:
         return partial(read_labelmap, root / "labelmap.txt"), "labelmap.txt"
     if (root / "class_names.txt").is_file():
         return partial(_class_names, root / "class_names.txt"), "class_names.txt"
-    names = [path.stem for path in walk(masks) if path.suffix.lower() in PICTURES]
+    names = [path.stem for path in walk(masks, PICTURES)]
     if names and all(_OWN_NAME.fullmatch(name) for name in names):
         return _own_classes, "VOC's own list"
     return None, ""
@@ -131,7 +127,6 @@ def _class_names(file: Path) -> Labels:
 
 def _own_classes() -> Labels:
     colors = voc_colors(len(CLASSES))
-    ids = {**{i: i for i in range(len(CLASSES))}, IGNORE: IGNORE}
     by_color = {VOC_BORDER: IGNORE, **{color: i for i, color in enumerate(colors)}}
     remedy = "PASCAL VOC has 0 to 20 and 255: list other classes in classes.yaml"
-    return Labels([*CLASSES], [[*color] for color in colors], ids, by_color, remedy)
+    return Labels([*CLASSES], [[*color] for color in colors], plain_ids(len(CLASSES)), by_color, remedy)

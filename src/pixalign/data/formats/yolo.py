@@ -10,9 +10,9 @@
 - Areas are drawn by size, larger first, as Ultralytics does. A box (a line of five numbers) is no area and is refused.
 """
 
-import functools
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 import yaml
 
 from pixalign.data.formats.annotations import Drawing, Shape, class_name, polygon, upright_size
+from pixalign.data.formats.files import read_lines
 from pixalign.data.formats.layout import SPLIT_FOLDERS, Found, Layout, drawn
 from pixalign.data.images import IMAGE_SUFFIXES, walk
 from pixalign.errors import InputError
@@ -45,7 +46,7 @@ def find(root: Path) -> Layout | None:
                 f"{example}: YOLO labels, and no file tells their classes: write {root / 'data.yaml'}: "
                 "{names: [road, car], train: images/train, val: images/val}"
             )
-        splits, names = {"": "images"}, _names(file, {"names": _lines(file)})
+        splits, names = {"": "images"}, _names(file, {"names": [line for line in read_lines(file) if line]})
     if not splits:
         raise InputError(f"{file}: names no train and val: add where their images are, such as train: images/train")
     bases = [root]
@@ -54,29 +55,23 @@ def find(root: Path) -> Layout | None:
         bases.insert(1 if path.is_absolute() or ".." in path.parts else 0, root / path)
     return Layout(
         "YOLO polygons",
-        {split: functools.partial(_found, bases, file, names, value) for split, value in splits.items()},
+        {split: partial(_found, bases, file, names, value) for split, value in splits.items()},
         root / "images" if (root / "images").is_dir() else root,
-        functools.partial(drawn, [name for _, name in sorted(names.items())], file),
+        partial(drawn, [name for _, name in sorted(names.items())], file),
         file.name,
     )
 
 
 def read_polygons(labels: Path, image: Path, names: dict[int, str], source: Path) -> Drawing:
-    """Return what a .txt file draws on its image: nothing if it is not there.
+    """Return what a .txt file, if it is there, draws on its image, whose size it needs.
 
-    Args:
-        labels: the file.
-        image: the image, for its size.
-        names: number -> class.
-        source: the file of the names, for errors.
-
-    Raises:
-        InputError: a line that is no polygon of a class, or an image that cannot be read.
+    InputError for an image that cannot be read, or a line that is no polygon of a class in ``names`` (number -> class),
+    which are those of the file ``source``.
     """
     height, width = upright_size(image)
     shapes = []
-    for number, line in enumerate(_text(labels).splitlines() if labels.is_file() else [], 1):
-        if not line.strip():
+    for number, line in enumerate(read_lines(labels) if labels.is_file() else [], 1):
+        if not line:
             continue
         what = f"{labels}: line {number}"
         first, *rest = line.split()
@@ -84,9 +79,7 @@ def read_polygons(labels: Path, image: Path, names: dict[int, str], source: Path
             raise InputError(f"{what} begins with {first[:20]!r}, which is not a class number of {source}: correct it")
         if len(rest) == 4:
             raise InputError(f"{what} is a box (5 numbers), and masks need areas: export polygons (segmentation)")
-        points = polygon(rest, what)
-        if len(points) < 3:
-            raise InputError(f"{what} is a polygon of {len(points)} points: draw it again or remove it")
+        points = polygon(rest, what, 3)
         if points.min() < -_SLACK or points.max() > 1 + _SLACK:
             raise InputError(f"{what} has points outside 0 to 1: write shares of the image's width and height")
         shapes.append(Shape(names[int(float(first))], [points * (width, height)]))
@@ -144,10 +137,10 @@ def _found(bases: Sequence[Path], file: Path, names: dict[int, str], value: Any)
         if place is None:
             raise InputError(f"{file}: {entry} is neither there nor below {bases[0]}: add it or correct the path")
         if place.is_dir():
-            inside = [path for path in walk(place) if path.suffix.lower() in IMAGE_SUFFIXES]
+            inside = walk(place, IMAGE_SUFFIXES)
             _refuse_strays(place, inside)
         else:
-            listed = {line: _there([place.parent, *bases], line) for line in _lines(place)}
+            listed = {line: _there([place.parent, *bases], line) for line in read_lines(place) if line}
             if missing := [line for line, path in listed.items() if path is None]:
                 raise InputError(
                     f"{place}: lists {missing[0]}, which is not there ({len(missing)} of {len(listed)} lines): add the "
@@ -160,13 +153,8 @@ def _found(bases: Sequence[Path], file: Path, names: dict[int, str], value: Any)
     labels = [_labels_of(image) for image in images]
     if not any(map(os.path.isfile, labels)):
         raise InputError(f"{labels[0]}: no such file, nor that of any other image of {value}: put the labels there")
-    return Found(
-        [*images],
-        [path if path.is_file() else file for path in labels],
-        [],
-        [],
-        [functools.partial(read_polygons, path, image, names, file) for path, image in zip(labels, images)],
-    )
+    drawings = [partial(read_polygons, path, image, names, file) for path, image in zip(labels, images)]
+    return Found([*images], [path if path.is_file() else file for path in labels], [], [], [*drawings])
 
 
 def _there(bases: Sequence[Path], text: str) -> Path | None:
@@ -203,17 +191,6 @@ def _refuse_strays(folder: Path, images: Sequence[Path]) -> None:
             f"{strays[0]}: no image of its name in {folder} ({len(strays)} of {len(labels)} files of labels lack "
             "one): add the images or remove the labels"
         )
-
-
-def _lines(file: Path) -> list[str]:
-    return [line.strip() for line in _text(file).splitlines() if line.strip()]
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read ({first_line(error)}): write it as UTF-8 text") from error
 
 
 def _is_whole(text: str) -> bool:

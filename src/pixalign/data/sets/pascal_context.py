@@ -15,7 +15,7 @@ are ours, as the data set has none.
 from pathlib import Path
 
 from pixalign.data.masks import Labels
-from pixalign.data.pairs import Pairs, pair_up
+from pixalign.data.pairs import Pairs, check_place, listed_names, pair_up
 from pixalign.errors import InputError
 from pixalign.palette import IGNORE, default_colors
 
@@ -35,11 +35,7 @@ _LISTS = ("SegmentationContext", "Main")
 
 
 def pascal_context(root: str | Path, split: str) -> Pairs:
-    """Return a split of PASCAL Context in 59 classes; what belongs to none is ignored.
-
-    Args:
-        root: the folder VOC2010, with JPEGImages, ImageSets and the labels.
-        split: train or val.
+    """Return a split (train or val) of PASCAL Context in 59 classes; what belongs to none is ignored.
 
     Raises:
         InputError: an unknown split, a missing folder or list, an image or label that is not there.
@@ -48,46 +44,35 @@ def pascal_context(root: str | Path, split: str) -> Pairs:
 
 
 def pascal_context_60(root: str | Path, split: str) -> Pairs:
-    """Return a split of PASCAL Context in 60 classes: background, then the 59. Arguments as for `pascal_context`."""
+    """Return a split of PASCAL Context in 60 classes: background, then the 59."""
     return _open(Path(root), split, background=True)
 
 
 def _open(root: Path, split: str, background: bool) -> Pairs:
     name = "pascal_context_60" if background else "pascal_context"
-    if split not in SPLITS:
-        raise InputError(f"data split {split!r} is unknown to {name}: choose one of {', '.join(SPLITS)}")
-    if not (root / "JPEGImages").is_dir():
-        raise InputError(f"{root / 'JPEGImages'}: no such folder: data.root must be VOC2010/")
+    check_place(name, split, SPLITS, [root / "JPEGImages"], "be VOC2010/")
     lists = [root / "ImageSets" / folder / f"{split}.txt" for folder in _LISTS]
     file = next((path for path in lists if path.is_file()), None)
     if file is None:
         raise InputError(f"{lists[0]}: no such file: it must list the names of the split, one per line")
-    images = [
-        root / "JPEGImages" / f"{line.split()[0]}.jpg"
-        for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        if line.strip()
-    ]
+    images = [root / "JPEGImages" / f"{name}.jpg" for name in listed_names(file)]
     if missing := [path for path in images if not path.is_file()]:
         raise InputError(
             f"{missing[0]}: no such file, though {file} lists it ({len(missing)} of {len(images)} are missing)"
         )
     if not images:
         raise InputError(f"{file}: lists no image: get it again")
-    by_png, by_mat = root / "SegmentationClassContext", root / "trainval"
-    first = int(background)
+    folder, first = root / "SegmentationClassContext", int(background)
     other = 0 if background else IGNORE
-    if by_png.is_dir():
-        folder, suffix = by_png, ".png"
-        ids = {0: other, **{i + 1: i + first for i in range(len(CLASSES))}, IGNORE: IGNORE}
-        remedy = "SegmentationClassContext must hold 0 (background) to 59, and 255"
-    elif by_mat.is_dir():
-        folder, suffix = by_mat, ".mat"
-        names = _names(root / "labels.txt")
+    ids = {0: other, **{i + 1: i + first for i in range(len(CLASSES))}, IGNORE: IGNORE}
+    remedy = "SegmentationClassContext must hold 0 (background) to 59, and 255"
+    if not folder.is_dir():
+        if not (root / "trainval").is_dir():
+            raise InputError(f"{folder}: no such folder: data.root must hold it, or trainval/ with labels.txt")
+        folder, names = root / "trainval", _names(root / "labels.txt")
         ids = {0: other, **{v: CLASSES.index(n) + first if n in CLASSES else other for v, n in names.items()}}
         remedy = f"{root / 'labels.txt'} does not list it: get labels and list again"
-    else:
-        raise InputError(f"{by_png}: no such folder: data.root must hold it, or trainval/ with labels.txt")
-    masks = pair_up(images, {path.stem: path for path in folder.glob(f"*{suffix}")}, lambda path: path.stem, folder)
+    masks = pair_up(images, [*folder.glob("*.mat" if folder.name == "trainval" else "*.png")], folder)
     classes, colors = (CLASSES_60, COLORS_60) if background else (CLASSES, COLORS)
     return Pairs(f"{name}/{split}", images, masks, Labels(classes, colors, ids, remedy=remedy))
 
