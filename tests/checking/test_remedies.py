@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import write_pair
-from pixalign.checking import check_folder
+from pixalign.checking import check_data
 from pixalign.data import open_data
 from pixalign.data.mask_values import proposed_ids
 from pixalign.data.samples import Samples, require_two_labels
@@ -45,7 +45,7 @@ VALUES = {
 @pytest.mark.parametrize("palette", [False, True])
 def test_every_value_of_stretched_masks_is_listed_and_the_pasted_list_gives_the_right_counts(tmp_path, case, palette):
     pixels = masks_of(tmp_path, VALUES[case], palette=palette)
-    (problem,) = check_folder(tmp_path).of("error")
+    (problem,) = check_data("folder", tmp_path).of("error")
     assert [entry["id"] for entry in yaml.safe_load(problem.snippet)["classes"]] == VALUES[case]
     if 255 in VALUES[case]:
         assert "or leave 255 out if it means no label" in problem.remedy or "255 is a class" in problem.remedy
@@ -54,7 +54,7 @@ def test_every_value_of_stretched_masks_is_listed_and_the_pasted_list_gives_the_
     text = str(caught.value)
     for snippet in (problem.snippet, text[text.index("classes: [") :]):
         (tmp_path / "classes.yaml").write_text(snippet)
-        report = check_folder(tmp_path)
+        report = check_data("folder", tmp_path)
         assert report.ready
         assert report.splits[1].pixels.tolist() == pixels
         (tmp_path / "classes.yaml").unlink()
@@ -63,28 +63,28 @@ def test_every_value_of_stretched_masks_is_listed_and_the_pasted_list_gives_the_
 @pytest.mark.parametrize("values", [[0, 32767, 65535], [0, 1000, 2000], [0, 255, 510]])
 def test_stretched_masks_of_16_bits_are_listed_as_well(tmp_path, values):
     pixels = masks_of(tmp_path, values, np.uint16)
-    (problem,) = check_folder(tmp_path).of("error")
+    (problem,) = check_data("folder", tmp_path).of("error")
     (tmp_path / "classes.yaml").write_text(problem.snippet)
-    report = check_folder(tmp_path)
+    report = check_data("folder", tmp_path)
     assert report.ready
     assert report.splits[1].pixels.tolist() == pixels
 
 
 def test_ids_from_1_leave_255_without_label_and_say_so(tmp_path):
     pixels = masks_of(tmp_path, [1, 2, 255])
-    (problem,) = check_folder(tmp_path).of("error")
+    (problem,) = check_data("folder", tmp_path).of("error")
     assert "list 255 as well if it is a class" in problem.remedy
     (tmp_path / "classes.yaml").write_text(problem.snippet)
-    assert check_folder(tmp_path).splits[1].pixels.tolist() == pixels[:2]
+    assert check_data("folder", tmp_path).splits[1].pixels.tolist() == pixels[:2]
 
 
 def test_names_that_are_listed_are_kept_and_255_is_a_class_where_there_are_as_many(tmp_path):
     pixels = masks_of(tmp_path, [0, 127, 255])
     for names, expected in ((["a", "b", "c"], pixels), (["a", "b"], pixels[:2])):
         (tmp_path / "classes.yaml").write_text(yaml.safe_dump({"classes": names}))
-        (problem,) = check_folder(tmp_path).of("error")
+        (problem,) = check_data("folder", tmp_path).of("error")
         (tmp_path / "classes.yaml").write_text(problem.snippet)
-        report = check_folder(tmp_path)
+        report = check_data("folder", tmp_path)
         assert report.labels.classes == names
         assert report.splits[1].pixels.tolist() == expected
 
@@ -92,10 +92,10 @@ def test_names_that_are_listed_are_kept_and_255_is_a_class_where_there_are_as_ma
 def test_255_that_a_stretched_list_leaves_out_is_a_warning(tmp_path):
     masks_of(tmp_path, [0, 127, 255])
     (tmp_path / "classes.yaml").write_text("classes: [{name: a, id: 0}, {name: b, id: 127}]")
-    report = check_folder(tmp_path)
+    report = check_data("folder", tmp_path)
     assert "unlisted-255" in [problem.kind for problem in report.problems]
     (tmp_path / "classes.yaml").write_text("classes: [{name: a, id: 0}, {name: b, id: 127}, {name: c, id: 255}]")
-    assert "unlisted-255" not in [problem.kind for problem in check_folder(tmp_path).problems]
+    assert "unlisted-255" not in [problem.kind for problem in check_data("folder", tmp_path).problems]
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
@@ -125,11 +125,11 @@ def test_one_class_is_refused_with_a_list_of_two_to_paste(tmp_path, listed, valu
     (tmp_path / "classes.yaml").write_text(listed)
     with pytest.raises(InputError, match=r"classes.yaml: one class cannot be learned: .*: classes: \[") as caught:
         open_data("folder", tmp_path, "train")
-    (problem,) = check_folder(tmp_path).of("error")
+    (problem,) = check_data("folder", tmp_path).of("error")
     assert "one class cannot be learned" in problem.remedy
     text = str(caught.value)
     (tmp_path / "classes.yaml").write_text(text[text.index("classes: [") :])
-    report = check_folder(tmp_path)
+    report = check_data("folder", tmp_path)
     assert report.ready
     assert len(report.labels.classes) == 2
     assert report.splits[1].pixels.sum() == 48 * 64
@@ -139,7 +139,7 @@ def test_one_class_is_refused_with_a_list_of_two_to_paste(tmp_path, listed, valu
 def test_masks_of_one_listed_class_throughout_are_an_error(tmp_path, value):
     masks_of(tmp_path, [value])
     (tmp_path / "classes.yaml").write_text("classes: [road, car]")
-    report = check_folder(tmp_path)
+    report = check_data("folder", tmp_path)
     assert [problem.kind for problem in report.of("error")] == ["one-class"]
     with pytest.raises(InputError, match=f"hold the class '{['road', 'car'][value]}' alone"):
         require_two_labels(open_data("folder", tmp_path, "train"))
@@ -164,4 +164,4 @@ def test_annotations_of_the_background_alone_are_refused(tmp_path):
         (tmp_path / f"images/{i}.json").write_text(f'{{"imageHeight": 48, "imageWidth": 64, "shapes": [{shape}]}}')
     with pytest.raises(InputError, match="has the class 'background' alone, and one class cannot be learned"):
         open_data("folder", tmp_path, "train")
-    assert not check_folder(tmp_path).ready
+    assert not check_data("folder", tmp_path).ready

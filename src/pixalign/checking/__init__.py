@@ -5,26 +5,15 @@
 warning is worth a look. The limits for both are our choice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from pixalign.checking.classes import (
-    binary,
-    labels_after,
-    labels_before,
-    provisional,
-    renumbered,
-    smoothed,
-    stretched,
-    untold,
-    values_of,
-    wrong_values,
-)
+from pixalign.checking import classes, problems
 from pixalign.checking.page import write_report
-from pixalign.checking.problems import closed, duplicates, lone, noted, of_classes, of_splits, unread_kinds
 from pixalign.checking.report import Problem, Report, SplitStats
 from pixalign.checking.scan import Looked, Progress, Tally, scan_split
 from pixalign.data import open_data
@@ -32,12 +21,14 @@ from pixalign.data.catalog import CATALOG
 from pixalign.data.folder import describe, find
 from pixalign.data.folder import splits as splits_in
 from pixalign.data.formats.lacking import unread
-from pixalign.data.formats.layout import SPLITS, Found
+from pixalign.data.formats.layout import SPLITS
 from pixalign.data.masks import Labels
 from pixalign.data.pairs import Pairs
 from pixalign.errors import InputError
 
-__all__ = ["Report", "check_data", "check_folder", "check_splits", "write_report"]
+__all__ = ["Report", "check_data", "check_splits", "write_report"]
+
+_T = TypeVar("_T")
 
 
 def check_data(
@@ -57,58 +48,49 @@ def check_data(
         InputError: there is nothing to look at: no such folder, or no image in it.
     """
     if name == "folder":
-        return check_folder(root, mask_template, channels, progress)
-    opened_splits, problems, errors = {}, [], []
-    for split in [split for split in SPLITS if name not in CATALOG or split in CATALOG[name].splits]:
+        return _check_folder(Path(root), mask_template, channels, progress)
+    early: list[Problem] = []
+    wanted = [split for split in SPLITS if name not in CATALOG or split in CATALOG[name].splits]
+    opened = _opened(wanted, lambda split: open_data(name, root, split, mask_template, channels), early, "test")
+    if not all(isinstance(data, Pairs) for data in opened.values()):
+        raise InputError(f"data.name {name!r} has no files that could be checked: name the data of a folder")
+    return _report(root, opened, early, progress)
+
+
+def _opened(splits: Iterable[str], read: Callable[[str], _T], early: list[Problem], spare: str = "") -> dict[str, _T]:
+    """What ``read`` gives for the splits that can be opened, and ``early`` problems with others; one may be spared."""
+    opened: dict[str, _T] = {}
+    errors = []
+    for split in splits:
         try:
-            data = open_data(name, root, split, mask_template, channels)
+            opened[split] = read(split)
         except InputError as error:
             errors.append(error)
-            problems.append(closed(split, str(error), "warning" if split == "test" else "error"))
-            continue
-        if not isinstance(data, Pairs):
-            raise InputError(f"data.name {name!r} has no files that could be checked: name the data of a folder")
-        opened_splits[split] = data
-    if not opened_splits:
+            title = f"The split {split} cannot be opened"
+            early.append(Problem("closed", "warning" if split == spare else "error", title, str(error)))
+    if not opened:
         raise errors[0]
-    return _report(root, opened_splits, problems, progress)
+    return opened
 
 
-def check_folder(
-    root: str | Path,
-    mask_template: str = "",
-    channels: int = 3,
-    progress: Progress = lambda split, done, total: None,
-) -> Report:
-    """Check all splits of a folder of images and masks; arguments and errors as for `check_data`."""
-    root = Path(root)
-    problems: list[Problem] = []
-    errors: list[InputError] = []
-    found: dict[str, Found] = {}
+def _check_folder(root: Path, mask_template: str, channels: int, progress: Progress) -> Report:
+    """As `check_data`, of a folder of images and masks: also what has no partner, and which classes the masks tell."""
+    early: list[Problem] = []
     divided = splits_in(root) if root.is_dir() else []
-    for split in divided or ("train", "val"):
-        try:
-            found[split] = find(root, split, mask_template)
-        except InputError as error:
-            errors.append(error)
-            problems.append(closed(split, str(error), "error"))
-    if not found:
-        raise errors[0]
-    for split in ("train", "val"):
+    found = _opened(divided or ("train", "val"), lambda split: find(root, split, mask_template), early)
+    for split, why in (("train", "training needs it"), ("val", "training measures itself on it")):
         if divided and split not in divided:
-            words = "training needs it" if split == "train" else "training measures itself on it"
-            problems.append(
-                Problem("no-split", "error", f"There is no {split} split", f"add images and masks of it: {words}")
-            )
-    problems += lone(root, found, mask_template) + unread_kinds(root)
-    labels, wrong = labels_before(root, [mask for part in found.values() for mask in part.masks], mask_template)
-    problems += wrong
-    known = labels or Labels([], [])
-    opened_splits = {
-        split: Pairs(f"{root.resolve().name}/{split}", part.images, part.masks, known, channels, part.drawings)
+            remedy = f"add images and masks of it: {why}"
+            early.append(Problem("no-split", "error", f"There is no {split} split", remedy))
+    early += problems.lone(root, found, mask_template) + problems.unread_kinds(root)
+    masks = [mask for part in found.values() for mask in part.masks]
+    labels, wrong = classes.labels_before(root, masks, mask_template)
+    known, name = labels or Labels([], []), root.resolve().name
+    opened = {
+        split: Pairs(f"{name}/{split}", part.images, part.masks, known, channels, part.drawings)
         for split, part in found.items()
     }
-    report = _report(root, opened_splits, problems, progress, raw=labels is None, tell=not wrong)
+    report = _report(root, opened, early + wrong, progress, raw=labels is None, tell=not wrong)
     return replace(report, layout=describe(root, mask_template) + unread(root, found.values()))
 
 
@@ -130,7 +112,7 @@ def check_splits(
 def _report(
     source: str | Path,
     opened_splits: Mapping[str, Pairs],
-    problems: list[Problem],
+    early: list[Problem],
     progress: Progress,
     raw: bool = False,
     tell: bool = True,
@@ -142,38 +124,36 @@ def _report(
     found: list[Problem] = []
     told = None
     if raw:
-        told, why = labels_after(root, splits) if tell and not smoothed(splits) else (None, "")
-        if told is None and (values := values_of(splits, None)):
-            labels = provisional(splits, values)
-            found += [untold(root, splits, values, why)] if tell else []
+        told = classes.labels_after(root, splits) if tell and not classes.smoothed(splits) else None
+        if told is None and (values := classes.values_of(splits, None)):
+            labels = classes.provisional(splits, values)
+            found += [classes.untold(root, splits, values)] if tell else []
         else:
             labels = told or labels
         for split in splits:
             split.pairs = replace(split.pairs, labels=labels)
-            split.counts = renumbered(split.counts, labels)
+            split.counts = classes.renumbered(split.counts, labels)
             if told:
                 split.unknown, split.strange = {}, []
     else:
-        found += wrong_values(root, splits, labels)
-        found += binary(splits, labels)
+        found += classes.wrong_values(root, splits, labels) + classes.binary(splits, labels)
     wrong = bool(found)
     stats = [_stats(split, labels, raw and told is None) for split in splits]
-    found += [] if raw else stretched(splits, labels)
-    found += noted(root, splits) + duplicates(root, splits) + of_splits(stats, wrong)
+    found += [] if raw else classes.stretched(splits, labels)
+    found += problems.noted(root, splits) + problems.duplicates(root, splits) + problems.of_splits(stats, wrong)
     if not wrong and (told or not raw):
-        found += of_classes(stats, labels)
-    if any(problem.kind == "no-mask" for problem in problems):
+        found += problems.of_classes(stats, labels)
+    if any(problem.kind == "no-mask" for problem in early):
         found = [problem for problem in found if problem.kind != "no-pairs"]
-    ordered = sorted([*problems, *found], key=lambda problem: problem.severity == "warning")
+    ordered = sorted([*early, *found], key=lambda problem: problem.severity == "warning")
     return Report(str(source), labels, stats, ordered, splits)
 
 
 def _stats(split: Looked, labels: Labels, provisional: bool) -> SplitStats:
     count = len(labels.classes)
-    pixels, images = split.counts.sum(0), (split.counts > 0).sum(0)
-    unlabeled = int(pixels[count:].sum())
+    pixels, images, unlabeled = split.counts.sum(0), (split.counts > 0).sum(0), int(split.counts[:, count:].sum())
     if provisional and labels.ids == {}:  # colors of which no class list is known
         tallies = [split.unknown.get(name.removeprefix("value "), Tally()) for name in labels.classes]
-        sums = np.array([[t.pixels, t.files] for t in tallies], np.int64)
-        return SplitStats(split.name, len(split.pairs), split.sizes, sums[:, 0], sums[:, 1], 0)
+        pixels, images = np.array([[t.pixels, t.files] for t in tallies], np.int64).T
+        unlabeled = 0
     return SplitStats(split.name, len(split.pairs), split.sizes, pixels[:count], images[:count], unlabeled)

@@ -1,22 +1,25 @@
-"""Whether the values of masks are classes: which classes they tell, and which values mean none."""
+"""Whether the values of masks are classes: which they tell, which mean none, and what to write into classes.yaml."""
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from pixalign.checking.remedies import KEPT_VALUES, MANY, remedy_for, triple
 from pixalign.checking.report import Example, Problem
-from pixalign.checking.scan import Looked, Tally
+from pixalign.checking.scan import KEPT_VALUES, Looked, Tally
 from pixalign.data.folder import known_labels, labels_in
 from pixalign.data.formats.files import below
 from pixalign.data.formats.labelme import read_labelme
-from pixalign.data.mask_values import is_stretched
+from pixalign.data.mask_values import is_stretched, proposed_ids
 from pixalign.data.masks import Labels
 from pixalign.errors import InputError
 from pixalign.palette import IGNORE, default_colors
-from pixalign.text import number_of
+from pixalign.text import number_of, percent
+
+_MANY = 40  # more values than so come from smoothing or lossy compression, not from a person's list of classes
 
 
 def labels_before(root: Path, masks: Sequence[Path], template: str) -> tuple[Labels | None, list[Problem]]:
@@ -29,39 +32,33 @@ def labels_before(root: Path, masks: Sequence[Path], template: str) -> tuple[Lab
             return None, []
         readable = []
         for path in drawn:
-            try:
+            with suppress(InputError):  # which the look at the pair reports
                 read_labelme(path)
-            except InputError:  # which the look at the pair reports
-                continue
-            readable.append(path)
+                readable.append(path)
         return labels_in(root, readable), []
     except InputError as error:
         return None, [Problem("classes", "error", "The list of classes cannot be used", str(error))]
 
 
-def labels_after(root: Path, splits: Sequence[Looked]) -> tuple[Labels | None, str]:
-    """The classes from the masks' own values, or None and why not; read from as few masks as hold all values."""
+def labels_after(root: Path, splits: Sequence[Looked]) -> Labels | None:
+    """The classes from the masks' own values, if these tell them; read from as few masks as hold all values."""
     chosen: set[Path] = set()
     missing = np.ones(256, bool)
     for split in splits:
-        readable = np.flatnonzero(split.counts.sum(1))
-        chosen |= {split.pairs.masks[i] for i in readable[:1]}
-        chosen |= {split.pairs.masks[i] for name, i in (t.first for t in split.unknown.values())}
+        firsts = [*np.flatnonzero(split.counts.sum(1))[:1], *(tally.first[1] for tally in split.unknown.values())]
         for value in np.flatnonzero(missing & (split.counts[:, :256].sum(0) > 0)):
-            chosen.add(split.pairs.masks[int(np.flatnonzero(split.counts[:, value])[0])])
+            firsts.append(np.flatnonzero(split.counts[:, value])[0])
             missing[value] = False
-    if not chosen:
-        return None, ""
-    try:
-        return labels_in(root, sorted(chosen)), ""
-    except InputError as error:
-        return None, str(error)
+        chosen |= {split.pairs.masks[i] for i in firsts}
+    with suppress(InputError):
+        return labels_in(root, sorted(chosen)) if chosen else None
+    return None
 
 
 def smoothed(splits: Sequence[Looked]) -> bool:
     """Whether a usual mask holds more values than a picture has classes: interpolation leaves them along borders."""
     different = np.concatenate([(split.counts > 0).sum(1) for split in splits])
-    return bool(different.any() and np.median(different[different > 0]) > MANY)
+    return bool(different.any() and np.median(different[different > 0]) > _MANY)
 
 
 def values_of(splits: Sequence[Looked], labels: Labels | None) -> dict[str, Tally]:
@@ -73,8 +70,7 @@ def values_of(splits: Sequence[Looked], labels: Labels | None) -> dict[str, Tall
             beyond = split.unlisted + sum(tally.pixels for tally in own.values())
             for number in np.flatnonzero(split.counts.sum(0)).tolist():
                 column = split.counts[:, number]
-                pixels = int(column.sum()) - (beyond if number == IGNORE else 0)
-                if pixels > 0:
+                if (pixels := int(column.sum()) - (beyond if number == IGNORE else 0)) > 0:
                     holders = np.flatnonzero(column)
                     own[str(number)] = Tally(len(holders), pixels, (split.name, int(holders[0])))
         for value, tally in own.items():
@@ -87,11 +83,11 @@ def values_of(splits: Sequence[Looked], labels: Labels | None) -> dict[str, Tall
 def provisional(splits: Sequence[Looked], values: Mapping[str, Tally]) -> Labels:
     """The values themselves as classes, so that shares and pictures can be shown where classes cannot be told."""
     numbers = sorted(int(value) for value in values if value.isdecimal() and int(value) < IGNORE)
-    colors = [triple(value) for value in values if value.startswith("(")][:MANY]
+    texts = [value[1:-1] for value in values if value.startswith("(")][:_MANY]
+    colors = [(int(red), int(green), int(blue)) for red, green, blue in (text.split(",") for text in texts)]
     if colors and not numbers:
-        return Labels(
-            [f"value {c}" for c in colors], [list(c) for c in colors], {}, {c: i for i, c in enumerate(colors)}
-        )
+        index = {color: i for i, color in enumerate(colors)}
+        return Labels([f"value {color}" for color in colors], [[*color] for color in colors], {}, index)
     ids = {value: i for i, value in enumerate(numbers)}
     return Labels([f"value {v}" for v in numbers], default_colors(len(numbers)), {**ids, IGNORE: IGNORE})
 
@@ -117,18 +113,9 @@ def wrong_values(root: Path, splits: Sequence[Looked], labels: Labels) -> list[P
         numbers |= {IGNORE} if present[IGNORE] > sum(tally.pixels for tally in values.values()) else set()
     remedy, snippet = labels.remedy, ""
     if not remedy:
-        remedy, snippet = remedy_for(_pixels(values), sorted(numbers), labels)
-    return [
-        Problem(
-            "label-values",
-            "error",
-            f"Label values outside the {len(labels.classes)} classes",
-            remedy,
-            _strange_files(root, splits),
-            _listing(root, splits, values),
-            snippet,
-        )
-    ]
+        remedy, snippet = _remedy_for(_pixels(values), sorted(numbers), labels)
+    title, examples = f"Label values outside the {len(labels.classes)} classes", _strange_files(root, splits)
+    return [Problem("label-values", "error", title, remedy, examples, _listing(root, splits, values), snippet)]
 
 
 def binary(splits: Sequence[Looked], labels: Labels) -> list[Problem]:
@@ -138,26 +125,17 @@ def binary(splits: Sequence[Looked], labels: Labels) -> list[Problem]:
         return []
     if any(split.unknown or split.pairs.drawings for split in splits):
         return []
-    remedy, snippet = remedy_for({}, [0, IGNORE], labels)
-    return [
-        Problem("binary", "error", "The masks hold 0 and 255 alone, and 255 means no label", remedy, [], [], snippet)
-    ]
+    remedy, snippet = _remedy_for({}, [0, IGNORE], labels)
+    title = "The masks hold 0 and 255 alone, and 255 means no label"
+    return [Problem("binary", "error", title, remedy, snippet=snippet)]
 
 
-def untold(root: Path, splits: Sequence[Looked], values: Mapping[str, Tally], why: str) -> Problem:
+def untold(root: Path, splits: Sequence[Looked], values: Mapping[str, Tally]) -> Problem:
     """The problem that the masks do not tell the classes."""
     numbers = sorted(int(value) for value in values if value.isdecimal())
-    remedy, snippet = remedy_for(_pixels(values), numbers, None)
-    if not snippet and not remedy:
-        remedy = why.removeprefix(f"{root}: ")
-    return Problem(
-        "classes",
-        "error",
-        "The masks alone do not tell the classes, and there is no classes.yaml",
-        remedy,
-        details=_listing(root, splits, values),
-        snippet=snippet,
-    )
+    remedy, snippet = _remedy_for(_pixels(values), numbers, None)
+    title = "The masks alone do not tell the classes, and there is no classes.yaml"
+    return Problem("classes", "error", title, remedy, [], _listing(root, splits, values), snippet)
 
 
 def stretched(splits: Sequence[Looked], labels: Labels) -> list[Problem]:
@@ -201,3 +179,66 @@ def _where(root: Path, splits: Sequence[Looked], first: tuple[str, int]) -> str:
 
 def _pixels(values: Mapping[str, Tally]) -> dict[str, int]:
     return {value: tally.pixels for value, tally in values.items()}
+
+
+def _remedy_for(values: Mapping[str, int], numbers: Sequence[int], labels: Labels | None) -> tuple[str, str]:
+    """Return what to do about values that mean no class, and the lines for classes.yaml.
+
+    Args:
+        values: that mean no class (all, without ``labels``), most frequent first -> pixels.
+        numbers: these and the ids that occur, ascending.
+        labels: the classes, if known.
+    """
+    colors = [value for value in values if value.startswith("(")]
+    if len(values) > _MANY:
+        return (
+            f"so many values ({'more than ' if len(values) >= KEPT_VALUES else ''}{len(values):,}) come from resizing "
+            "with smoothing, anti-aliased drawing or lossy compression: write the masks again with nearest neighbor, "
+            "as PNG",
+            "",
+        )
+    if colors:
+        if labels and labels.mask_colors:
+            return "give each to a class, or to `ignore`", "ignore:" + _items(f"[{value[1:-1]}]" for value in colors)
+        total = sum(values.values())
+        entries = _items(
+            f"{{name: class_{i}, color: [{value[1:-1]}]}}  # {percent(values[value] / total)}"
+            for i, value in enumerate(colors)
+        )
+        return (
+            "the masks are stored in colors: write this classes.yaml (here with their share of the pixels), with your "
+            "own names; colors that mean nothing go to `ignore:`",
+            "classes:" + entries,
+        )
+    if any(not value.isdecimal() for value in values):
+        return "add these labels to classes.yaml, or correct them in the annotations", ""
+    core = [value for value in numbers if value != IGNORE]
+    if not core:
+        return "the masks hold no label but 255, which means none: label some pixels", ""
+    if len(numbers) == 1:
+        return "one class cannot be learned: label a second one", ""
+    if labels is None or labels.ids is None:
+        count = len(labels.classes) if labels else None
+        binary = core == [0]
+        from_one = core == [*range(1, len(core) + 1)]
+        told = is_stretched(numbers) or {str(value) for value in core} <= {*values}
+        if labels is None or binary or from_one or len(core) == count or told:
+            listed, looks, note = proposed_ids(numbers, count)
+            if labels and len(labels.classes) == len(listed):
+                names = [json.dumps(name, ensure_ascii=False) for name in labels.classes]
+            else:
+                names = ["background", "object"] if binary else [f"class_{value}" for value in listed]
+            entries = _items(f"{{name: {name}, id: {value}}}" for name, value in zip(names, listed))
+            return f"{looks}: write this classes.yaml{', ' * bool(note)}{note}", "classes:" + entries
+        if core == [*range(len(labels.classes) + 1)]:
+            return (
+                f"the masks hold one id more than the {count} classes: is the class of 0 or of {count} missing in "
+                "the list? Else correct the masks, or make it no label in classes.yaml",
+                f"ignore: [{count}]",
+            )
+    remedy = "correct these masks, add the values to a class (`ids`), or make them no label in classes.yaml"
+    return remedy, f"ignore: [{', '.join(values)}]"
+
+
+def _items(items: Iterable[str]) -> str:
+    return "".join(f"\n- {item}" for item in items)

@@ -7,11 +7,40 @@ from typing import Literal
 
 import numpy as np
 
-from pixalign.data.images import opened, orientation, page_count, unused_bands
+from pixalign.data.images import opened, orientation, page_count, stored_kind, unused_bands
 from pixalign.data.tiff import tiff_of
 from pixalign.limits import SMALLEST
 
-NARROW = 64  # a 16-bit image should use more than so many of 256 levels
+_NARROW = 64  # a 16-bit image should use more than so many of 256 levels
+_WARNINGS = {  # title and remedy by kind
+    "tiny": (
+        f"Images of less than {SMALLEST} pixels on a side",
+        "use larger pictures; cut-outs of objects are better labeled in the whole picture",
+    ),
+    "blank": ("Images of one color throughout", "see whether they are meant"),
+    "narrow": (
+        "Deep or multi-band images that use a small part of their range",
+        "stretch the values to the full range (of 16 bits the upper 8 are used, so 12-bit data come out dark)",
+    ),
+    "pages": (
+        "Images of several pages or frames, of which the first is used",
+        "store each page as an image of its own with its mask, or its bands in a TIFF file of one page",
+    ),
+    "unused-bands": (
+        "TIFF files with further bands, which are left out",
+        "--model.in_channels {} takes all of them, such as near infrared; else there is nothing to do",
+    ),
+    "half-turn": (
+        "Images that EXIF turns by 180 degrees or mirrors, and masks that it does not turn alike",
+        "sizes do not tell which way such masks were drawn, so look at the sheet: if they do not fit, turn "
+        "them, give them the same EXIF orientation, or store the images as they are without it",
+    ),
+    "turned": (
+        "Images that a note of the camera turns (EXIF orientation)",
+        "see on the sheet that their masks are turned alike",
+    ),
+    "unlabeled": ("Masks without any label", "label them, or remove image and mask"),
+}
 
 
 @dataclass
@@ -24,6 +53,12 @@ class Note:
     note: str = ""
     severity: Literal["error", "warning"] = "error"
     of_mask: bool = False
+
+
+def warning(kind: str, note: str = "") -> Note:
+    """Return the note of a kind that training would not stop at; the first word of ``note`` fills the remedy's gap."""
+    title, remedy = _WARNINGS[kind]
+    return Note(kind, title, remedy.format(note.split()[0] if note else ""), note, "warning", kind == "unlabeled")
 
 
 def refused(text: str, path: Path, what: str) -> Note:
@@ -55,54 +90,17 @@ def _parts(text: str) -> tuple[str, str]:
 
 def on_image(path: Path, image: np.ndarray, channels: int) -> list[Note]:
     """Return notes on an image that can be read, but may not be what it should."""
-    notes: list[Note] = []
-    height, width = image.shape[:2]
-    if min(height, width) < SMALLEST:
-        notes.append(
-            Note(
-                "tiny",
-                f"Images of less than {SMALLEST} pixels on a side",
-                "use larger pictures; cut-outs of objects are better labeled in the whole picture",
-                f"{width} x {height}",
-                "warning",
-            )
-        )
-    low, high = int(image.min()), int(image.max())
-    if high == low:
-        notes.append(
-            Note("blank", "Images of one color throughout", "see whether they are meant", f"value {low}", "warning")
-        )
-    elif high - low < NARROW and (channels not in (1, 3, 4) or _is_deep(path)):
-        notes.append(
-            Note(
-                "narrow",
-                "Deep or multi-band images that use a small part of their range",
-                "stretch the values to the full range (of 16 bits the upper 8 are used, so 12-bit data come out dark)",
-                f"{low} to {high} of 0 to 255 after conversion",
-                "warning",
-            )
-        )
-    if (pages := page_count(path)) > 1:
-        notes.append(
-            Note(
-                "pages",
-                "Images of several pages or frames, of which the first is used",
-                "store each page as an image of its own with its mask, or its bands in a TIFF file of one page",
-                f"{pages} pages",
-                "warning",
-            )
-        )
-    if channels in (1, 3) and (bands := unused_bands(path)):
-        notes.append(
-            Note(
-                "unused-bands",
-                "TIFF files with further bands, which are left out",
-                f"--model.in_channels {bands} takes all of them, such as near infrared; else there is nothing to do",
-                f"{bands} bands",
-                "warning",
-            )
-        )
-    return notes
+    (height, width), low, high = image.shape[:2], int(image.min()), int(image.max())
+    narrow = 0 < high - low < _NARROW and (channels not in (1, 3, 4) or _is_deep(path))
+    pages, bands = page_count(path), unused_bands(path) if channels in (1, 3) else 0
+    found = {
+        "tiny": f"{width} x {height}" if min(height, width) < SMALLEST else "",
+        "blank": f"value {low}" if high == low else "",
+        "narrow": f"{low} to {high} of 0 to 255 after conversion" if narrow else "",
+        "pages": f"{pages} pages" if pages > 1 else "",
+        "unused-bands": f"{bands} bands" if bands else "",
+    }
+    return [warning(kind, note) for kind, note in found.items() if note]
 
 
 def on_turns(path: Path, mask: Path | None) -> list[Note]:
@@ -111,26 +109,7 @@ def on_turns(path: Path, mask: Path | None) -> list[Note]:
     if of_image == of_mask:
         return []
     note = f"orientation {of_image}" + (f", of the mask {of_mask}" if of_mask != 1 else "")
-    if {of_image, of_mask} <= {1, 2, 3, 4}:
-        return [
-            Note(
-                "half-turn",
-                "Images that EXIF turns by 180 degrees or mirrors, and masks that it does not turn alike",
-                "sizes do not tell which way such masks were drawn, so look at the sheet: if they do not fit, turn "
-                "them, give them the same EXIF orientation, or store the images as they are without it",
-                note,
-                "warning",
-            )
-        ]
-    return [
-        Note(
-            "turned",
-            "Images that a note of the camera turns (EXIF orientation)",
-            "see on the sheet that their masks are turned alike",
-            note,
-            "warning",
-        )
-    ]
+    return [warning("half-turn" if {of_image, of_mask} <= {1, 2, 3, 4} else "turned", note)]
 
 
 def _is_deep(path: Path) -> bool:
@@ -138,8 +117,7 @@ def _is_deep(path: Path) -> bool:
     if tiff := tiff_of(path):
         return max(tiff.bits) > 8
     with opened(path) as image:
-        tiles = getattr(image, "tile", None)
-        return image.mode.startswith("I") or ";16" in str(tiles[0][3] if tiles else "")
+        return image.mode.startswith("I") or ";16" in stored_kind(image)
 
 
 def on_sizes(size: tuple[int, int], mask_size: tuple[int, int], path: Path) -> Note:

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image, ImageFilter
 from pixalign.checking.report import Example, Problem, Report, SplitStats
 from pixalign.checking.scan import Looked, mask_of
 from pixalign.data.images import read_image, rgb, write_image
-from pixalign.data.masks import Labels, gray_of, read_values
+from pixalign.data.masks import Labels, pack, read_values
 from pixalign.data.pairs import Pairs
 from pixalign.errors import InputError
 from pixalign.files import write_text
@@ -28,25 +29,18 @@ SAMPLES = 24  # pairs on the contact sheet
 def write_report(report: Report, out: str | Path) -> Path:
     """Write report.json, index.html and sheet.jpg into ``out``, each whole or not at all; return the page's path.
 
-    Raises:
-        InputError: the file system refuses the write.
+    InputError if the file system refuses the write.
     """
     out = Path(out)
-    samples = [
-        (split, index, overlay)
-        for split, index in _choose(report)
-        if (overlay := _sample(split.pairs, index)) is not None
-    ]
+    chosen = [(split, index, _sample(split.pairs, index)) for split, index in _choose(report)]
+    samples = [(split, index, overlay) for split, index, overlay in chosen if overlay]
     sheet = out / "sheet.jpg"
     if samples:
         write_image(_sheet(report, samples), sheet, quality=88)
     else:
         sheet.unlink(missing_ok=True)
-    for name, text in (
-        ("report.json", json.dumps(report.to_json(), indent=1) + "\n"),
-        ("index.html", _page(report, samples)),
-    ):
-        write_text(out / name, text)
+    write_text(out / "report.json", json.dumps(report.to_json(), indent=1) + "\n")
+    write_text(out / "index.html", _page(report, samples))
     return out / "index.html"
 
 
@@ -73,8 +67,8 @@ def _choose(report: Report) -> list[tuple[Looked, int]]:
     for label in sorted(np.flatnonzero(images).tolist(), key=lambda label: int(images[label])):
         if len(chosen) < SAMPLES and not any(counts[i, label] for i in chosen):
             chosen.append(int(counts[:, label].argmax()))
-    left = {id(split): [i for i, (owner, _) in enumerate(sound) if owner is split] for split in report.looked}
-    queues = [_spread([i for i in queue if i not in chosen], SAMPLES) for queue in left.values()]
+    left = [[i for i, (owner, _) in enumerate(sound) if owner is split] for split in report.looked]
+    queues = [_spread([i for i in queue if i not in chosen], SAMPLES) for queue in left]
     while len(chosen) < SAMPLES and any(queues):
         for queue in queues:
             if queue and len(chosen) < SAMPLES:
@@ -89,12 +83,10 @@ def _spread(items: Sequence[int], count: int) -> list[int]:
 
 
 def _sample(pairs: Pairs, index: int) -> Image.Image | None:
-    try:
-        image = pairs.read_image(index)
-        ids, _ = pairs.read_mask(index)
-    except InputError:  # changed since it was looked at
-        return None
-    return _overlay(image, ids, pairs.colors) if ids.shape == image.shape[:2] else None
+    with suppress(InputError):  # changed since it was looked at
+        image, (ids, _) = pairs.read_image(index), pairs.read_mask(index)
+        return _overlay(image, ids, pairs.colors) if ids.shape == image.shape[:2] else None
+    return None
 
 
 def _overlay(image: np.ndarray, ids: np.ndarray, colors: Sequence[Sequence[int]]) -> Image.Image:
@@ -114,7 +106,7 @@ def _overlay(image: np.ndarray, ids: np.ndarray, colors: Sequence[Sequence[int]]
 
 def _highlight(image: np.ndarray, wrong: np.ndarray) -> Image.Image:
     """The image in gray, under magenta where ``wrong`` (H, W) bool is true, thick enough to be seen."""
-    picture = _small(Image.fromarray(rgb(image)), _THUMBNAIL)
+    picture = _small(Image.fromarray(rgb(image)))
     gray = picture.convert("L").convert("RGB")
     gray = Image.blend(gray, Image.new("RGB", gray.size, "white"), 0.35)
     area = Image.fromarray(wrong.astype(np.float32)).resize(gray.size, Image.Resampling.BOX)
@@ -123,7 +115,7 @@ def _highlight(image: np.ndarray, wrong: np.ndarray) -> Image.Image:
     return gray
 
 
-def _small(picture: Image.Image, side: int) -> Image.Image:
+def _small(picture: Image.Image, side: int = _THUMBNAIL) -> Image.Image:
     return fitted(picture, side, side, 1)
 
 
@@ -135,24 +127,23 @@ def _painted(ids: np.ndarray, labels: Labels) -> Image.Image:
 def _evidence(report: Report, problem: Problem, example: Example) -> Image.Image | None:
     """A small picture that shows an example of a problem, or None where there is nothing to see."""
     split = next((split for split in report.looked if split.name == example.split), None)
-    try:
+    with suppress(InputError):
         if split is None or example.index < 0:
             path = Path(report.source) / example.file
             if path.suffix.lower() == ".json" or not path.is_file():
                 return None
             if problem.kind == "no-image":
-                return _small(_painted(report.labels.decode(path)[0], report.labels), _THUMBNAIL)
-            return _small(Image.fromarray(read_image(path)), _THUMBNAIL)
+                return _small(_painted(report.labels.decode(path)[0], report.labels))
+            return _small(Image.fromarray(read_image(path)))
         image = split.pairs.read_image(example.index)
         if problem.kind in ("label-values", "classes"):
             return _highlight(image, _wrong_pixels(split, example.index))
+        picture = Image.fromarray(rgb(image))
         if problem.kind in ("sizes", "transposed", "unlabeled"):
-            ids, _ = split.pairs.read_mask(example.index)
-            both = [Image.fromarray(rgb(image)), _painted(ids, report.labels)]
-            return grid([_small(picture, _THUMBNAIL // 2 - 3) for picture in both], 2, 6, paper="#8a8a90")
-        return _small(Image.fromarray(rgb(image)), _THUMBNAIL)
-    except InputError:
-        return None
+            mask = _painted(split.pairs.read_mask(example.index)[0], report.labels)
+            return grid([_small(each, _THUMBNAIL // 2 - 3) for each in (picture, mask)], 2, 6, paper="#8a8a90")
+        return _small(picture)
+    return None
 
 
 def _wrong_pixels(split: Looked, index: int) -> np.ndarray:
@@ -161,26 +152,20 @@ def _wrong_pixels(split: Looked, index: int) -> np.ndarray:
     if split.pairs.drawings or split.pairs.masks[index].suffix.lower() == ".json":
         return ids == IGNORE
     labels = split.pairs.labels
-    values = read_values(split.pairs.masks[index], as_colors=labels.ids == {})
-    if values.dtype == np.uint32 and not labels.mask_colors and (gray := gray_of(values)) is not None:
-        values = gray
-    if values.dtype == np.uint32:
-        meant = [red | green << 8 | blue << 16 for red, green, blue in labels.mask_colors]
-    else:
-        meant = [*labels.id_table()]
+    values = read_values(split.pairs.masks[index], labels.ids == {}, gray_as_ids=not labels.mask_colors)
+    meant = [*map(pack, labels.mask_colors)] if values.dtype == np.uint32 else [*labels.id_table()]
     return ~np.isin(values, meant)
 
 
 def _sheet(report: Report, samples: Sequence[tuple[Looked, int, Image.Image]]) -> Image.Image:
     """The contact sheet: overlays with their names, and the classes with their colors and shares."""
     pairs = sum(split.pairs for split in report.splits)
+    names = [f"{split.name}: {shown(split.pairs.images[index].name, 26)}" for split, index, _ in samples]
+    panels = [Panel("", overlay, name) for name, (_, _, overlay) in zip(names, samples)]
     return draw_sheet(
         shown(Path(report.source).resolve().name, 60),
         f"{len(samples)} of {number_of(pairs, 'pair')}",
-        [
-            Panel("", overlay, f"{split.name}: {shown(split.pairs.images[index].name, 26)}")
-            for split, index, overlay in samples
-        ],
+        panels,
         [(shown(name), color, percent(share)) for name, color, share in _shares_of_all(report)],
         height=225,
         width=300,

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -21,10 +20,6 @@ from pixalign.text import number_of, percent
 RARE, DOMINANT = 0.001, 0.95  # shares of the labeled training pixels
 
 
-def closed(split: str, text: str, severity: Literal["error", "warning"]) -> Problem:
-    return Problem("closed", severity, f"The split {split} cannot be opened", text)
-
-
 def lone(root: Path, found: Mapping[str, Found], template: str) -> list[Problem]:
     """Images without mask and masks without image, with the nearest name as a hint."""
     images = Problem("no-mask", "error", "Images without a mask", "add the masks, or remove the images")
@@ -33,10 +28,8 @@ def lone(root: Path, found: Mapping[str, Found], template: str) -> list[Problem]
         if part.drawings:
             masks.severity, masks.title = "error", "Images that the annotations list, and that are not there"
             masks.remedy = "add the images, or remove them from the annotations"
-        for problem, lone, others in (
-            (images, part.lone_images, part.lone_masks),
-            (masks, part.lone_masks, part.lone_images),
-        ):
+        both = (images, part.lone_images, part.lone_masks), (masks, part.lone_masks, part.lone_images)
+        for problem, lone, others in both:
             names = {other.stem: other for other in others[:500]}
             for i, path in enumerate(lone):
                 near = _nearest(path.stem, names) if i < 20 else None
@@ -82,21 +75,16 @@ def noted(root: Path, splits: Sequence[Looked]) -> list[Problem]:
 
 def duplicates(root: Path, splits: Sequence[Looked]) -> list[Problem]:
     """Images of the same pixels, across splits and within one."""
-    across = Problem(
-        "leak",
-        "error",
-        "The same picture in two splits",
-        "remove it from one of them: a score on pictures that were trained on says nothing about others",
-    )
-    shared = Problem("shared", "warning", "The same file in two splits", across.remedy)
+    remedy = "remove it from one of them: a score on pictures that were trained on says nothing about others"
+    across = Problem("leak", "error", "The same picture in two splits", remedy)
+    shared = Problem("shared", "warning", "The same file in two splits", remedy)
     within = Problem("duplicate", "warning", "The same picture twice in a split", "remove the copies")
     groups: dict[bytes, list[tuple[Looked, int]]] = {}
     for split in splits:
         for index, (digest, _) in enumerate(split.digests):
             if digest:
                 groups.setdefault(digest, []).append((split, index))
-    for group in groups.values():
-        (first, original), *copies = group
+    for (first, original), *copies in groups.values():
         source = first.pairs.images[original]
         for split, index in copies:
             path = split.pairs.images[index]
@@ -115,9 +103,8 @@ def of_splits(stats: Sequence[SplitStats], wrong: bool) -> list[Problem]:
     for split in stats:
         read = int(split.pixels.sum()) + split.unlabeled
         if not split.pairs:
-            problems.append(
-                Problem("no-pairs", "error", f"No image of the split {split.name} has a mask", "add the masks")
-            )
+            title = f"No image of the split {split.name} has a mask"
+            problems.append(Problem("no-pairs", "error", title, "add the masks"))
         elif read and not split.pixels.any() and not wrong:
             title = f"Not one labeled pixel in the split {split.name}"
             problems.append(Problem("no-label", "error", title, "label some of its masks"))
@@ -134,71 +121,54 @@ def of_classes(stats: Sequence[SplitStats], labels: Labels) -> list[Problem]:
     total = np.sum([split.pixels for split in stats], 0)
     if not total.any():
         return []
-    problems = _of_one_class(train, labels)
-
-    def add(kind: str, title: str, remedy: str, details: list[str]) -> None:
-        if details:
-            problems.append(Problem(kind, "warning", title, remedy, [], details))
-
     by_plain: dict[str, list[str]] = {}
     for name in names:
         by_plain.setdefault(re.sub(r"[\s_-]+", " ", name).strip().casefold(), []).append(name)
-    add(
-        "alike-classes",
-        "Classes whose names differ by case, spaces or hyphens alone",
-        "if they are one class, give it one name in the annotations",
-        [", ".join(map(repr, alike)) for alike in by_plain.values() if len(alike) > 1],
-    )
-    add(
-        "absent-class",
-        "Classes that never occur",
-        "remove them from the list of classes, or label them",
-        [f"{name} (id {i})" for i, name in enumerate(names) if not total[i]],
-    )
-    add(
-        "untrained-class",
-        f"Classes that {train.name} does not have",
-        f"move pictures of them into {train.name}: they cannot be learned",
-        [
+    problems = []
+    if len(present := np.flatnonzero(train.pixels).tolist()) == 1:
+        title = f"One class alone is labeled in {train.name}: {names[present[0]]}"
+        remedy = "label a second class: with one, there is nothing to learn, and every score is 100"
+        problems.append(Problem("one-class", "error", title, remedy))
+    shares = [*zip(names, train.shares(), train.images.tolist())]
+    details = {  # by kind, title and remedy
+        (
+            "alike-classes",
+            "Classes whose names differ by case, spaces or hyphens alone",
+            "if they are one class, give it one name in the annotations",
+        ): [", ".join(map(repr, alike)) for alike in by_plain.values() if len(alike) > 1],
+        ("absent-class", "Classes that never occur", "remove them from the list of classes, or label them"): [
+            f"{name} (id {i})" for i, name in enumerate(names) if not total[i]
+        ],
+        (
+            "untrained-class",
+            f"Classes that {train.name} does not have",
+            f"move pictures of them into {train.name}: they cannot be learned",
+        ): [
             f"{name}: in {number_of(int(split.images[i]), 'image')} of {split.name}"
             for i, name in enumerate(names)
             for split in others
             if split.pixels[i] and not train.pixels[i]
         ],
-    )
-    for split in others:
-        missing = [name for i, name in enumerate(names) if train.pixels[i] and not split.pixels[i]]
-        if split.pixels.any():
-            add(
+        **{
+            (
                 "unmeasured-class",
                 f"Classes that {split.name} does not have",
                 f"move pictures of them into {split.name}: their IoU cannot be measured, and the mean leaves them out",
-                missing,
-            )
-    add(
-        "rare-class",
-        f"Classes of less than {RARE:.1%} of the labeled pixels of {train.name}",
-        "show them more often: --data.class_uniform 0.5, or --loss.class_weights median",
-        [
-            f"{name}: {percent(share)}, in {number_of(int(images), 'image')}"
-            for name, share, images in zip(names, train.shares(), train.images)
-            if 0 < share < RARE
-        ],
-    )
-    add(
-        "dominant-class",
-        f"One class covers more than {DOMINANT:.0%} of the labeled pixels of {train.name}",
-        "look at the IoU of the others, not at the accuracy; --loss.class_weights median helps them",
-        [f"{name}: {percent(share)}" for name, share in zip(names, train.shares()) if share > DOMINANT],
-    )
-    return problems
-
-
-def _of_one_class(train: SplitStats, labels: Labels) -> list[Problem]:
-    """The error that all that is labeled in ``train`` is one class, which every network says without learning."""
-    present = np.flatnonzero(train.pixels).tolist()
-    if len(present) != 1:
-        return []
-    title = f"One class alone is labeled in {train.name}: {labels.classes[present[0]]}"
-    remedy = "label a second class: with one, there is nothing to learn, and every score is 100"
-    return [Problem("one-class", "error", title, remedy)]
+            ): [name for i, name in enumerate(names) if train.pixels[i] and not split.pixels[i]]
+            for split in others
+            if split.pixels.any()
+        },
+        (
+            "rare-class",
+            f"Classes of less than {RARE:.1%} of the labeled pixels of {train.name}",
+            "show them more often: --data.class_uniform 0.5, or --loss.class_weights median",
+        ): [f"{name}: {percent(s)}, in {number_of(images, 'image')}" for name, s, images in shares if 0 < s < RARE],
+        (
+            "dominant-class",
+            f"One class covers more than {DOMINANT:.0%} of the labeled pixels of {train.name}",
+            "look at the IoU of the others, not at the accuracy; --loss.class_weights median helps them",
+        ): [f"{name}: {percent(share)}" for name, share, _ in shares if share > DOMINANT],
+    }
+    return problems + [
+        Problem(kind, "warning", title, remedy, [], lines) for (kind, title, remedy), lines in details.items() if lines
+    ]

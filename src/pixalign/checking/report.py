@@ -52,8 +52,7 @@ class Problem:
     @property
     def heading(self) -> str:
         """The title and the number of files."""
-        count = len(self.examples)
-        return f"{self.title} ({count:,} file{'s' * (count != 1)})" if count else self.title
+        return f"{self.title} ({number_of(len(self.examples), 'file')})" if self.examples else self.title
 
 
 @dataclass
@@ -145,9 +144,9 @@ class Report:
                     "labeled_pixels": int(split.pixels.sum()),
                     "unlabeled_pixels": split.unlabeled,
                     "classes": [
-                        {"name": name, "pixels": int(pixels), "share": share, "images": int(images)}
+                        {"name": name, "pixels": pixels, "share": share, "images": images}
                         for name, pixels, share, images in zip(
-                            self.labels.classes, split.pixels, split.shares(), split.images
+                            self.labels.classes, split.pixels.tolist(), split.shares(), split.images.tolist()
                         )
                     ],
                 }

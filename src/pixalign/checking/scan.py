@@ -3,21 +3,20 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from pixalign.checking.notes import Note, on_image, on_sizes, on_turns, refused
-from pixalign.checking.remedies import KEPT_VALUES
+from pixalign.checking.notes import Note, on_image, on_sizes, on_turns, refused, warning
 from pixalign.data.formats.labelme import read_labelme
-from pixalign.data.masks import gray_of, read_values, unpack
+from pixalign.data.masks import read_values, value_counts
 from pixalign.data.pairs import Pairs
+from pixalign.data.samples import in_threads
 from pixalign.errors import InputError
 from pixalign.palette import IGNORE
 
-_BATCH = 64
+KEPT_VALUES = 4096  # of which a check keeps count
 
 Progress = Callable[[str, int, int], None]
 
@@ -64,7 +63,7 @@ def scan_split(name: str, pairs: Pairs, raw: bool, progress: Progress) -> Looked
     total = len(pairs)
     split = Looked(name, pairs, np.zeros((total, 256), np.int32), np.zeros(total, bool))
     progress(name, 0, total)
-    for index, seen in enumerate(_in_threads(lambda i: _look(pairs, i, raw), total)):
+    for index, seen in enumerate(in_threads(lambda i: _look(pairs, i, raw), total, os.cpu_count())):
         split.notes += [(index, note) for note in seen.notes]
         split.digests.append((seen.digest, seen.mask_digest))
         if seen.size:
@@ -86,48 +85,29 @@ def scan_split(name: str, pairs: Pairs, raw: bool, progress: Progress) -> Looked
     return split
 
 
-def _in_threads(look: Callable[[int], _Seen], total: int) -> Iterator[_Seen]:
-    """Results in order, of which only a batch waits at a time."""
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, total, _BATCH):
-            yield from threads.map(look, range(start, min(start + _BATCH, total)))
-
-
 def _look(pairs: Pairs, index: int, raw: bool) -> _Seen:
-    seen = _Seen()
-    path = pairs.images[index]
+    seen, path, mask = _Seen(), pairs.images[index], pairs.masks[index]
     mask_size = None
     try:
         image = pairs.read_image(index)
     except InputError as error:
         seen.notes.append(refused(str(error), path, "image"))
     else:
-        seen.size = image.shape[:2]
-        seen.digest = _digest(image)
+        seen.size, seen.digest = image.shape[:2], _digest(image)
         seen.notes += on_image(path, image, pairs.channels)
     try:
         ids, seen.unknown = _raw_mask(pairs, index) if raw else mask_of(pairs, index)
     except InputError as error:
-        seen.notes.append(refused(str(error), pairs.masks[index], "mask"))
+        seen.notes.append(refused(str(error), mask, "mask"))
     else:
-        mask_size = ids.shape
+        mask_size, seen.mask_digest = ids.shape, _digest(ids)
         seen.counts = np.bincount(ids.ravel(), minlength=256)
-        seen.mask_digest = _digest(ids)
         if seen.counts[IGNORE] == ids.size and not seen.unknown:
-            seen.notes.append(
-                Note(
-                    "unlabeled",
-                    "Masks without any label",
-                    "label them, or remove image and mask",
-                    severity="warning",
-                    of_mask=True,
-                )
-            )
-    if seen.size and mask_size and seen.size != mask_size:
-        seen.notes.append(on_sizes(seen.size, mask_size, path))
+            seen.notes.append(warning("unlabeled"))
     if seen.size and mask_size:
-        drawn = pairs.drawings or pairs.masks[index].suffix.lower() in (".json", ".mat")
-        seen.notes += on_turns(path, None if drawn else pairs.masks[index])
+        if seen.size != mask_size:
+            seen.notes.append(on_sizes(seen.size, mask_size, path))
+        seen.notes += on_turns(path, None if pairs.drawings or mask.suffix.lower() in (".json", ".mat") else mask)
     return seen
 
 
@@ -156,15 +136,6 @@ def _raw_mask(pairs: Pairs, index: int) -> tuple[np.ndarray, dict[str, int]]:
     path = pairs.masks[index]
     if path.suffix.lower() == ".json":
         return read_labelme(path).draw([])
-    values = read_values(path)
-    if values.dtype == np.uint32:
-        gray = gray_of(values)
-        if gray is None:
-            found, counts = np.unique(values, return_counts=True)
-            colors = {str(unpack(value)): count for value, count in zip(found.tolist(), counts.tolist())}
-            return np.full(values.shape, IGNORE, np.uint8), colors
-        values = gray
-    large = values > IGNORE
-    found, counts = np.unique(values[large], return_counts=True)
-    unknown = {str(value): count for value, count in zip(found.tolist(), counts.tolist())}
-    return np.where(large, IGNORE, values).astype(np.uint8), unknown
+    values = read_values(path, gray_as_ids=True)
+    large = (values > IGNORE) | (values.dtype == np.uint32)
+    return np.where(large, IGNORE, values).astype(np.uint8), value_counts(values[large])
