@@ -86,8 +86,7 @@ def test_neither_order_nor_division_among_processes_matters(cases, random, cut):
         one.update(*image)
     for image in images[cut:]:
         other.update(*image)
-    one.merge(other)
-    np.testing.assert_array_equal(one.matrix, whole.matrix)
+    np.testing.assert_array_equal(one.matrix + other.matrix, whole.matrix)
 
 
 def test_a_stack_of_images_counts_as_its_images():
@@ -159,11 +158,6 @@ def test_shapes_that_differ_and_logits_are_refused():
 def test_more_classes_than_a_label_byte_holds_are_refused(num_classes):
     with pytest.raises(InputError, match=f"{num_classes} classes: expected 1 to 255"):
         Confusion(num_classes)
-
-
-def test_confusions_over_different_classes_do_not_merge():
-    with pytest.raises(ValueError, match="3 classes cannot join one over 2"):
-        Confusion(2).merge(Confusion(3))
 
 
 def test_a_summary_worked_by_hand():

@@ -49,12 +49,10 @@ def page(
     worst: Sequence[Shown],
     best: Sequence[Shown],
 ) -> str:
-    """The whole report as one page of HTML.
+    """The whole report as one page of HTML; most arguments are those of `pixalign.evaluating.report.write_report`.
 
     Args:
-        result: what `pixalign.evaluating.evaluate` gave.
         colors: an RGB triple (0 to 255) per class.
-        model, about: the model's name, and what it is.
         scores: mIoU (0 to 1) of every image with labels.
         worst, best: the images to show, in this order.
     """
@@ -66,13 +64,13 @@ def page(
         (f"boundary F, {_BOUNDARY} px", boundary.get("mean", {}).get(_BOUNDARY)),
         ("boundary IoU", next(iter(boundary.get("iou", {}).get("mean", {}).values()), None)),
     ]
-    charts = (
-        ("Boundary F-score by radius", boundary, "pixels between predicted and true border"),
-        ("IoU near borders, by width", boundary.get("trimap"), "pixels on each side of a true border"),
-    )
+    charts = {
+        "Boundary F-score by radius": (boundary, "pixels between predicted and true border"),
+        "IoU near borders, by width": (boundary.get("trimap"), "pixels on each side of a true border"),
+    }
     curves = {
         title: _curves(measure, names, colors, below)
-        for title, measure, below in charts
+        for title, (measure, below) in charts.items()
         if measure and any(value is not None for value in measure["mean"].values())
     }
     return render(
@@ -104,17 +102,12 @@ def _confusions(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     np.fill_diagonal(shares, 0)
     order = np.argsort(-shares, axis=None, kind="stable")[: np.count_nonzero(shares)].tolist()
-    return [
-        {"share": float(shares.flat[at]), "name": names[at // len(names)], "called": names[at % len(names)]}
-        for at in order
-    ]
+    places = [divmod(at, len(names)) for at in order]
+    return [{"share": float(shares[i, j]), "name": names[i], "called": names[j]} for i, j in places]
 
 
 def _fails(
-    result: Mapping[str, Any],
-    colors: Sequence[Sequence[int]],
-    errors: list[dict[str, Any]],
-    worst: Sequence[Shown],
+    result: Mapping[str, Any], colors: Sequence[Sequence[int]], errors: list[dict[str, Any]], worst: Sequence[Shown]
 ) -> dict[str, list[dict[str, Any]]]:
     """Four short lists that say at a glance where the model fails; none where it does not."""
     names, iou = list(result["iou"]), list(result["iou"].values())
@@ -141,9 +134,8 @@ def _classes(
 ) -> dict[str, Any]:
     """The table of the classes, from the lowest IoU on; absent ones last."""
     iou, boundary = result["iou"], result.get("boundary", {}).get("by_class", {}).get(_BOUNDARY, {})
-    measures = {"iou": "IoU", "accuracy": "accuracy"} | (
-        {"boundary": f"boundary F, {_BOUNDARY} px"} if boundary else {}
-    )
+    measures = {"iou": "IoU", "accuracy": "accuracy"}
+    measures |= {"boundary": f"boundary F, {_BOUNDARY} px"} if boundary else {}
     figures = {"iou": iou, "accuracy": result["accuracy"], "boundary": boundary}
     mistaken = {error["name"]: error for error in reversed(errors)}
     rows = [
@@ -206,7 +198,7 @@ def _curves(
     lines = {}
     for i, name in enumerate(names if len(names) <= _CURVES else ()):
         values = {at: measure["by_class"][f"{at:g}"].get(name) for at in mean}
-        if all(value is not None for value in values.values()):
+        if None not in values.values():
             lines[i] = values
     ends = [(mean[furthest], "mean", "strong")]
     if len(lines) > 1:

@@ -68,14 +68,12 @@ def write_report(
         )
     scores = image_miou(counts["intersection"], counts["prediction"], counts["label"])
     worst, best = choose(scores)
-    groups = []
-    for chosen in (worst, best):
-        group = []
-        for index in chosen:
-            group.append(_look(pairs, predict, index, names[index], float(scores[index])))
-            advance(1)
-        groups.append(group)
-    text = page(result, pairs.colors, model, about, scores[~np.isnan(scores)].tolist(), groups[0], groups[1])
+    looked = {}
+    for index in (*worst, *best):
+        looked[index] = _look(pairs, predict, index, names[index], float(scores[index]))
+        advance(1)
+    shown = ([looked[index] for index in chosen] for chosen in (worst, best))
+    text = page(result, pairs.colors, model, about, scores[~np.isnan(scores)].tolist(), *shown)
     write_text(Path(folder) / "index.html", text)
     return Path(folder) / "index.html"
 
@@ -86,11 +84,7 @@ def shown_images(pairs: Data) -> int:
 
 
 def image_miou(intersection: np.ndarray, prediction: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """(N,) mean IoU of each image over the classes that its label holds, NaN where it holds none.
-
-    Args:
-        intersection, prediction, label: pixels by image and class, (N, K) integers.
-    """
+    """(N,) mean IoU of each image over the classes that its label holds, NaN where it holds none; of (N, K) pixels."""
     iou = intersection / np.maximum(prediction + label - intersection, 1)
     present = label > 0
     return np.where(present.any(1), (iou * present).sum(1) / np.maximum(present.sum(1), 1), np.nan)
@@ -115,7 +109,8 @@ def _look(pairs: Data, predict: Callable[[np.ndarray], np.ndarray], index: int, 
     confused = confusion_matrix(ids, label, len(pairs.classes))
     np.fill_diagonal(confused, 0)
     true, called = divmod(int(confused.argmax()), len(pairs.classes))
-    crop = crop_of_errors(ids, label, _crop_size(*label.shape))
+    factor = min(1.0, _SIDE / _ENLARGED / max(label.shape))  # a crop that, enlarged, is as large as the other pictures
+    crop = crop_of_errors(ids, label, (max(1, round(label.shape[0] * factor)), max(1, round(label.shape[1] * factor))))
     plain = _fit(draw_overlay(image, label, pairs.colors, 0))
     pictures = {
         "image": plain,
@@ -184,12 +179,6 @@ def _borders(label: np.ndarray) -> np.ndarray:
     border[:-1][(label[:-1] != label[1:]) & labeled[:-1] & labeled[1:]] = 255
     border[:, :-1][(label[:, :-1] != label[:, 1:]) & labeled[:, :-1] & labeled[:, 1:]] = 255
     return border
-
-
-def _crop_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width of a crop that, enlarged, is as large as the other pictures, or of the whole image."""
-    factor = min(1.0, _SIDE / _ENLARGED / max(height, width))
-    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def _fit(picture: Image.Image) -> Image.Image:

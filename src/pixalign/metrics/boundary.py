@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixalign.errors import InputError
+from pixalign.metrics.confusion import check_count
 from pixalign.palette import IGNORE
 
 RADII = (1, 3, 5, 9, 12)
@@ -45,8 +46,7 @@ class BoundaryFScore:
     """
 
     def __init__(self, num_classes: int, radii: Sequence[float] = RADII) -> None:
-        if not 1 <= num_classes <= IGNORE:
-            raise InputError(f"{num_classes} classes: expected 1 to 255, because 255 is the id of ignored pixels")
+        check_count(num_classes)
         if list(radii) != sorted(set(radii)) or not radii or radii[0] < 0:
             raise InputError(f"radii {list(radii)}: expected different numbers of pixels, 0 or more, rising")
         self.num_classes, self.radii = num_classes, tuple(radii)
@@ -59,8 +59,7 @@ class BoundaryFScore:
         Raises:
             ValueError: shapes that differ, or that are not (H, W).
         """
-        if prediction.shape != label.shape or label.ndim != 2:
-            raise ValueError(f"prediction {prediction.shape} and label {label.shape}: expected one shape (H, W)")
+        check_shapes(prediction, label)
         counted = ~_around(label == IGNORE)
         image = EdgeCounts(np.zeros_like(self.matched), np.zeros_like(self.edges))
         for first in range(0, self.num_classes, _BITS):
@@ -86,10 +85,8 @@ class BoundaryFScore:
         matched = np.zeros((len(self.radii), count), np.int64)
         done = np.zeros(count, np.int64)
         offsets = _disc(self.radii[-1])
-        for index, radius in enumerate(self.radii):
-            inside = offsets[0] <= radius
-            if index:
-                inside &= offsets[0] > self.radii[index - 1]
+        for index, (radius, before) in enumerate(zip(self.radii, (-1.0, *self.radii))):
+            inside = (offsets[0] <= radius) & (offsets[0] > before)
             for dy, dx in zip(offsets[1][inside].tolist(), offsets[2][inside].tolist()):
                 found |= flat[place + (dy * stride + dx)]
             found &= wanted
@@ -99,33 +96,38 @@ class BoundaryFScore:
             place, wanted, found = place[waiting], wanted[waiting], found[waiting]
         return matched
 
-    def merge(self, other: "BoundaryFScore") -> None:
-        """Add what another process or part of the split has counted; ValueError if classes or radii differ."""
-        if (other.num_classes, other.radii) != (self.num_classes, self.radii):
-            raise ValueError(
-                f"{other.num_classes} classes and radii {other.radii} cannot join {self.num_classes} and {self.radii}"
-            )
-        self.matched += other.matched
-        self.edges += other.edges
-
     def summary(self, classes: Sequence[str]) -> dict[str, Any]:
         """Return F by radius: {"mean": {"1": ...}, "by_class": {"1": {name: F or None}}}, in [0, 1].
 
         A class without an edge pixel in the labels of the split is None and left out of the mean; the mean is None
         where that leaves no class.
         """
-        if len(classes) != self.num_classes or len(set(classes)) != len(classes):
-            raise InputError(f"classes {list(classes)}: expected {self.num_classes} different names")
         precision, recall = self.matched / np.maximum(self.edges[:, None], 1)  # (R, K) each
         score = 2 * precision * recall / np.maximum(precision + recall, 1e-300)
-        present = self.edges[1] > 0
-        return {
-            "mean": {f"{r:g}": float(s[present].mean()) if present.any() else None for r, s in zip(self.radii, score)},
-            "by_class": {
-                f"{r:g}": {name: float(f) if there else None for name, f, there in zip(classes, s, present)}
-                for r, s in zip(self.radii, score)
-            },
-        }
+        radii = [f"{radius:g}" for radius in self.radii]
+        return by_width(radii, score, np.broadcast_to(self.edges[1] > 0, score.shape), classes)
+
+
+def check_shapes(prediction: NDArray[Any], label: NDArray[Any]) -> None:
+    """Raise ValueError for ids of shapes that differ, or that are not (H, W)."""
+    if prediction.shape != label.shape or label.ndim != 2:
+        raise ValueError(f"prediction {prediction.shape} and label {label.shape}: expected one shape (H, W)")
+
+
+def by_width(
+    widths: Sequence[str], scores: NDArray[np.float64], known: NDArray[np.bool_], classes: Sequence[str]
+) -> dict[str, Any]:
+    """Return {"mean": {"3": ...}, "by_class": {"3": {name: score or None}}} of scores (W, K), where they are ``known``.
+
+    InputError for names that are not K different ones.
+    """
+    if len(classes) != scores.shape[1] or len(set(classes)) != len(classes):
+        raise InputError(f"classes {list(classes)}: expected {scores.shape[1]} different names")
+    mean, by_class = {}, {}
+    for width, values, there in zip(widths, scores, known):
+        mean[width] = float(values[there].mean()) if there.any() else None
+        by_class[width] = {name: float(v) if k else None for name, v, k in zip(classes, values, there)}
+    return {"mean": mean, "by_class": by_class}
 
 
 def _edges(ids: NDArray[Any], first: int, count: int) -> NDArray[Any]:

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixalign.errors import InputError
-from pixalign.metrics.boundary import RADII
+from pixalign.metrics.boundary import RADII, by_width, check_shapes
+from pixalign.metrics.confusion import check_count
 from pixalign.palette import IGNORE
 
 SHARE = 0.02
@@ -44,8 +45,7 @@ class BandIoU:
     """
 
     def __init__(self, num_classes: int, widths: Sequence[int] = RADII) -> None:
-        if not 1 <= num_classes <= IGNORE:
-            raise InputError(f"{num_classes} classes: expected 1 to 255, because 255 is the id of ignored pixels")
+        check_count(num_classes)
         if list(widths) != sorted(set(widths)) or not widths or widths[0] < 1 or any(w % 1 for w in widths):
             raise InputError(
                 f"band widths {list(widths)}: expected different whole numbers of pixels, 1 or more, rising"
@@ -60,8 +60,7 @@ class BandIoU:
         Raises:
             ValueError: shapes that differ, or that are not (H, W).
         """
-        if prediction.shape != label.shape or label.ndim != 2:
-            raise ValueError(f"prediction {prediction.shape} and label {label.shape}: expected one shape (H, W)")
+        check_shapes(prediction, label)
         shared = max(1, round(SHARE * math.hypot(*label.shape)))
         reaches, row = np.unique([shared, *self.widths], return_inverse=True)
         counted = label != IGNORE
@@ -75,10 +74,9 @@ class BandIoU:
 
         def count(ids: NDArray[Any], level: NDArray[Any]) -> NDArray[np.int64]:
             """Return (1 + W, K): pixels by class whose level says that they lie in the band of each width."""
-            cells = np.bincount(
-                level.astype(np.intp) * self.num_classes + ids, minlength=reaches.size * self.num_classes
-            )
-            return cells[: reaches.size * self.num_classes].reshape(-1, self.num_classes).cumsum(0)[row]
+            size = reaches.size * self.num_classes
+            cells = np.bincount(level.astype(np.intp) * self.num_classes + ids, minlength=size)[:size]
+            return cells.reshape(-1, self.num_classes).cumsum(0)[row]
 
         both = np.maximum(own, other)[hit]
         self.boundary += [count(truth[hit], both), count(guess, own), count(truth, other)]
@@ -91,24 +89,15 @@ class BandIoU:
         of the label in the bands of the split is None and left out of the mean; the mean is None where that leaves no
         class.
         """
-        if len(classes) != self.num_classes or len(set(classes)) != len(classes):
-            raise InputError(f"classes {list(classes)}: expected {self.num_classes} different names")
         widths = [f"{width:g}" for width in self.widths]
-        return {
-            "iou": _by_width([f"{100 * SHARE:g}%", *widths], self.boundary, classes),
-            "trimap": _by_width(widths, self.trimap, classes),
-        }
-
-
-def _by_width(widths: Sequence[str], counts: NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]:
-    """IoU as `BandIoU.summary` gives it, from counts (3, W, K)."""
-    hits, prediction, label = counts
-    iou = hits / np.maximum(prediction + label - hits, 1)
-    mean, by_class = {}, {}
-    for width, values, there in zip(widths, iou, label > 0):
-        mean[width] = float(values[there].mean()) if there.any() else None
-        by_class[width] = {name: float(v) if known else None for name, v, known in zip(classes, values, there)}
-    return {"mean": mean, "by_class": by_class}
+        result = {}
+        for measure, names, counts in (
+            ("iou", [f"{100 * SHARE:g}%", *widths], self.boundary),
+            ("trimap", widths, self.trimap),
+        ):
+            hits, prediction, label = counts
+            result[measure] = by_width(names, hits / np.maximum(prediction + label - hits, 1), label > 0, classes)
+        return result
 
 
 def _levels(ids: NDArray[Any], counted: NDArray[np.bool_], reaches: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -18,6 +18,12 @@ class Counts(NamedTuple):
     label: NDArray[np.int64]
 
 
+def check_count(num_classes: int) -> None:
+    """Raise InputError for a number of classes that ids cannot tell apart."""
+    if not 1 <= num_classes <= IGNORE:
+        raise InputError(f"{num_classes} classes: expected 1 to 255, because 255 is the id of ignored pixels")
+
+
 class Confusion:
     """Confusion matrix summed over the images of a split.
 
@@ -29,8 +35,7 @@ class Confusion:
     """
 
     def __init__(self, num_classes: int) -> None:
-        if not 1 <= num_classes <= IGNORE:
-            raise InputError(f"{num_classes} classes: expected 1 to 255, because 255 is the id of ignored pixels")
+        check_count(num_classes)
         self.num_classes = num_classes
         self.matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
 
@@ -51,12 +56,6 @@ class Confusion:
         image = confusion_matrix(prediction, label, self.num_classes)
         self.matrix += image
         return Counts(image.diagonal().copy(), image.sum(axis=0), image.sum(axis=1))
-
-    def merge(self, other: "Confusion") -> None:
-        """Add the pixels that another process or part of the split has counted; ValueError if K differs."""
-        if other.num_classes != self.num_classes:
-            raise ValueError(f"confusion over {other.num_classes} classes cannot join one over {self.num_classes}")
-        self.matrix += other.matrix
 
 
 def confusion_matrix(prediction: NDArray[Any], label: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
