@@ -62,11 +62,22 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = pixalign.nothing_such
 
 
-@pytest.mark.parametrize("code", ["import pixalign", "from pixalign.cli import main; main(['--help'])"])
-def test_import_and_help_load_neither_torch_nor_timm(code):
+HEAVY = ("torch", "timm", "torchvision", "accelerate", "gradio")
+
+
+@pytest.mark.parametrize(
+    ("code", "heavy"),
+    [
+        ("import pixalign", HEAVY),
+        ("from pixalign.cli import main; main(['--help'])", HEAVY),
+        ("import pixalign.predicting", HEAVY[1:]),
+        ("import pixalign.models.network", HEAVY[1:]),
+    ],
+)
+def test_imports_load_no_heavy_package_that_they_do_without(code, heavy):
     script = (
         f"import sys\ntry:\n    {code.replace('; ', chr(10) + '    ')}\nexcept SystemExit: pass\n"
-        "heavy = {'torch', 'timm', 'torchvision', 'accelerate', 'gradio'} & set(sys.modules)\n"
+        f"heavy = {{*{heavy}}} & set(sys.modules)\n"
         "sys.exit(f'loaded {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -1,6 +1,7 @@
 """One call over PyTorch, ONNX Runtime and OpenVINO; files that cannot be run are refused in one line."""
 
 import json
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,8 +15,8 @@ from PIL import Image
 
 from networks import network
 from pixalign import InputError, Mode, Predictor, evaluate
+from pixalign.data.normalization import normalize
 from pixalign.data.samples import Samples
-from pixalign.data.transforms import normalize
 from pixalign.predicting import predict_files
 from pixalign.runtime import Runtime, manifest_file, open_runtime
 
@@ -244,6 +245,17 @@ def test_the_predictor_takes_an_exported_file_as_it_takes_a_model(path):
     assert (result.ids == wanted.argmax(0).numpy()).all()
     np.testing.assert_allclose(result.probabilities, wanted.softmax(0), atol=1e-5)
     assert result.classes == ["near", "far"]
+
+
+def test_an_exported_file_is_predicted_with_without_timm_or_torchvision(path):
+    write(path, graph(), MANIFEST)
+    script = (
+        "import sys, numpy, pixalign\n"
+        "pixalign.Predictor(sys.argv[1], device='cpu')(numpy.zeros((33, 47, 3), numpy.uint8))\n"
+        "assert not {'timm', 'torchvision'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_graph_that_ends_in_labels_predicts_whole_images_alone(path):

@@ -1,10 +1,10 @@
-"""Augmentation for training, from torchvision's v2 transforms, and the normalization that networks expect.
+"""Augmentation for training, from torchvision's v2 transforms.
 
 Randomness is torch's global generator: the loader seeds it from (seed, epoch, index) before each sample.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
+from pixalign.data.normalization import normalize as normalize  # for what trains
 from pixalign.errors import InputError
 from pixalign.palette import IGNORE
 from pixalign.text import first_line
@@ -235,13 +236,6 @@ def _described(value: Any) -> str:
     if isinstance(value, dict):
         return f"a dictionary of {', '.join(map(repr, value)) or 'nothing'}"
     return f"a {kind} of {len(value)}" if isinstance(value, tuple | list) else "None" if value is None else f"a {kind}"
-
-
-def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Turn uint8 images (N, C, H, W) into float32 (pixel / 255 - mean) / std, in the layout that they came in."""
-    scale = torch.tensor([1 / (255 * s) for s in std], dtype=torch.float32, device=images.device).view(-1, 1, 1)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std)], dtype=torch.float32, device=images.device).view(-1, 1, 1)
-    return torch.addcmul(shift, images.float(), scale)
 
 
 def _look_up(image: Tensor, table: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from pixalign.data.folder import folder as folder_data
 from pixalign.data.folder import splits
 from pixalign.data.formats.recognize import recognize
 from pixalign.data.images import find_images, read_image
-from pixalign.data.transforms import normalize
+from pixalign.data.normalization import normalize
 from pixalign.errors import InputError
 from pixalign.exporting.graph import INPUT, save_onnx, save_openvino
 from pixalign.limits import SMALLEST

@@ -17,7 +17,6 @@ import numpy as np
 from pixalign.data.images import FURTHER_SUFFIXES, MAX_PIXELS, left_out, read_image
 from pixalign.errors import InputError
 from pixalign.files import write_text
-from pixalign.fusing import FusingError
 from pixalign.memory import reused_memory
 from pixalign.predicting.inference import AUTOMATIC_TILE, LARGE
 from pixalign.predicting.predictor import Predictor
@@ -194,6 +193,8 @@ def _rewritten(predictor: Predictor, verbose: bool) -> Predictor:
     runtime = predictor.runtime
     if runtime.backend != "torch" or runtime.device.type != "cpu" or runtime.precision == "fp16":
         return predictor
+    from pixalign.fusing import FusingError  # every network, and timm: exported files do without them
+
     quick = copy.copy(predictor)
     try:
         quick.runtime = open_runtime(runtime.network or runtime, "fused", "cpu", runtime.precision)

@@ -6,11 +6,9 @@ import torch
 from torch import nn
 
 from pixalign.errors import InputError
-from pixalign.fusing import computes_bfloat16
 from pixalign.models.network import as_network
 from pixalign.runtime.onnx_file import open_onnx
 from pixalign.runtime.openvino_file import open_openvino
-from pixalign.runtime.pytorch import open_torch
 from pixalign.runtime.runtime import PRECISIONS, Runtime
 from pixalign.weights import load
 
@@ -73,9 +71,8 @@ def open_runtime(
         name, network = type(source).__name__, as_network(source)
     else:
         name, network = str(source), load(source, pick_device(device))
-    if precision == "auto":
-        where = place or next((x.device for x in network.parameters()), torch.device("cpu"))
-        precision = "bf16" if computes_bfloat16(where) else "fp32"
+    from pixalign.runtime.pytorch import open_torch  # every network, and timm: exported files do without them
+
     return open_torch(network, name, backend or "torch", place, precision, threads)
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from pixalign.errors import InputError
-from pixalign.fusing import Fused, fuse
+from pixalign.fusing import Fused, computes_bfloat16, fuse
 from pixalign.models.network import SegmentationNetwork
 from pixalign.runtime.cuda_graphs import CudaGraphs
 from pixalign.runtime.network import ready
@@ -24,6 +24,8 @@ def open_torch(
     device = place or next((x.device for x in network.parameters()), torch.device("cpu"))
     if backend == "cuda_graphs" and device.type != "cuda":
         raise InputError(f"cuda_graphs need a GPU, and the device is {device}: leave them out")
+    if precision == "auto":
+        precision = "bf16" if computes_bfloat16(device) else "fp32"
     model = ready(network, place)
     if backend == "fused" and not isinstance(model, Fused):
         model = fuse(model, "bf16" if precision == "bf16" else "fp32")

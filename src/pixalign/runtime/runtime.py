@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pixalign.data.transforms import normalize
+from pixalign.data.normalization import normalize
 from pixalign.errors import InputError
 from pixalign.models.network import NetworkConfig, SegmentationNetwork
 from pixalign.sampling import resize

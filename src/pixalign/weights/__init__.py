@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from pixalign import __version__
 from pixalign.errors import InputError
-from pixalign.models import create_model
 from pixalign.models.network import NetworkConfig, SegmentationNetwork, as_network, uncompiled
 from pixalign.text import encodable, first_line
 from pixalign.weights.card import model_card
@@ -80,6 +79,8 @@ def load(source: str | Path, device: str | torch.device = "cpu") -> Segmentation
     Raises:
         InputError: no such model, a damaged or newer one, tensors that do not fit, no connection, no such device.
     """
+    from pixalign.models import create_model  # every network, and timm: what only reads config.json needs neither
+
     folder = _locate(source)
     config = read_config(folder)
     try:
