@@ -1,6 +1,6 @@
 """Settings from the data: what a run chooses for itself where nothing was said. The rules are in docs/settings.md.
 
-Not a search: a look at up to 48 pairs, and rules that fit on a page (our choice; benchmarks/own_data.md measures them).
+Not a search: a look at up to 48 pairs, and rules that fit on a page (our choice; not measured yet).
 """
 
 import math
