@@ -18,8 +18,9 @@ from jsonargparse import ArgumentParser
 from pixalign.cli import train as command
 from pixalign.data import open_data
 from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
+from pixalign.data.normalization import normalize
 from pixalign.data.samples import cached
-from pixalign.data.transforms import TrainingTransform, normalize
+from pixalign.data.transforms import TrainingTransform
 from pixalign.losses import total_loss
 from pixalign.memory import reused_memory
 from pixalign.models import create_model
@@ -32,7 +33,7 @@ PLAIN_FPN = ModelConfig("aligned_fpn", "resnet18", options={"aligner": "bilinear
 def batches(config: TrainConfig) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     pairs = cached(open_data(config.data.name, config.data.root, config.data.train))
     data = config.data
-    transform = TrainingTransform(data.crop, data.scale, data.flip, data.color, data.dusk, data.blur)
+    transform = TrainingTransform(data.crop, data.scale, data.flip, data.color, data.dusk, data.blur, turn=data.turn)
     order = EpochBatches(len(pairs), config.batch_size, config.seed, 1000)
     return iter(training_loader(AugmentedPairs(pairs, transform, config.seed), order, data.workers))
 

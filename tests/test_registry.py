@@ -357,3 +357,18 @@ def relative(got, expected):
     """Length of the difference over the length of what is expected; 0 where that is next to nothing."""
     length = expected.norm()
     return float((got - expected).norm() / length) if length > 1e-6 else 0.0
+
+
+@pytest.mark.parametrize("key", NETWORKS)
+def test_networks_of_enlarged_images_have_the_images_size_and_are_fused_and_explained_as_any(key):
+    """At 1.5 the cells of the maps are no whole pixels."""
+    model = network(key, encoder_options={"enlarge": 1.5})
+    x = torch.randn(1, 3, 65, 97, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        logits, plain = model(x), network(key)(x)
+        fused = pixalign.fuse(model)(x)
+    assert logits.shape == plain.shape == (1, CLASSES, 65, 97)
+    assert not torch.allclose(logits, plain, atol=1e-2)
+    assert (logits - fused).abs().max() <= 1e-4 * logits.abs().max()
+    photo = np.random.default_rng(0).integers(0, 256, (65, 97, 3), np.uint8)
+    assert pixalign.explain(model, photo)

@@ -1,5 +1,7 @@
 """Augmentation: image and label stay together, and randomness is the sample's own."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -282,3 +284,23 @@ def test_normalize_is_pixel_over_255_minus_mean_over_std():
     mean, std = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
     expected = (images / 255 - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)
     torch.testing.assert_close(normalize(images, mean, std), expected)
+
+
+def test_turned_crops_show_all_quarters_alike_and_masks_turn_with_them():
+    image = torch.arange(32 * 32, dtype=torch.int64).reshape(1, 32, 32).remainder(251).to(torch.uint8).expand(3, -1, -1)
+    mask = image[0].clone()
+    seen = Counter()
+    for seed in range(200):
+        torch.manual_seed(seed)
+        turned = TrainingTransform((32, 32), (1.0, 1.0), 0, 0, 0, 0, turn=0.75)
+        shown, labels = turned(image, mask)
+        assert torch.equal(shown[0], labels)
+        seen[next(k for k in range(4) if torch.equal(labels, mask.rot90(k)))] += 1
+    assert min(seen.values()) > 25
+    assert len(seen) == 4
+
+
+def test_crops_that_are_not_square_are_turned_by_a_half_alone():
+    mask = torch.arange(32 * 64).reshape(32, 64).remainder(251).to(torch.uint8)
+    _, labels = TrainingTransform((32, 64), (1.0, 1.0), 0, 0, 0, 0, turn=1)(mask.expand(3, -1, -1), mask)
+    assert torch.equal(labels, mask.rot90(2))

@@ -297,3 +297,26 @@ def test_maps_kept_by_hooks_are_not_mixed_between_threads():
         for maps, alone in zip(threads.map(encode, images), expected, strict=True):
             for mine, other in zip(maps, alone, strict=True):
                 torch.testing.assert_close(mine, other)
+
+
+@pytest.mark.parametrize("enlarge", [1.5, 2])
+@pytest.mark.parametrize("name", ["test_resnet", "tf_efficientnet_lite0", "test_vit"])
+def test_an_enlarged_image_has_the_maps_of_the_image_that_was_enlarged_before(name, enlarge):
+    torch.manual_seed(0)
+    encoder = TimmEncoder(name, enlarge=enlarge).eval()
+    plain = TimmEncoder(name).eval()
+    plain.load_state_dict(encoder.state_dict())
+    for height, width in SIZES:
+        x = image(height, width)
+        size = tuple(-int(-side * enlarge // 1) for side in (height, width))
+        with torch.no_grad():
+            expected = plain(torch.nn.functional.interpolate(x, size, mode="bilinear", align_corners=False))
+            maps = encoder(x)
+        for ours, theirs in zip(maps, expected, strict=True):
+            assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("enlarge", [0.5, 5, 1.3, "2"])
+def test_other_factors_are_refused(enlarge):
+    with pytest.raises(InputError, match=f"enlarge is {enlarge!r}: give 1 to 4, in quarters"):
+        TimmEncoder("test_resnet", enlarge=enlarge)

@@ -10,8 +10,8 @@ import torch
 
 from networks import NETWORKS
 from pixalign import create_model
+from pixalign.data.normalization import normalize
 from pixalign.data.sets.streets import CLASSES, draw_scene
-from pixalign.data.transforms import normalize
 from pixalign.losses import total_loss
 from pixalign.metrics import Confusion, summary
 

@@ -11,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pixalign import DataConfig, InputError, TrainConfig, choose_settings
+from networks import PEERS
+from pixalign import DataConfig, InputError, ModelConfig, TrainConfig, choose_settings, create_model, list_models
 from pixalign.cli import main
+from pixalign.training import chosen as module
 from pixalign.training.chosen import Traits, chosen, crops, enlargement, length, look_at
+from pixalign.training.initial import check_parts
 
 STREET = Traits(367, 360, 480, ["road", "pole", "car", "sky"], [0.5, 0.01, 0.09, 0.4], [130.0, 2.4, 22.0, 36.0], 0.98)
 CELLS = Traits(400, 256, 256, ["background", "cell"], [0.8, 0.2], [140.0, 9.0], 0.01)
@@ -139,6 +142,26 @@ def test_what_is_given_stays():
     assert "enlarged" not in lines[0]
 
 
+def test_every_network_can_be_built_as_chosen_and_has_the_parts_that_rates_are_given_for():
+    for name in [*list_models(), *PEERS]:
+        config = TrainConfig(model=ModelConfig(name=name))
+        config, lines = chosen(config, STREET, frozenset({"model.name"}), "cpu")
+        model = config.model
+        network = create_model(model.name, encoder=model.encoder, num_classes=4, **model.options)
+        check_parts(network, config.optim.lr_parts)
+        enlarged = name in list_models()
+        assert ("enlarged 2 times" in lines[0]) == enlarged
+        if enlarged:
+            assert network.encoder.quarters == 8
+            assert "encoder" in config.optim.lr_parts
+
+
+def test_crops_are_smaller_where_images_are_enlarged_on_demand():
+    asked = TrainConfig(model=ModelConfig(options={"encoder_options": {"enlarge": 4}}))
+    enlarged, _ = chosen(asked, STREET, frozenset({"model.options"}), "cpu")
+    assert np.prod(enlarged.data.crop) < np.prod(chosen(TrainConfig(), STREET, frozenset(), "cpu")[0].data.crop)
+
+
 def test_a_run_started_from_a_model_has_its_network():
     config, lines = chosen(TrainConfig(init="default"), STREET, frozenset({"init"}), "cpu")
     assert config.model == TrainConfig().model
@@ -194,7 +217,14 @@ def test_the_page_has_the_rules_as_they_are():
         assert f"{length(images):,}" in page
 
 
-def test_it_is_a_function_too():
+def test_a_length_and_a_time_are_not_both_taken(cells, tmp_path, capsys):
+    run = ["--data.root", str(cells), "--out", str(tmp_path / "run"), *SMALL]
+    assert main(["train", *run, "--epochs", "3", "--minutes", "5"]) == 2
+    assert "epochs is 3 and minutes is 5: give one of them" in capsys.readouterr().err
+
+
+def test_it_is_a_function_too(monkeypatch):
+    monkeypatch.setattr(module, "_LOOKED_AT", 2)  # drawing takes its time
     config, lines = choose_settings(TrainConfig(data=DataConfig(name="streets")), given=["epochs"])
     assert config.epochs == 100
     assert config.data.turn == 0

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import pixalign
 from pixalign.data import class_pixels, label_counts, open_data
-from pixalign.data.transforms import normalize
+from pixalign.data.normalization import normalize
 from pixalign.errors import InputError
 from pixalign.losses import distillation_loss
 from pixalign.losses.weights import class_weights

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pixalign import DataConfig, InputError, ModelConfig, TrainConfig, draw_scene, train
 from pixalign.data.sets.streets import CLASSES
 from pixalign.training import planning
-from pixalign.training.planning import planned
+from pixalign.training.planning import Timed, planned
 
 seconds = st.floats(0.001, 100)
 
@@ -72,3 +72,16 @@ def test_too_little_time_is_told_with_what_would_be_enough(tmp_path):
     pairs = [draw_scene(seed, size=(64, 96)) for seed in range(4)]
     with pytest.raises(InputError, match=r"minutes is 0.001: reading the data, 20 updates and .* take \d+\.\d on this"):
         train(config_of(tmp_path, minutes=0.001), dataset=pairs, classes=list(CLASSES))
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 5, 7, 100])
+def test_an_evaluation_is_foretold_from_its_start_and_its_images(images, monkeypatch):
+    """Of a clock that goes on by two seconds for each evaluation, and by half of one for each image."""
+    clock = [0.0]
+    monkeypatch.setattr(planning.time, "perf_counter", lambda: clock[0])
+
+    def evaluate(share):
+        clock[0] += 2 + 0.5 * len(range(share[0], images, share[1]))
+
+    timed = Timed(lambda update: None, lambda: None, iter(()), [(evaluate, images)], 1, lambda seconds: seconds)
+    assert timed.evaluation() == pytest.approx(2 + 0.5 * images)

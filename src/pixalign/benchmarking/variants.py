@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pixalign.data.images import write_image
+from pixalign.data.normalization import normalize
 from pixalign.data.sets.streets import draw_scene
-from pixalign.data.transforms import normalize
 from pixalign.errors import InputError
 from pixalign.exporting import export
 from pixalign.fusing import fuse

@@ -82,6 +82,8 @@ def run(args: Namespace) -> int:
     if start_missing_processes(sys.argv[1:]):
         return 0
     config = read_config(args)
+    if {"epochs", "minutes"} <= {*args.given_keys}:
+        raise InputError(f"epochs is {config.epochs} and minutes is {config.minutes:g}: give one of them")
     if args.given_keys:
         from pixalign.training.chosen import choose_settings
 

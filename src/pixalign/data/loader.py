@@ -56,9 +56,9 @@ class AugmentedPairs(Dataset):
         self.holder_classes = np.flatnonzero(there.any(0)).tolist()
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        epoch, index = key
+        turn, index = key
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(_hash(self.seed, epoch, index))
+            torch.default_generator.manual_seed(_hash(self.seed, turn, index))
             image, mask, focus = self._draw(index)
             return self.transform(torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask), focus)
 

@@ -1,4 +1,4 @@
-"""The normalization that networks expect, apart from the transforms of training, which import torchvision."""
+"""The normalization that networks expect: not among the training transforms, which import torchvision."""
 
 from collections.abc import Sequence
 

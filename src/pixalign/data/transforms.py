@@ -16,7 +16,6 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
-from pixalign.data.normalization import normalize as normalize  # for what trains
 from pixalign.errors import InputError
 from pixalign.palette import IGNORE
 from pixalign.text import first_line

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pixalign.aligners import Aligner
 from pixalign.aligners.geometry import Cell, Displacement, Gate, Mixing, Part, Points, Size, grid_of
-from pixalign.data.transforms import normalize
+from pixalign.data.normalization import normalize
 from pixalign.errors import InputError
 from pixalign.models.ifa import IFA
 from pixalign.models.network import SegmentationNetwork

@@ -1,6 +1,6 @@
 """Settings from the data: what a run chooses for itself where nothing was said. The rules are in docs/settings.md.
 
-Not a search: a look at up to 48 pairs, and rules that fit on a page (our choice; not measured yet).
+Not a search: a look at up to 24 pairs, and rules that fit on a page (our choice; not measured yet).
 """
 
 import math
@@ -17,11 +17,12 @@ from pixalign.data import open_data
 from pixalign.data.samples import Data
 from pixalign.encoders.packaged import source_at_hand
 from pixalign.errors import InputError
+from pixalign.models import MODELS
 from pixalign.palette import IGNORE
 from pixalign.text import percent
 from pixalign.training.config import TrainConfig
 
-_LOOKED_AT = 48  # pairs
+_LOOKED_AT = 24  # pairs
 _ENCODER = "tf_efficientnet_lite0"
 _NARROW = 8.0  # pixels: what is narrower than two cells of the finest map, at 1/4, gets a larger image
 _STEP_PIXELS = {"cpu": 9e5, "cuda": 4e6}  # of the images that an update learns from, as the encoder sees them
@@ -119,18 +120,17 @@ def chosen(config: TrainConfig, traits: Traits, given: frozenset[str], device: s
         kept = any(each == key or each.startswith(f"{key}.") or key.startswith(f"{each}.") for each in given)
         return reduce(getattr, key.split("."), config) if kept or (config.init and key.startswith("model.")) else value
 
-    encoder = unless_given("model.encoder", _ENCODER)
-    pretrained = unless_given("model.pretrained", source_at_hand(encoder) is not None)
-    own = bool(config.init) or any(key.startswith(("model.name", "model.options")) for key in given)
-    enlarge = 1.0 if own else enlargement(traits, device)
-    options = {"channels": 64, **({"encoder_options": {"enlarge": enlarge}} if enlarge > 1 else {})}
-    model = replace(
-        config.model,
-        name=unless_given("model.name", "sfnet"),
-        encoder=encoder,
-        pretrained=pretrained,
-        options=config.model.options if own else options,
-    )
+    ours = config.model.name in MODELS and not config.init  # else the network is as it is
+    model = config.model
+    if ours:
+        encoder = unless_given("model.encoder", _ENCODER)
+        pretrained = unless_given("model.pretrained", source_at_hand(encoder) is not None)
+        enlarge = enlargement(traits, device)
+        options: dict[str, Any] = {} if "model.name" in given else {"channels": 64}
+        options |= {"encoder_options": {"enlarge": enlarge}} if enlarge > 1 else {}
+        options = unless_given("model.options", options)
+        model = replace(model, encoder=encoder, pretrained=pretrained, options=options)
+    enlarge = (model.options.get("encoder_options") or {}).get("enlarge", 1.0)
 
     crop, batch = unless_given("data.crop", None), unless_given("batch_size", None)
     crop, batch = crops(traits, enlarge, device, crop, batch)
@@ -158,7 +158,7 @@ def chosen(config: TrainConfig, traits: Traits, given: frozenset[str], device: s
         lr=unless_given("optim.lr", 1e-3),
         schedule=unless_given("optim.schedule", "cosine"),
         weight_decay=unless_given("optim.weight_decay", 0.02),
-        lr_parts=unless_given("optim.lr_parts", {"encoder": 0.5} if pretrained else {}),
+        lr_parts=unless_given("optim.lr_parts", {"encoder": 0.5} if ours and model.pretrained else {}),
     )
 
     updates = length(traits.images)
@@ -216,10 +216,12 @@ def _told(config: TrainConfig, traits: Traits, enlarge: float, turned: bool) -> 
     model, data, loss, optim = config.model, config.data, config.loss, config.optim
     narrow, rare = traits.narrowest, traits.rarest
     features = "ImageNet features" if model.pretrained else "random weights (model.pretrained true downloads others)"
-    network = f"that of {config.init}" if config.init else f"{model.name} on {model.encoder}, {features}"
+    network = f"that of {config.init}" if config.init else model.name
+    if not config.init and model.name in MODELS:
+        network += f" on {model.encoder}, {features}"
     if enlarge > 1:
         pixels = f"{traits.widths[narrow]:.0f} pixels"
-        network += f"; images enlarged {enlarge:g} times, since {traits.classes[narrow]} is {pixels} wide"
+        network += f"; images enlarged {enlarge:g} times ({traits.classes[narrow]} is {pixels} wide)"
     moves = [f"scaled {data.scale[0]:g} to {data.scale[1]:g}"]
     moves += ["flipped"] * (data.flip > 0) + ["turned (the labels have no upper side)" if turned else "turned"] * (
         data.turn > 0

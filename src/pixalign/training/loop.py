@@ -29,8 +29,9 @@ from torch import Tensor, nn
 
 from pixalign.data import class_pixels, label_counts
 from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
+from pixalign.data.normalization import normalize
 from pixalign.data.samples import Data, require_two_labels
-from pixalign.data.transforms import UsersTransform, normalize
+from pixalign.data.transforms import UsersTransform
 from pixalign.errors import InputError, Stopped
 from pixalign.evaluating import evaluate
 from pixalign.fusing import computes_bfloat16
@@ -210,7 +211,7 @@ def train(
             processes=processes,
             longest=lambda s: max(accelerator.gather(torch.tensor([s], device=accelerator.device)).tolist()),
         )
-        with one_line_errors(config, log), undone(model, ema.module if ema else None, optimizer, scaler):
+        with one_line_errors(config, log), reused_memory(), undone(model, optimizer, scaler):
             to_training()
             config = plan(config, began, timed, order.per_epoch // config.accumulate, log)
 

@@ -25,17 +25,15 @@ _SAVING = 1.0  # seconds for the state and the line of an epoch
 
 
 @contextmanager
-def undone(model: nn.Module, ema: nn.Module | None, optimizer: Any, scaler: Any) -> Iterator[None]:
-    """Give weights, statistics, moving average, optimizer and random generators back the state that they had."""
-    networks = [network for network in (model, ema) if network is not None]
-    states = [copy.deepcopy(network.state_dict()) for network in networks]
+def undone(model: nn.Module, optimizer: Any, scaler: Any) -> Iterator[None]:
+    """Give weights, statistics, optimizer, loss scale and random generators back the state that they had."""
+    state = copy.deepcopy(model.state_dict())
     scale = copy.deepcopy(scaler.state_dict()) if scaler is not None else None
     with random_state_kept():
         try:
             yield
         finally:
-            for network, state in zip(networks, states):
-                network.load_state_dict(state)
+            model.load_state_dict(state)
             optimizer.state.clear()
             if scale is not None:
                 scaler.load_state_dict(scale)
@@ -69,15 +67,16 @@ class Timed:
         return self._seconds(count) / count
 
     def evaluation(self) -> float:
-        """Seconds for an evaluation, from those of one image and of three."""
+        """Seconds for an evaluation, from those of one image and of a few (all, where there are fewer than six)."""
         total = 0.0
         for evaluate, images in self.evaluations:
-            seconds = []
-            for count in (1, 1, 3):  # the first one pays for what is done once
+            seconds, few = [], max(1, images // 3)  # every few-th image
+            for step in (images, images, few):  # the first one pays for what is done once
                 began = time.perf_counter()
-                evaluate(share=(0, max(1, images // count)))
+                evaluate(share=(0, step))
                 seconds.append(time.perf_counter() - began)
-            each = max(0.0, seconds[2] - seconds[1]) / 2 if images >= 3 else 0.0
+            more = len(range(0, images, few)) - 1
+            each = max(0.0, seconds[2] - seconds[1]) / more if more else 0.0
             total += seconds[1] + each * max(images / self.processes - 1, 0)
         return self.longest(total)
 
