@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torchvision import tv_tensors
 
 from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
+from pixalign.data.normalization import normalize
 from pixalign.data.samples import Samples
 from pixalign.data.transforms import (
     RandomDusk,
@@ -17,7 +18,6 @@ from pixalign.data.transforms import (
     RandomScaledCrop,
     TrainingTransform,
     UsersTransform,
-    normalize,
 )
 from pixalign.errors import InputError
 
