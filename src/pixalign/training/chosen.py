@@ -19,7 +19,7 @@ from pixalign.encoders.packaged import source_at_hand
 from pixalign.errors import InputError
 from pixalign.models import MODELS
 from pixalign.palette import IGNORE
-from pixalign.text import percent
+from pixalign.text import number_of, percent
 from pixalign.training.config import TrainConfig
 
 _LOOKED_AT = 24  # pairs
@@ -233,7 +233,7 @@ def _told(config: TrainConfig, traits: Traits, enlarge: float, turned: bool) -> 
     length = (
         f"about {config.minutes:g} minutes"
         if config.minutes
-        else f"{config.epochs} epochs of {config.updates_per_epoch} updates"
+        else f"{number_of(config.epochs, 'epoch')} of {number_of(config.updates_per_epoch, 'update')}"
     )
     return [
         f"network  {network}",

@@ -15,6 +15,7 @@ from typing import Any
 from torch import nn
 
 from pixalign.errors import InputError
+from pixalign.text import number_of
 from pixalign.training.config import TrainConfig
 from pixalign.training.state import random_state_kept
 
@@ -106,8 +107,8 @@ def plan(config: TrainConfig, began: float, timed: Timed, a_pass: int, log: Call
     left = 60 * config.minutes - timed.longest(time.perf_counter() - began)
     chosen = planned(config, left, update, evaluation, a_pass)
     log(
-        f"planned: {chosen.epochs} epochs of {chosen.updates_per_epoch} updates ({update:.2g} s each), evaluated every "
-        f"{chosen.evaluate_every} ({evaluation:.2g} s each time)"
+        f"planned: {number_of(chosen.epochs, 'epoch')} of {number_of(chosen.updates_per_epoch, 'update')} "
+        f"({update:.2g} s each), evaluated every {number_of(chosen.evaluate_every, 'epoch')} ({evaluation:.2g} s each time)"
     )
     return chosen
 
@@ -129,7 +130,7 @@ def planned(config: TrainConfig, left: float, update: float, evaluation: float, 
         needed = config.minutes + (_FEWEST * update - budget) / 60
         raise InputError(
             f"minutes is {config.minutes:g}: reading the data, {_FEWEST} updates and an evaluation take "
-            f"{needed:.1f} on this machine: give more"
+            f"{needed:.1f} minutes on this machine: give more"
         )
     updates = config.updates_per_epoch or a_pass
     if (updates * update + _SAVING) * _EPOCHS > budget:
