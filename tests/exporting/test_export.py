@@ -263,3 +263,13 @@ def test_the_command_prints_the_differences(tmp_path, capsys):
     assert "5 classes, normalized image in, logits out" in shown
     assert main(["export", str(folder), "--out", str(tmp_path / "model.pt2"), "--int8"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_image_is_enlarged_in_the_graph_too_at_every_size(tmp_path):
+    model = network("sfnet", encoder_options={"enlarge": 1.5})
+    pixalign.export(model, tmp_path / "model.onnx")
+    exported, plain = open_runtime(tmp_path / "model.onnx"), open_runtime(model)
+    for size in ((64, 96), (65, 97), (130, 75)):
+        images = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        expected = plain.logits(images)
+        assert (exported.logits(images) - expected).abs().max() <= 1e-4 * expected.abs().max()

@@ -70,9 +70,7 @@ def test_a_planned_run_is_to_the_bit_the_one_of_its_epochs(tmp_path, monkeypatch
 
 def test_too_little_time_is_told_with_what_would_be_enough(tmp_path):
     pairs = [draw_scene(seed, size=(64, 96)) for seed in range(4)]
-    with pytest.raises(
-        InputError, match=r"minutes is 0.001: reading the data, 20 updates and .* take \d+\.\d minutes on this"
-    ):
+    with pytest.raises(InputError, match=r"minutes is 0.001: .* 20 updates and .* take \d+\.\d minutes on this"):
         train(config_of(tmp_path, minutes=0.001), dataset=pairs, classes=list(CLASSES))
 
 

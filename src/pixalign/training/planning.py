@@ -108,7 +108,8 @@ def plan(config: TrainConfig, began: float, timed: Timed, a_pass: int, log: Call
     chosen = planned(config, left, update, evaluation, a_pass)
     log(
         f"planned: {number_of(chosen.epochs, 'epoch')} of {number_of(chosen.updates_per_epoch, 'update')} "
-        f"({update:.2g} s each), evaluated every {number_of(chosen.evaluate_every, 'epoch')} ({evaluation:.2g} s each time)"
+        f"({update:.2g} s each), evaluated every {number_of(chosen.evaluate_every, 'epoch')} "
+        f"({evaluation:.2g} s each time)"
     )
     return chosen
 
