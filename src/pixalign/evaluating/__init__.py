@@ -138,7 +138,8 @@ def write_result(result: dict[str, Any], folder: str | Path) -> None:
     with replacing(folder / "classes.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["class", "iou", "accuracy"])
-        for name, values in zip(result["iou"], zip(result["iou"].values(), result["accuracy"].values())):
+        for name in result["iou"]:
+            values = result["iou"][name], result["accuracy"][name]
             writer.writerow([name, *("" if value is None else f"{value:.6f}" for value in values)])
 
 
@@ -157,8 +158,10 @@ def _per_image_writer(
     if radii:
         header += ["edges_prediction", "edges_label"]
         header += [f"matched_{side}_{radius}" for side in ("prediction", "label") for radius in radii]
-    options: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
-    with replacing(path) as temporary, temporary.open("w", **options) as file:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(header)
         yield lambda name, counts: writer.writerows([name, *row] for row in zip(classes, *(c.tolist() for c in counts)))
