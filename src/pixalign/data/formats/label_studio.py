@@ -214,27 +214,37 @@ def decode_brush(data: bytes, what: str = "") -> np.ndarray:
     the sizes of run lengths less 1; then runs: a bit (1: one value repeated), 2 bits which size the length has, the
     length less 1, and the value or values.
     """
-    stream, position = np.unpackbits(np.frombuffer(data, np.uint8)), 0
+    total = 8 * len(data)
+    position = 0
 
-    def read(bits: int, many: int = 1) -> np.ndarray:
+    def read(bits: int) -> int:
         nonlocal position
-        part = stream[position : position + many * bits]
-        position += many * bits
-        if len(part) < many * bits:
+        first, last = position // 8, (position + bits + 7) // 8
+        position += bits
+        if position > total:
             raise InputError(f"{what} has brush strokes that end too early: export it again")
-        return part.reshape(many, bits) @ (1 << np.arange(bits)[::-1])
+        part = int.from_bytes(data[first:last], "big") >> (8 * last - position)
+        return part & ((1 << bits) - 1)
 
-    count, word, lengths = read(32)[0], read(5)[0] + 1, read(4, 4) + 1
+    count, word = read(32), read(5) + 1
+    lengths = [read(4) + 1 for _ in range(4)]
     if word > 8:
         raise InputError(f"{what} has brush strokes of {word} bits, and 8 are expected: export it again")
-    values: list[np.ndarray] = [np.zeros(0, np.uint8)]
+    unpacked = np.unpackbits(np.frombuffer(data, np.uint8))
+    values: list[np.ndarray] = []
     done = 0
     while done < count:
-        repeated, length = read(1)[0], read(lengths[read(2)[0]])[0] + 1
-        run = np.full(length, read(word)) if repeated else read(word, length)
-        values.append(run.astype(np.uint8))
+        repeated, length = read(1), read(lengths[read(2)]) + 1
+        if repeated:
+            values.append(np.full(length, read(word), np.uint8))
+        else:
+            bits = unpacked[position : position + length * word]
+            if len(bits) < length * word:
+                raise InputError(f"{what} has brush strokes that end too early: export it again")
+            position += length * word
+            values.append(bits.reshape(length, word) @ (1 << np.arange(word)[::-1]).astype(np.uint8))
         done += length
-    return np.concatenate(values)[:count]
+    return np.concatenate(values)[:count] if values else np.zeros(0, np.uint8)
 
 
 def _value(result: dict[str, Any]) -> dict[str, Any]:

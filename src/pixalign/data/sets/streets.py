@@ -81,7 +81,7 @@ class Streets:
         if count is not None and count < 1:
             raise InputError(f"count is {count}: streets need at least 1 scene")
         self.name, self.classes, self.colors = f"streets/{split}", CLASSES, COLORS
-        self.split, self.count, self.size = split, count or SPLITS[split], size
+        self.split, self.count, self.size = split, SPLITS[split] if count is None else count, size
 
     def __len__(self) -> int:
         return self.count
