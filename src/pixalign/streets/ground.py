@@ -1,4 +1,4 @@
-"""The ground of a drawn street: road, markings, curbs, pavements and what lies behind them."""
+"""The ground of a drawn street: road, markings, curbs, sidewalks and what lies behind them."""
 
 from itertools import pairwise
 
@@ -19,8 +19,8 @@ def add_ground(
 
     Args:
         left, right: x of the curbs.
-        widths: of the pavements at both sides; gaps: from where to where a side street opens, (0, 0) if none does.
-        open_: whether the sides are squares or car parks rather than rows of houses.
+        widths: of the sidewalks at both sides; gaps: from where to where a side street opens, (0, 0) if none does.
+        open_: whether the sides are squares or parking lots rather than rows of houses.
     """
     dice = build.dice
     tone = dice.uniform(78, 150)
@@ -46,7 +46,7 @@ def add_ground(
 
 
 def _add_side(build: Builder, side: int, curb: float, width: float, gap: tuple[float, float], open_: bool) -> None:
-    """Curb, pavement and what lies behind it."""
+    """Curb, sidewalk and what lies behind it."""
     dice, (g0, g1) = build.dice, gap
     grassy = dice.random() < 0.25 and not open_
     paving, slabs = build.texture("paving" if dice.random() < 0.7 else "asphalt"), dice.uniform(2, 4)
@@ -91,7 +91,7 @@ def _add_curb_lines(
         for _ in range(int(dice.uniform(3, 9))):
             a, b = curb - side * (0.9 + 0.35 * at), curb - side * (0.9 - 0.35 * at)
             corners = (a, 0, z), (a + 0.12, 0, z), (b + 0.12, 0, z + 2), (b, 0, z + 2)
-            build.shapes.quad(*corners, white, ROAD, _ON_ROAD, ground=1)
+            build.quad(*corners, white, ROAD, _ON_ROAD, ground=1)
             z, at = z + 2, -at
 
 
@@ -116,7 +116,7 @@ def _add_markings(build: Builder, left: float, right: float, white: Color) -> No
             x = 0.5 * (left + middle)
             build.flat(x - 0.07, x + 0.07, z, z + 2.2, white, ROAD, _ON_ROAD)
             tip = (x, 0, z + 3.6)
-            build.shapes.quad((x - 0.45, 0, z + 2.2), (x + 0.45, 0, z + 2.2), tip, tip, white, ROAD, _ON_ROAD, ground=1)
+            build.quad((x - 0.45, 0, z + 2.2), (x + 0.45, 0, z + 2.2), tip, tip, white, ROAD, _ON_ROAD, ground=1)
         elif kind < 0.8:
             for x in np.arange(left + 0.3, right - 0.6, 1.2).tolist():
                 build.flat(x, x + 0.6, z, z + 2.6, white, ROAD, _ON_ROAD)
@@ -124,4 +124,4 @@ def _add_markings(build: Builder, left: float, right: float, white: Color) -> No
             for k in range(int(dice.uniform(3, 8))):
                 a, x = z + k * 1.2, middle + 1.4
                 corners = (middle, 0, a), (x, 0, a + 1.2), (x, 0, a + 1.45), (middle, 0, a + 0.25)
-                build.shapes.quad(*corners, white, ROAD, _ON_ROAD, ground=1)
+                build.quad(*corners, white, ROAD, _ON_ROAD, ground=1)

@@ -24,12 +24,12 @@ from pixalign.streets.gardens import add_fence
 from pixalign.streets.ground import add_ground
 from pixalign.streets.people import add_cyclist, add_person
 from pixalign.streets.rows import add_end, add_row
-from pixalign.streets.scene import Camera, Light, Point, Shapes
+from pixalign.streets.scene import Camera, Light, Point
 from pixalign.streets.textures import bank
 from pixalign.streets.vehicles import add_vehicle
 
 
-def compose(dice: Random, light: Light) -> tuple[Shapes, Camera]:
+def compose(dice: Random, light: Light) -> tuple[Builder, Camera]:
     """Lay out a street and place the camera."""
     camera = Camera(
         focal=dice.uniform(0.95, 1.4),
@@ -42,8 +42,7 @@ def compose(dice: Random, light: Light) -> tuple[Shapes, Camera]:
         saturation=dice.uniform(0.5, 0.95),
         clouds=(int(dice.random() * 6), dice.random(), dice.random(), dice.uniform(0.12, 0.35)),
     )
-    shapes = Shapes()
-    build = Builder(shapes, dice, bank(), light.lamps, light.sun_from, light.sun[0] > 0.2)
+    build = Builder(dice, bank(), light)
     kind = dice.random()
     town, open_ = kind < 0.5, kind > 0.8
     left = -dice.uniform(1.7, 4.0) if not open_ else -dice.uniform(2, 9)
@@ -61,24 +60,24 @@ def compose(dice: Random, light: Light) -> tuple[Shapes, Camera]:
     for side, wall, curb, gap in ((-1, walls[0], left, gaps[0]), (1, walls[1], right, gaps[1])):
         built, high = add_row(build, side, wall, curb, gap, town, open_)
         if built > 0.6 and side * light.sun_from[0] > 0:
-            shapes.shelter = wall, high
+            build.shelter = wall, high
     add_end(build, town)
     _add_traffic(build, left, right, open_)
-    _add_pavements(build, left, right, walls)
+    _add_sidewalks(build, left, right, walls)
     if dice.random() < (0.55 if light.lamps else 0.2):
-        _add_bonnet(build, camera, dice)
-    return shapes, camera
+        _add_hood(build, camera, dice)
+    return build, camera
 
 
 def _add_traffic(build: Builder, left: float, right: float, open_: bool) -> None:
-    """Vehicles that are parked, drive ahead, come towards the camera or cross; cyclists."""
+    """Vehicles that are parked, drive ahead, come toward the camera or cross; cyclists."""
     dice = build.dice
     for _ in range(int(dice.uniform(0.5, 3.6))):
         near = dice.random() < 0.5
         add_cyclist(
             build, left + dice.uniform(0.4, 1.1) if near else dice.uniform(left + 0.5, right - 0.4), dice.uniform(6, 26)
         )
-    types = ("hatch", "hatch", "hatch", "saloon", "saloon", "estate", "tall", "van")
+    types = ("hatch", "hatch", "hatch", "sedan", "sedan", "wagon", "tall", "van")
     for side, curb in ((-1, left), (1, right)):
         z, end = dice.uniform(3, 22), dice.uniform(20, 100)
         if dice.random() < 0.6 and right - left > 6 and abs(curb) > 2.6:
@@ -90,8 +89,8 @@ def _add_traffic(build: Builder, left: float, right: float, open_: bool) -> None
                 z += dice.uniform(5, 6.5)
     ahead = dice.uniform(5, 30)
     for _ in range(int(dice.uniform(0.2, 4.5))):
-        kind = pick(dice, (*types, "van", "lorry", "bus"))
-        z = ahead + (5 if kind in ("bus", "lorry") else 2.2)
+        kind = pick(dice, (*types, "van", "truck", "bus"))
+        z = ahead + (5 if kind in ("bus", "truck") else 2.2)
         add_vehicle(build, kind, dice.uniform(-0.5, 0.5), z, dice.gauss(0, 0.03))
         ahead = z + dice.uniform(5, 25)
     coming = dice.uniform(6, 34)
@@ -115,7 +114,7 @@ def _add_traffic(build: Builder, left: float, right: float, open_: bool) -> None
                 x += side * dice.uniform(2.4, 2.8)
 
 
-def _add_pavements(build: Builder, left: float, right: float, walls: tuple[float, float]) -> None:
+def _add_sidewalks(build: Builder, left: float, right: float, walls: tuple[float, float]) -> None:
     """People, lamps, signs, signals, bollards, boards."""
     dice = build.dice
     for side, curb, wall in ((-1, left, walls[0]), (1, right, walls[1])):
@@ -153,7 +152,7 @@ def _add_pavements(build: Builder, left: float, right: float, walls: tuple[float
             z = 12 + 28 * k
             build.post(right + 0.6, z, high + 0.3, 0.2, (96, 84, 70))
             if k:
-                add_wires(build, right + 0.6, z - 28, right + 0.6, z, high)
+                add_wires(build, right + 0.6, z - 28, z, high)
     if dice.random() < 0.2 and right - left > 8:  # an island in the middle
         x, z = 0.5 * (max(left, 0) + right), dice.uniform(10, 28)
         build.upright(x - 0.6, x + 0.6, 0, CURB, z, (150, 148, 142), SIDEWALK, 5e6)
@@ -163,7 +162,7 @@ def _add_pavements(build: Builder, left: float, right: float, walls: tuple[float
             add_traffic_light(build, x, z + 1)
 
 
-def _add_bonnet(build: Builder, camera: Camera, dice: Random) -> None:
+def _add_hood(build: Builder, camera: Camera, dice: Random) -> None:
     """The camera's own car along the lower edge."""
     z = 0.65
 
@@ -179,4 +178,4 @@ def _add_bonnet(build: Builder, camera: Camera, dice: Random) -> None:
     ):
         turns = np.linspace(math.pi, 0, 8)
         outline = [at(middle + wide * math.cos(t), 1.02 + drop - (rise + 0.02) * math.sin(t)) for t in turns.tolist()]
-        build.shapes.polygons(np.array([outline]), np.array([color]), IGNORE, -1.0, build.bank.first["paint"], lit)
+        build.polygons(np.array([outline]), np.array([color]), IGNORE, -1.0, build.bank.first["paint"], lit)

@@ -19,10 +19,7 @@ def light_of(name: str, dice: Random) -> Light:
         return Light(
             above=(0.95 * dark, 1.1 * dark, 1.1 * dark * blue),
             around=(1.05 * dark, 1.28 * dark, 1.28 * dark * blue),
-            sun=(0, 0, 0),
             sun_from=sun_from,
-            shadow=1,
-            contact=0.55,
             sky=(0.8 * cloud, 0.95 * cloud, 1.02 * cloud),
             cloud=(0.9 * cloud, 1.02 * cloud, 1.06 * cloud),
             horizon=(1.12 * cloud, 1.24 * cloud, 1.22 * cloud),
@@ -42,7 +39,6 @@ def light_of(name: str, dice: Random) -> Light:
             around=(0.78 * level, 0.78 * level, 0.79 * level * tint),
             sun=(0.1, 0.1, 0.1),
             sun_from=sun_from,
-            shadow=1,
             contact=0.62,
             sky=(0.92 * white, 0.96 * white, white),
             cloud=(white, white, white),
@@ -52,7 +48,6 @@ def light_of(name: str, dice: Random) -> Light:
             haze=dice.uniform(0.1, 0.5),
             haze_depth=haze_depth,
             noise=noise,
-            lamps=0,
         )
     washed = dice.random()
     if name == "day":
@@ -65,7 +60,6 @@ def light_of(name: str, dice: Random) -> Light:
         sun=(sun, 0.96 * sun, 0.86 * sun),
         sun_from=sun_from,
         shadow=dice.uniform(0.4, 0.65),
-        contact=0.55,
         sky=(175 + 90 * washed, 225 + 45 * washed, 262 + 10 * washed),
         cloud=(258, 260, 262),
         horizon=(256, 262, 264),
@@ -74,5 +68,4 @@ def light_of(name: str, dice: Random) -> Light:
         haze=dice.uniform(0.1, 0.45),
         haze_depth=haze_depth,
         noise=noise,
-        lamps=0,
     )

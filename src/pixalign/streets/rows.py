@@ -15,9 +15,7 @@ def add_row(
     dice, tops = build.dice, [0.0]
     built = 0.0
     z = -dice.uniform(2, 8)
-    style = (
-        pick(dice, ("shop", "terrace", "terrace")) if not town else pick(dice, ("shop", "shop", "terrace", "office"))
-    )
+    style = pick(dice, ("shop", "shop", "row house", "office") if town else ("shop", "row house", "row house"))
     green = 0.06 if town else 0.42
     trees = pick(dice, ("bare", "bare", "bare", "bare", "bare", "leafy"))
     while z < FAR:
@@ -37,7 +35,7 @@ def add_row(
                 + side * (6 if open_ else 0) * dice.random()
             )
             if dice.random() < 0.12:
-                style = pick(dice, ("shop", "terrace", "office", "hall"))
+                style = pick(dice, ("shop", "row house", "office", "hall"))
             tops.append(add_house(build, wall + shift, side, z, end, style))
             built += end - z
             if abs(shift) > 0.8:
@@ -125,7 +123,7 @@ def add_end(build: Builder, town: bool) -> None:
             x, x + half, 0, top, z, scaled(stone, 0.85), BUILDING, None, build.texture("facade"), (0.5, top / 9)
         )
         spire = [[(x - half, top, z), (x + half, top, z), (x, top + dice.uniform(2, 22), z)]]
-        build.shapes.polygons(np.array(spire), np.array([scaled(stone, 0.8)]), BUILDING, z, build.texture("slate"))
+        build.polygons(np.array(spire), np.array([scaled(stone, 0.8)]), BUILDING, z, build.texture("slate"))
     if dice.random() < (0.15 if town else 0.3):
         z, x = dice.uniform(30, 70), -60.0
         while x < 60:
@@ -138,7 +136,7 @@ def add_end(build: Builder, town: bool) -> None:
                 if dice.random() < 0.5:
                     ridge = (x + wide - 2, top + 2.4, z + 3), (x + 2, top + 2.4, z + 3)
                     corners, slate = ((x, top, z), (x + wide, top, z), *ridge), build.texture("slate")
-                    build.shapes.quad(*corners, (96, 90, 90), BUILDING, z, slate, (wide / 5, 1))
+                    build.quad(*corners, (96, 90, 90), BUILDING, z, slate, (wide / 5, 1))
             else:
                 add_plant(build, pick(dice, ("bare", "leafy", "fir")), x + wide / 2, z, dice.uniform(8, 14))
             x += wide

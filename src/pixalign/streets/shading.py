@@ -63,7 +63,7 @@ class Shading:
         return (self.bank.texels.take(where, mode="clip") >> 1) & np.uint32(0x7F7F7F7F)
 
     def _sky(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Clouds on a plane overhead, paler towards the horizon."""
+        """Clouds on a plane overhead, paler toward the horizon."""
         which, shift_x, shift_y, scale = self.camera.clouds
         up = np.maximum(self.camera.center[1] - v, 0) + np.float32(0.06)
         x, y = (u - self.camera.center[0]) / up ** np.float32(0.7), np.float32(0.5) / up ** np.float32(0.8)

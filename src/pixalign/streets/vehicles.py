@@ -1,21 +1,22 @@
 """Models of the vehicles in drawn streets: a side view with a width, made into outward polygons.
 
-Measures in meters are our choice, after common cars, vans, lorries and buses.
+Measures in meters are our choice, after common cars, vans, trucks and buses.
 """
 
 import functools
 import math
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
 
 from pixalign.streets.builder import CAR, Builder
-from pixalign.streets.colors import PAINTS, pick, scaled, varied
+from pixalign.streets.colors import PAINTS, scaled, varied
 from pixalign.streets.scene import Color, Point
 
 _Place = tuple[float, float]  # in the side view: along from the rear, up
+_Face = tuple[str, float, float, float, float]  # role, x0, x1, y0, y1
 
 # Side views: (along from the rear, up) of the body below the windows, then of the cabin; widths and other measures.
 KINDS: dict[str, dict[str, Any]] = {
@@ -24,11 +25,11 @@ KINDS: dict[str, dict[str, Any]] = {
         "cabin": ((0.1, 0.96), (3.0, 0.94), (2.25, 1.43), (0.95, 1.47), (0.45, 1.4)),
         "wide": 1.68, "wheels": (0.7, 3.15),
     },
-    "saloon": {
+    "sedan": {
         "body": ((0, 0.3), (4.4, 0.28), (4.45, 0.55), (4.35, 0.74), (3.3, 0.93), (0.15, 0.98), (0, 0.7)),
         "cabin": ((0.7, 0.96), (3.4, 0.93), (2.6, 1.4), (1.5, 1.42)), "wide": 1.74, "wheels": (0.85, 3.55),
     },
-    "estate": {
+    "wagon": {
         "body": ((0, 0.3), (4.4, 0.28), (4.45, 0.55), (4.35, 0.76), (3.3, 0.95), (0.08, 0.98), (0, 0.7)),
         "cabin": ((0.08, 0.96), (3.4, 0.94), (2.65, 1.43), (0.7, 1.47), (0.4, 1.44)),
         "wide": 1.74, "wheels": (0.85, 3.55),
@@ -41,7 +42,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "body": ((0, 0.4), (4.9, 0.38), (5.0, 0.7), (4.9, 1.0), (4.2, 1.2), (0.0, 1.2)),
         "cabin": ((0.0, 1.18), (4.25, 1.18), (3.5, 2.1), (3.1, 2.2), (0.05, 2.2)), "wide": 1.95, "wheels": (0.9, 4.0),
     },
-    "lorry": {
+    "truck": {
         "body": ((0, 0.5), (7.0, 0.48), (7.1, 0.8), (7.05, 1.4), (0.0, 1.2)),
         "cabin": ((0.0, 1.18), (7.05, 1.38), (6.9, 2.5), (5.6, 3.2), (0.0, 3.3)), "wide": 2.3, "wheels": (1.6, 5.9),
     },
@@ -58,13 +59,13 @@ class _Model:
     Attributes:
         body, cabin: side views; wheels: z of their axles.
         wide: half of the width; length: of the body; base, top: of the cabin, in height.
-        boxy: whether it is a van, lorry or bus.
+        boxy: whether it is a van, truck or bus.
         polygons, roles: what was added: (8, 3) corners around the middle, and what each is.
     """
 
     def __init__(self, kind: str) -> None:
         spec = KINDS[kind]
-        self.kind, self.boxy = kind, kind in ("van", "lorry", "bus")
+        self.kind, self.boxy = kind, kind in ("van", "truck", "bus")
         self.body, self.cabin, self.wide, self.wheels = spec["body"], spec["cabin"], spec["wide"] / 2, spec["wheels"]
         self.length = max(a for a, _ in self.body)
         self.top, self.base = max(up for _, up in self.cabin), min(up for _, up in self.cabin)
@@ -76,10 +77,11 @@ class _Model:
         self.polygons.append(centered + [centered[-1]] * (8 - len(corners)))
         self.roles.append(role)
 
-    def both_sides(self, role: str, corners: Sequence[_Place], x: Sequence[float]) -> None:
-        """Add the same side view on the right (x > 0) and mirrored on the left."""
-        self.add(role, [(h, up, along) for h, (along, up) in zip(x, corners)])
-        self.add(role, [(-h, up, along) for h, (along, up) in zip(x, corners)][::-1])
+    def both_sides(self, role: str, corners: Sequence[_Place], x: float | None, out: float = 0) -> None:
+        """Add a side view on the right and mirrored on the left: at x, or where the cabin ends, and further out."""
+        at = [((self.half_width(up) if x is None else x) + out, up, along) for along, up in corners]
+        self.add(role, at)
+        self.add(role, [(-h, up, along) for h, up, along in at][::-1])
 
     def strip(self, role: str, a: _Place, b: _Place, xa: float, xb: float) -> None:
         """Add what joins the two sides between two points of the side view."""
@@ -91,55 +93,52 @@ class _Model:
         self.add(role, corners if back else corners[::-1])
 
     def half_width(self, up: float) -> float:
-        """Half of the cabin's width: it narrows towards the roof."""
+        """Half of the cabin's width: it narrows toward the roof."""
         return self.wide - 0.02 - (0.03 if self.boxy else 0.17) * (up - self.base) / (self.top - self.base)
 
 
 @functools.cache
 def vehicle_model(kind: str) -> tuple[np.ndarray, list[str], float]:
-    """Outward polygons (N, 8, 3) of a vehicle around its middle, driving towards +z, what each is, and its length."""
+    """Outward polygons (N, 8, 3) of a vehicle around its middle, driving toward +z, what each is, and its length."""
     model = _Model(kind)
     wide, length = model.wide, model.length
-    for along in model.wheels:
-        for side in (-1, 1):
-            x0, x1 = sorted((side * wide * 0.97, side * (wide - 0.22)))
-            for end in (-0.3, 0.3):
-                model.face("tire", x0, x1, 0.0, 0.5, along + end, end < 0)
-    model.face("dark", -wide * 0.9, wide * 0.9, 0.18, 0.5, 0.1, True)
-    model.face("dark", -wide * 0.9, wide * 0.9, 0.18, 0.5, length - 0.1, False)
-    model.both_sides("body", model.body, [wide] * len(model.body))
+    for along, side in product(model.wheels, (-1, 1)):
+        x0, x1 = sorted((side * wide * 0.97, side * (wide - 0.22)))
+        for end in (-0.3, 0.3):
+            model.face("tire", x0, x1, 0.0, 0.5, along + end, end < 0)
+    for z, back in ((0.1, True), (length - 0.1, False)):
+        model.face("dark", -wide * 0.9, wide * 0.9, 0.18, 0.5, z, back)
+    model.both_sides("body", model.body, wide)
     for a, b in pairwise((*model.body[1:], model.body[0])):
         model.strip("roof" if abs(b[0] - a[0]) > 2 * abs(b[1] - a[1]) else "body", a, b, wide, wide)
     _add_cabin(model)
     for window in _side_windows(model):
-        model.both_sides("glass", window, [model.half_width(up) + 0.005 for _, up in window])
-    if kind == "lorry":
-        model.both_sides("trim", ((0.3, 1.4), (5.2, 1.4), (5.2, 3.0), (0.3, 3.0)), [wide] * 4)
+        model.both_sides("glass", window, None, 0.005)
+    if kind == "truck":
+        model.both_sides("trim", ((0.3, 1.4), (5.2, 1.4), (5.2, 3.0), (0.3, 3.0)), wide)
     size = 0.31 if not model.boxy else 0.38
     for along in model.wheels:
         for role, radius, start in (("tire", size, 0.0), ("tire", size, np.pi / 8), ("hub", 0.58 * size, 0.0)):
             turns = (np.arange(8) * (np.pi / 4) + start).tolist()
             ring = [(along + radius * math.cos(t), size + radius * math.sin(t)) for t in turns]
-            model.both_sides(role, ring, [wide + 0.01] * 8)
+            model.both_sides(role, ring, wide + 0.01)
     if not model.boxy:  # a line along the doors, and mirrors
-        model.both_sides(
-            "dark", ((0.1, 0.62), (length - 0.2, 0.62), (length - 0.2, 0.66), (0.1, 0.66)), [wide + 0.005] * 4
-        )
+        line = (0.1, 0.62), (length - 0.2, 0.62), (length - 0.2, 0.66), (0.1, 0.66)
+        model.both_sides("dark", line, wide + 0.005)
         at, base = model.cabin[1][0], model.base
         mirror = (at - 0.75, base), (at - 0.5, base), (at - 0.52, base + 0.16), (at - 0.75, base + 0.16)
-        model.both_sides("body", mirror, [wide + 0.14] * 4)
-    _add_rear(model)
-    _add_front(model)
+        model.both_sides("body", mirror, wide + 0.14)
+    _add_ends(model)
     return np.array(model.polygons, np.float64), model.roles, length
 
 
 def _add_cabin(model: _Model) -> None:
     """Sides, roof, front and rear windows."""
     cabin, half = model.cabin, model.half_width
-    model.both_sides("body", cabin, [half(up) for _, up in cabin])
+    model.both_sides("body", cabin, None)
     for a, b in pairwise((*cabin[1:], cabin[0])):
         model.strip("roof" if abs(b[0] - a[0]) > 2 * abs(b[1] - a[1]) else "body", a, b, half(a[1]), half(b[1]))
-        if abs(b[1] - a[1]) > 0.25 and not (model.kind == "lorry" and b == cabin[0]):
+        if abs(b[1] - a[1]) > 0.25 and not (model.kind == "truck" and b == cabin[0]):
             cut = 0.1
             p = (a[0] + cut * (b[0] - a[0]), a[1] + cut * (b[1] - a[1]))
             q = (b[0] + cut * (a[0] - b[0]), b[1] + cut * (a[1] - b[1]))
@@ -172,42 +171,36 @@ def _side_windows(model: _Model) -> list[tuple[_Place, ...]]:
     ]
 
 
-def _add_rear(model: _Model) -> None:
-    """Bumper, seams, lamps and plate at the back."""
-    wide, low, shoulder = model.wide, *_levels(model)
-    face = functools.partial(model.face, z=-0.01, back=True)
-    face("bumper", -wide, wide, low + 0.02, low + 0.24)
-    face("dark", -wide, wide, low + 0.02, low + 0.09)
-    face("seam", -wide + 0.16, wide - 0.16, low + 0.25, low + 0.27)
-    for x in (-wide + 0.15, wide - 0.17):
-        face("seam", x, x + 0.02, low + 0.25, shoulder + 0.2)
-    for side in (-1, 1):
-        x0, x1 = sorted((side * (wide - 0.02), side * (wide - 0.15)))
-        foot, top = low + 0.27, shoulder + 0.16
-        face("lens", x0, x1, foot, top)
-        face("rear", x0 + 0.02, x1 - 0.02, foot + 0.3 * (top - foot), top - 0.02)
-    face("plate_rear", -0.25, 0.25, low + 0.3, low + 0.41)
+def _add_ends(model: _Model) -> None:
+    """Bumpers, seams, grill, lamps and plates at the back and at the front."""
+    wide = model.wide
+    low, shoulder = min(up for _, up in model.body), min(up for _, up in model.body if up > 0.6)  # where lamps sit
 
+    def lamps(role: str, inner: float, foot: float, top: float) -> Iterator[_Face]:
+        for side in (-1, 1):
+            x0, x1 = sorted((side * (wide - 0.02), side * (wide - inner)))
+            yield "lens", x0, x1, foot, top
+            yield role, x0 + 0.02, x1 - 0.02, foot + 0.3 * (top - foot), top - 0.02
 
-def _add_front(model: _Model) -> None:
-    """Bumper, grill, lamps and plate at the front."""
-    wide, low, shoulder = model.wide, *_levels(model)
-    face = functools.partial(model.face, z=model.length + 0.01, back=False)
-    face("bumper", -wide, wide, low + 0.02, low + 0.24)
-    face("dark", -0.45, 0.45, low + 0.27, low + 0.38)
-    face("dark", -0.4, 0.4, shoulder - 0.1, shoulder + 0.02)
-    face("dark", -wide, wide, low + 0.02, low + 0.07)
-    for side in (-1, 1):
-        x0, x1 = sorted((side * (wide - 0.02), side * (wide - 0.36)))
-        foot, top = shoulder - 0.12, shoulder + 0.03
-        face("lens", x0, x1, foot, top)
-        face("front", x0 + 0.02, x1 - 0.02, foot + 0.3 * (top - foot), top - 0.02)
-    face("plate_front", -0.25, 0.25, low + 0.06, low + 0.16)
-
-
-def _levels(model: _Model) -> tuple[float, float]:
-    """The heights of the body's lower edge, and of its shoulder, where lamps sit."""
-    return min(up for _, up in model.body), min(up for _, up in model.body if up > 0.6)
+    rear: list[_Face] = [
+        ("bumper", -wide, wide, low + 0.02, low + 0.24),
+        ("dark", -wide, wide, low + 0.02, low + 0.09),
+        ("seam", -wide + 0.16, wide - 0.16, low + 0.25, low + 0.27),
+        *(("seam", x, x + 0.02, low + 0.25, shoulder + 0.2) for x in (-wide + 0.15, wide - 0.17)),
+        *lamps("rear", 0.15, low + 0.27, shoulder + 0.16),
+        ("plate_rear", -0.25, 0.25, low + 0.3, low + 0.41),
+    ]
+    front: list[_Face] = [
+        ("bumper", -wide, wide, low + 0.02, low + 0.24),
+        ("dark", -0.45, 0.45, low + 0.27, low + 0.38),
+        ("dark", -0.4, 0.4, shoulder - 0.1, shoulder + 0.02),
+        ("dark", -wide, wide, low + 0.02, low + 0.07),
+        *lamps("front", 0.36, shoulder - 0.12, shoulder + 0.03),
+        ("plate_front", -0.25, 0.25, low + 0.06, low + 0.16),
+    ]
+    for faces, z, back in ((rear, -0.01, True), (front, model.length + 0.01, False)):
+        for face in faces:
+            model.face(*face, z, back)
 
 
 def add_vehicle(build: Builder, kind: str, x: float, z: float, heading: float, lights: bool = True) -> None:
@@ -231,10 +224,10 @@ def add_vehicle(build: Builder, kind: str, x: float, z: float, heading: float, l
     turned[..., 0] = x + points[..., 0] * cos + points[..., 2] * sin
     turned[..., 1] = points[..., 1]
     turned[..., 2] = z - points[..., 0] * sin + points[..., 2] * cos
-    body = varied(dice, pick(dice, PAINTS), 0.15)
+    body = build.paint(PAINTS, 0.15)
     if kind == "bus":
-        body = varied(dice, pick(dice, ((40, 80, 150), (170, 36, 40), (210, 206, 196), (60, 110, 80))), 0.2)
-    elif kind in ("van", "lorry") and dice.random() < 0.6:
+        body = build.paint(((40, 80, 150), (170, 36, 40), (210, 206, 196), (60, 110, 80)), 0.2)
+    elif kind in ("van", "truck") and dice.random() < 0.6:
         body = varied(dice, (210, 212, 212), 0.1)
     tail_on = build.night > 0 and dice.random() < 0.8
     braking = dice.random() < 0.4
@@ -256,26 +249,16 @@ def add_vehicle(build: Builder, kind: str, x: float, z: float, heading: float, l
         "bumper": (scaled(body, 0.85) if dice.random() < 0.6 else (56, 57, 60), "flat", 0),
         "trim": ((210, 206, 196), "letters", 0),
     }
-    first = {name: build.texture(entry[1]) for name, entry in palette.items()}
+    textures = {name: build.texture(kind) for name, (_, kind, _) in palette.items()}
     # far orders whole vehicles by their middle; within one the order of the parts stands
-    build.shapes.polygons(
-        turned,
-        np.array([palette[r][0] for r in roles]),
-        CAR,
-        z,
-        np.array([first[r] for r in roles]),
-        np.array([palette[r][2] for r in roles]),
-        cull=True,
-    )
+    colors, lit = [palette[r][0] for r in roles], [palette[r][2] for r in roles]
+    build.polygons(turned, colors, CAR, z, [textures[r] for r in roles], lit, cull=True)
     build.contact(x - reach_x * 1.04, x + reach_x * 1.04, z - reach_z * 1.06, z + reach_z)
-    high = float(points[..., 1].max())
-    build.cast(x - reach_x, x + reach_x, z - reach_z, z - reach_z, high * 0.8)
-    build.cast(x - reach_x, x - reach_x, z - reach_z, z + reach_z, high * 0.8)
-    build.cast(x + reach_x, x + reach_x, z - reach_z, z + reach_z, high * 0.8)
-    if lights and build.night:
-        facing_away = cos > 0
-        for part in ("rear", "front"):
-            if palette[part][2] and (part == "rear") == facing_away:
-                for i in [i for i, role in enumerate(roles) if role == part]:
-                    px, py, pz = turned[i].mean(0).tolist()
-                    build.glow((px, py, pz - 0.05), 0.22, (200, 30, 20) if part == "rear" else (200, 195, 175))
+    left, right, near, far = x - reach_x, x + reach_x, z - reach_z, z + reach_z
+    for wall in ((left, right, near, near), (left, left, near, far), (right, right, near, far)):
+        build.cast(*wall, float(points[..., 1].max()) * 0.8)
+    seen, color = ("rear", (200, 30, 20)) if cos > 0 else ("front", (200, 195, 175))
+    if lights and palette[seen][2]:
+        for polygon in turned[[role == seen for role in roles]]:
+            px, py, pz = polygon.mean(0).tolist()
+            build.glow((px, py, pz - 0.05), 0.22, color)

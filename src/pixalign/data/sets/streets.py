@@ -7,7 +7,7 @@ the label that it had.
 
 The label is the class at the pixel's center of the nearest thing there (`pixalign.streets.render`). As in CamVid,
 a bare crown and railings are labeled whole, though one sees through them. Wires, where there are any, belong to the
-poles; signal heads are signs; walls are building; hedges and verges are tree; the camera's own bonnet is 255.
+poles; signal heads are signs; walls are building; hedges and verges are tree; the camera's own hood is 255.
 
 All layouts, colors and frequencies are our choice, made so that the shares of the classes are near those of CamVid's
 training set and so that a network meets daylight with washed-out skies, low sun with deep shadows, overcast weather,
@@ -24,7 +24,6 @@ from pixalign.errors import InputError
 from pixalign.streets.layout import compose
 from pixalign.streets.light import light_of
 from pixalign.streets.render import render
-from pixalign.streets.textures import bank
 
 __all__ = ["CLASSES", "COLORS", "LIGHTS", "SPLITS", "VERSION", "Streets", "draw_scene"]
 
@@ -58,8 +57,8 @@ def draw_scene(
     own = dice.random()
     name = light or ("dusk" if own < 0.3 else "low sun" if own < 0.55 else "day" if own < 0.8 else "overcast")
     weather = light_of(name, Random(f"light {seed}"))
-    shapes, camera = compose(dice, weather)
-    return render(shapes, camera, weather, size, bank(), int(dice.random() * 1_000_000))
+    street, camera = compose(dice, weather)
+    return render(street, camera, weather, size, int(dice.random() * 1_000_000))
 
 
 class Streets:
