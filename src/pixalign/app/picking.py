@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pixalign.aligners.geometry import Points, Size
+from pixalign.aligners.geometry import Points
 from pixalign.explaining import pictures as draw
-from pixalign.explaining.evidence import Alignment, Evidence, cells, look, moves, places
-from pixalign.explaining.pictures import View, paint
-from pixalign.explaining.sections import words
+from pixalign.explaining.evidence import Alignment, Evidence, cells, look, moves
+from pixalign.explaining.pictures import Scene, View
+from pixalign.explaining.sections import draw_cells, draw_points, words
 from pixalign.pages.sheet import font
 from pixalign.predicting import Predictor
 
@@ -53,48 +53,49 @@ def _start(at: int, side: int) -> int:
 
 
 def _pick(predictor: Predictor, image: np.ndarray, pixel: tuple[int, int]) -> Picked:
-    if predictor.network is None:
+    pictures: list[tuple[str, Image.Image, str]] = []
+    if predictor.network is not None and predictor.network.has_aligners:
+        evidence = look(predictor, image, "")
+        result, (about, pictures) = evidence.result, _geometry(evidence, Scene(image, pixel))
+    else:
         result = predictor(image, probabilities=True)
-        about = "An exported file does not tell where features are fetched from: choose the network itself for that."
-        return Picked(pixel, _ranked(result.classes, result.probabilities, pixel), about)
-    if not predictor.network.has_aligners:
-        result = predictor(image, probabilities=True)
-        about = "This network has no aligner: it does not fetch features from elsewhere."
-        return Picked(pixel, _ranked(result.classes, result.probabilities, pixel), about)
-    evidence = look(predictor, image, "")
-    about, pictures = _geometry(evidence, image, pixel)
-    return Picked(pixel, _ranked(evidence.result.classes, evidence.result.probabilities, pixel), about, pictures)
+        about = (
+            "An exported file does not tell where features are fetched from: choose the network itself for that."
+            if predictor.network is None
+            else "This network has no aligner: it does not fetch features from elsewhere."
+        )
+    assert result.probabilities is not None
+    shares = result.probabilities[:, pixel[1], pixel[0]]
+    ranked = [(result.classes[i], float(shares[i])) for i in np.argsort(-shares, kind="stable")]
+    return Picked(pixel, ranked, about, pictures)
 
 
-def _ranked(classes: list[str], probabilities: np.ndarray | None, pixel: tuple[int, int]) -> list[tuple[str, float]]:
-    assert probabilities is not None
-    shares = probabilities[:, pixel[1], pixel[0]]
-    return [(classes[i], float(shares[i])) for i in np.argsort(-shares, kind="stable")]
-
-
-def _geometry(
-    evidence: Evidence, image: np.ndarray, pixel: tuple[int, int]
-) -> tuple[str, list[tuple[str, Image.Image, str]]]:
-    size = (image.shape[0], image.shape[1])
+def _geometry(evidence: Evidence, scene: Scene) -> tuple[str, list[tuple[str, Image.Image, str]]]:
+    """What pictures show, in a sentence, and the pictures, as of `Picked`."""
     if grids := cells(evidence):
-        return _cells(image, pixel, grids)
+        picture, names = draw_cells(grids, scene)
+        about = "Nothing is moved: the pixel reads the nearest cell of each map and where in that cell it lies."
+        return about, [("The cells it reads", picture, ", ".join(f"one of the map at {name}" for name in names))]
     if sampled := [(a, part) for a in evidence.alignments for part in a.parts(Points)]:
-        return _points(image, pixel, sampled)
+        about = (
+            "Lines go from the pixel's cell to the places where it reads the coarse map; number: the share in percent."
+        )
+        return about, [_points(alignment, points, scene) for alignment, points in sampled]
     starts, ends, levels, told = [], [], [], []
     for alignment in evidence.alignments:
-        for move in moves(alignment, size):
-            cell, center = _cell(pixel, move.pixels.shape[1:], size)
-            displacement = move.pixels[:, *cell]
-            starts.append(center)
-            ends.append(np.array(center) + displacement)
-            levels.append(_levels(alignment, size))
+        for move in moves(alignment, scene.size):
+            grid = move.pixels.shape[1:]
+            displacement = move.pixels[:, *scene.cell(grid)]
+            starts.append(scene.center(grid))
+            ends.append(starts[-1] + displacement)
+            levels.append(_levels(alignment, scene))
             told.append(f"{levels[-1]}, {move.what} map: {words(displacement)}")
     if not told:
         return "This network resizes its coarse maps and adds them: no feature is fetched from elsewhere.", []
-    view = draw.around(draw.window(image, pixel, _LARGEST_SHARE, 64), np.array([*starts, *ends]), size)
-    picture = _pale(paint(draw.rgb(image), view, size, smooth=True))
-    picture = draw.draw_arrows(picture, view, np.array(starts), np.array(ends))
-    picture = _label(draw.mark(picture, view, pixel), view, ends, levels)
+    view = draw.window(scene.image, scene.pixel, _LARGEST_SHARE, 64)
+    view = draw.around(view, np.array([*starts, *ends]), scene.size)
+    picture = draw.draw_arrows(scene.pale(view), view, np.array(starts), np.array(ends))
+    picture = _label(draw.mark(picture, view, scene.pixel), view, ends, levels)
     about = (
         "Ring: the pixel. Each arrow goes from the pixel's cell at one level to the place that the feature is fetched "
         "from."
@@ -102,62 +103,16 @@ def _geometry(
     return about, [("Where its features came from", picture, "; ".join(told))]
 
 
-def _points(
-    image: np.ndarray, pixel: tuple[int, int], sampled: list[tuple[Alignment, Points]]
-) -> tuple[str, list[tuple[str, Image.Image, str]]]:
-    size = (image.shape[0], image.shape[1])
-    pictures = []
-    for alignment, points in sampled:
-        offsets, shares = places(points, size)
-        cell, center = _cell(pixel, alignment.grid, size)
-        ends = np.array(center) + offsets[:, :, *cell]
-        margin = 0.15 * np.ptp(ends, axis=0)
-        roomy = np.concatenate((ends - margin, ends + margin))
-        view = draw.around(draw.window(image, pixel, 0.08, 32), roomy, size)
-        picture = _pale(paint(draw.rgb(image), view, size, smooth=True))
-        picture = draw.draw_points(picture, view, center, ends, shares[:, *cell])
-        best = int(shares[:, *cell].argmax())
-        told = f"most ({100 * shares[best, *cell]:.0f} %) from {words(offsets[best, :, *cell])}"
-        if points.affinity is None:
-            told = f"{len(ends)} groups of channels, each from a place of its own"
-        pictures.append((_levels(alignment, size), picture, told))
-    about = "Lines go from the pixel's cell to the places where it reads the coarse map; number: the share in percent."
-    return about, pictures
+def _points(alignment: Alignment, points: Points, scene: Scene) -> tuple[str, Image.Image, str]:
+    picture, count, share, origin = draw_points(points, alignment, scene)
+    told = f"most ({share:.0f} %) from {origin}"
+    if points.affinity is None:
+        told = f"{count} groups of channels, each from a place of its own"
+    return _levels(alignment, scene), picture, told
 
 
-def _cells(
-    image: np.ndarray, pixel: tuple[int, int], grids: list[Size]
-) -> tuple[str, list[tuple[str, Image.Image, str]]]:
-    size = (image.shape[0], image.shape[1])
-    read = []
-    for grid in grids:
-        (row, column), _ = _cell(pixel, grid, size)
-        height, width = size[0] / grid[0], size[1] / grid[1]
-        box = (column * width, row * height, (column + 1) * width, (row + 1) * height)
-        read.append((_stride(grid[1], size), box))
-    x, y = pixel[0] + 0.5, pixel[1] + 0.5
-    corners = np.array([corner for _, box in read for corner in (box[:2], box[2:])])
-    view = draw.around(View(x, y, 0, 0), corners, size)
-    picture = _pale(paint(draw.rgb(image), view, size, smooth=True))
-    picture = draw.draw_cells(picture, view, (x, y), read)
-    about = "Nothing is moved: the pixel reads the nearest cell of each map and where in that cell it lies."
-    return about, [("The cells it reads", picture, ", ".join(f"one of the map at {name}" for name, _ in read))]
-
-
-def _cell(
-    pixel: tuple[int, int], grid: tuple[int, ...], size: tuple[int, int]
-) -> tuple[tuple[int, int], tuple[float, float]]:
-    """Row and column of a pixel's cell in a grid (H, W), and its center x, y in pixels of the image."""
-    row, column = int((pixel[1] + 0.5) * grid[0] / size[0]), int((pixel[0] + 0.5) * grid[1] / size[1])
-    return (row, column), ((column + 0.5) * size[1] / grid[1], (row + 0.5) * size[0] / grid[0])
-
-
-def _levels(alignment: Alignment, size: tuple[int, int]) -> str:
-    return f"{_stride(alignment.coarse.shape[-1], size)} to {_stride(alignment.grid[1], size)}"
-
-
-def _stride(columns: int, size: tuple[int, int]) -> str:
-    return f"1/{2 ** round(float(np.log2(size[1] / columns)))}"
+def _levels(alignment: Alignment, scene: Scene) -> str:
+    return f"{scene.stride(alignment.coarse.shape[-1])} to {scene.stride(alignment.grid[1])}"
 
 
 def _label(picture: Image.Image, view: View, places: list[np.ndarray], texts: list[str]) -> Image.Image:
@@ -169,7 +124,3 @@ def _label(picture: Image.Image, view: View, places: list[np.ndarray], texts: li
         lowest = y = min(max(y, 30.0, lowest + 48), picture.height - 30.0)
         pen.text((at, y), text, (16, 16, 18), font(36, True), anchor=anchor, stroke_width=6, stroke_fill="white")
     return picture
-
-
-def _pale(picture: Image.Image) -> Image.Image:
-    return Image.blend(picture, Image.new("RGB", picture.size, (225, 225, 225)), 0.3)

@@ -8,6 +8,7 @@ from PIL import Image
 from pixalign.app.picking import Picked
 from pixalign.app.service import Comparison, encoded
 from pixalign.data.images import ID_MAP, rgb
+from pixalign.explaining.pictures import gray_with
 from pixalign.pages import data_uri, jpeg, render
 from pixalign.predicting import Result
 
@@ -66,10 +67,7 @@ def disagreement_panel(comparison: Comparison) -> str:
 def disagreement(comparison: Comparison) -> Image.Image:
     """The image in pale gray, orange where the two results differ."""
     assert comparison.differs is not None
-    gray = 150 + 105 * (rgb(comparison.first.image).mean(-1, keepdims=True) / 255)
-    picture = gray.repeat(3, -1)
-    picture[comparison.differs] = (230, 110, 0)
-    return Image.fromarray(picture.astype(np.uint8))
+    return Image.fromarray(gray_with(comparison.first.image, comparison.differs))
 
 
 def _small(picture: Image.Image, side: int = 640) -> Image.Image:

@@ -8,7 +8,7 @@ image's upper left corner, so that pixel (0, 0) has its center at (0.5, 0.5).
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +19,6 @@ from pixalign.aligners import Aligner
 from pixalign.aligners.geometry import Cell, Displacement, Gate, Mixing, Part, Points, Size, grid_of
 from pixalign.data.normalization import normalize
 from pixalign.errors import InputError
-from pixalign.models.ifa import IFA
 from pixalign.models.network import SegmentationNetwork
 from pixalign.predicting import Predictor, Result
 from pixalign.sampling import resize, sampling_grid
@@ -69,6 +68,7 @@ class Evidence:
         result: its prediction, with probabilities.
         alignments: what its aligners did, in the order of the calls; none for networks without aligners.
         features: what its ``encode`` gave, (1, C, h, w) each.
+        cell_maps: those of which it reads one cell at any point, finest first, if it does that.
     """
 
     name: str
@@ -76,6 +76,7 @@ class Evidence:
     result: Result
     alignments: list[Alignment]
     features: list[Tensor]
+    cell_maps: list[Tensor] = field(default_factory=list)
 
 
 def look(predictor: Predictor, image: Any, name: str) -> Evidence:
@@ -87,8 +88,8 @@ def look(predictor: Predictor, image: Any, name: str) -> Evidence:
         result = predictor(image, probabilities=True)
     with torch.inference_mode():
         batch = torch.tensor(result.image, device=predictor.runtime.device).permute(2, 0, 1)[None]
-        features = model.encode(normalize(batch, model.config.mean, model.config.std))
-    return Evidence(name, model, result, alignments, [x.float() for x in features])
+        features = [x.float() for x in model.encode(normalize(batch, model.config.mean, model.config.std))]
+        return Evidence(name, model, result, alignments, features, model.cell_maps(features))
 
 
 @contextmanager
@@ -181,9 +182,8 @@ def gates(alignment: Alignment) -> list[tuple[Gate, str, np.ndarray]]:
 
 def cells(evidence: Evidence) -> list[Size]:
     """Grids (h, w), finest first, of the maps of which the network reads one cell each; none, if it reads no cells."""
-    if isinstance(evidence.model, IFA):
-        return [grid_of(x) for x in evidence.features]
-    return [part.source for alignment in reversed(evidence.alignments) for part in alignment.parts(Cell)]
+    parts = (part.source for alignment in reversed(evidence.alignments) for part in alignment.parts(Cell))
+    return [grid_of(x) for x in evidence.cell_maps] or list(parts)
 
 
 def feature_steps(alignment: Alignment) -> list[list[tuple[str, Tensor]]]:
@@ -209,9 +209,6 @@ def feature_steps(alignment: Alignment) -> list[list[tuple[str, Tensor]]]:
 
 
 def laterals(evidence: Evidence) -> list[Tensor]:
-    """The maps (1, C, h, w) that IFA reads, finest first; of other networks what the encoder gives from 1/4 on."""
-    with torch.inference_mode():
-        if isinstance(evidence.model, IFA):
-            return [lateral(x) for lateral, x in zip(evidence.model.laterals, evidence.features)]
+    """The maps (1, C, h, w) whose cells a network reads, finest first; of others the encoder's from 1/4 on."""
     height = evidence.result.ids.shape[0]
-    return [x for x in evidence.features if x.shape[-2] <= -(-height // 3)][:4]
+    return evidence.cell_maps or [x for x in evidence.features if x.shape[-2] <= -(-height // 3)][:4]

@@ -15,8 +15,8 @@ from pixalign.data.images import read_image, write_image
 from pixalign.data.masks import Labels
 from pixalign.errors import InputError
 from pixalign.explaining.evidence import Evidence, look
-from pixalign.explaining.pictures import borders, window
-from pixalign.explaining.sections import Scene, leads, one_network, several_networks
+from pixalign.explaining.pictures import Scene, borders
+from pixalign.explaining.sections import leads, one_network, several_networks
 from pixalign.models.network import NetworkConfig
 from pixalign.pages.sheet import draw_page
 from pixalign.palette import IGNORE
@@ -116,13 +116,13 @@ def explain(
         about += ", where the predicted class borders are least certain"
     sheets: dict[str, Image.Image] = {}
     for evidence, predictor in zip(evidences, predictors):
-        scene = _scene(evidence, truth, pixel)
+        scene = Scene(evidence.result.image, pixel, truth)
         encoder = predictor.config.arguments["encoder"]
         sheets[_free(f"{stem}_{_slug(evidence.name)}", sheets)] = draw_page(
             f"How {evidence.name} sees {called}", f"{about}. Encoder: {encoder}.", one_network(evidence, scene)
         )
     if len(evidences) > 1:
-        scene = _scene(evidences[0], truth, pixel)
+        scene = Scene(result.image, pixel, truth)
         sheets[_free(f"{stem}_boundaries", sheets)] = draw_page(
             f"{len(evidences)} networks at one boundary", f"{about}.", several_networks(evidences, scene)
         )
@@ -141,11 +141,6 @@ def least_certain_border(evidences: Sequence[Evidence]) -> tuple[int, int]:
     score = gaussian_filter(doubt, 6.0, mode="constant") * (inner if inner.any() else doubt > 0)
     row, column = np.unravel_index(int(score.argmax()), score.shape)
     return int(column), int(row)
-
-
-def _scene(evidence: Evidence, label: np.ndarray | None, pixel: tuple[int, int]) -> Scene:
-    image = evidence.result.image
-    return Scene(image, label, pixel, window(image, pixel))
 
 
 def _read(image: Any, channels: int) -> Any:

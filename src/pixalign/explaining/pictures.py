@@ -5,6 +5,7 @@ A picture is painted `SIDE` pixels wide, more than it is shown at, so that what 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -15,7 +16,7 @@ from pixalign.pages.sheet import font
 from pixalign.palette import color_table
 
 SIDE = 1080
-_MAGENTA, _YELLOW = (255, 0, 150), (255, 196, 0)
+_MAGENTA, _YELLOW, _ORANGE = (255, 0, 150), (255, 196, 0), (230, 110, 0)
 _DARK, _LIGHT, _OUTSIDE = (16, 16, 18), (255, 255, 255), (236, 236, 236)
 
 
@@ -44,9 +45,55 @@ class View:
         return (x - self.left) * self.scale, (y - self.top) * self.scale
 
 
-def whole(image: np.ndarray) -> View:
-    """The view of all of the image (H, W, C)."""
-    return View(0, 0, image.shape[1], image.shape[0])
+@dataclass(frozen=True)
+class Scene:
+    """What networks are shown on: the image (H, W, C), the marked pixel (x, y), the label (H, W) or None."""
+
+    image: np.ndarray
+    pixel: tuple[int, int]
+    label: np.ndarray | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def whole(self) -> "View":
+        """The view of all of the image."""
+        return View(0, 0, self.size[1], self.size[0])
+
+    @property
+    def window(self) -> "View":
+        """The view around the marked pixel that is looked at closely."""
+        return window(self.image, self.pixel)
+
+    def paint(self, values: np.ndarray, view: View, smooth: bool = False) -> Image.Image:
+        """Show a map (h, w, 3) uint8 that covers the whole image in a view, see `paint`."""
+        return paint(values, view, self.size, smooth)
+
+    def photo(self, view: View, smooth: bool = True) -> Image.Image:
+        """Show the image in a view."""
+        return self.paint(rgb(self.image), view, smooth)
+
+    def pale(self, view: View) -> Image.Image:
+        """The same closer to white, so that what is drawn on it stands out."""
+        picture = self.photo(view)
+        return Image.blend(picture, Image.new("RGB", picture.size, (225, 225, 225)), 0.3)
+
+    def cell(self, grid: Sequence[int]) -> tuple[int, int]:
+        """Row and column of the marked pixel's cell in a grid (H, W)."""
+        (x, y), (height, width) = self.pixel, self.size
+        return int((y + 0.5) * grid[0] / height), int((x + 0.5) * grid[1] / width)
+
+    def center(self, grid: Sequence[int]) -> np.ndarray:
+        """x, y of the center of that cell, in pixels of the image."""
+        row, column = self.cell(grid)
+        return np.array([(column + 0.5) * self.size[1] / grid[1], (row + 0.5) * self.size[0] / grid[0]])
+
+    def stride(self, columns: int) -> str:
+        """Resolution of a map of so many columns: 1/4, 1/8, ..."""
+        return f"1/{2 ** round(float(np.log2(self.size[1] / columns)))}"
 
 
 def window(image: np.ndarray, pixel: tuple[int, int], share: float = 0.2, largest: int = 128) -> View:
@@ -94,11 +141,16 @@ def painted_ids(ids: np.ndarray, colors: Sequence[Sequence[int]]) -> np.ndarray:
 
 def painted_errors(image: np.ndarray, ids: np.ndarray, label: np.ndarray) -> np.ndarray:
     """The image in pale gray, magenta where ``ids`` is not the label, hatched where there is none (255)."""
-    gray = 150 + 105 * (rgb(image).mean(-1, keepdims=True) / 255)
-    picture = gray.repeat(3, -1)
-    picture[(ids != label) & (label != 255)] = _MAGENTA
+    picture = gray_with(image, (ids != label) & (label != 255), _MAGENTA)
     rows, columns = np.indices(ids.shape)
     picture[(label == 255) & ((rows + columns) % 6 < 2)] = (120, 120, 128)
+    return picture
+
+
+def gray_with(image: np.ndarray, marked: np.ndarray, color: tuple[int, int, int] = _ORANGE) -> np.ndarray:
+    """The image (H, W, C) in pale gray, a color where ``marked`` (H, W) holds: (H, W, 3) uint8."""
+    picture = (150 + 105 * (rgb(image).mean(-1, keepdims=True) / 255)).repeat(3, -1)
+    picture[marked] = color
     return picture.astype(np.uint8)
 
 
@@ -137,9 +189,8 @@ def mark(picture: Image.Image, view: View, pixel: tuple[int, int]) -> Image.Imag
     x, y = view.place(pixel[0] + 0.5, pixel[1] + 0.5)
     radius = max(13.0, view.scale * 0.75)
     draw = ImageDraw.Draw(picture)
-    for grow, width, color in ((3, 11, _DARK), (0, 5, _LIGHT)):
-        r = radius + grow
-        draw.ellipse((x - r, y - r, x + r, y + r), outline=color, width=width)
+    _circle(draw, (x, y), radius + 3, outline=_DARK, width=11)
+    _circle(draw, (x, y), radius, outline=_LIGHT, width=5)
     return picture
 
 
@@ -196,13 +247,13 @@ def draw_arrows(picture: Image.Image, view: View, starts: np.ndarray, ends: np.n
             _arrow(draw, start, end, _DARK, 13, 38)
             _arrow(draw, start, end, color, 6, 28)
     for (x, y), _ in pairs:
-        draw.ellipse((x - 9, y - 9, x + 9, y + 9), fill=_DARK)
-        draw.ellipse((x - 5, y - 5, x + 5, y + 5), fill=_LIGHT)
+        _circle(draw, (x, y), 9, fill=_DARK)
+        _circle(draw, (x, y), 5, fill=_LIGHT)
     return picture
 
 
 def draw_points(
-    picture: Image.Image, view: View, start: tuple[float, float], places: np.ndarray, shares: np.ndarray
+    picture: Image.Image, view: View, start: np.ndarray, places: np.ndarray, shares: np.ndarray
 ) -> Image.Image:
     """Draw the points (P, 2) that a cell centered at ``start`` samples, areas and numbers by their shares (P,).
 
@@ -220,11 +271,10 @@ def draw_points(
             spots.append((spot, float(shares[index])))
     for spot, _ in spots:
         draw.line((*begin, *spot), _LIGHT, 5)
-    for (x, y), share in sorted(spots, key=lambda item: -item[1]):
-        radius = 12 + 62 * share**0.5
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_YELLOW, outline=_DARK, width=5)
-        text = f"{100 * share:.0f}"
-        draw.text((x, y), text, _DARK, font(38, True), anchor="mm", stroke_width=4, stroke_fill=_YELLOW)
+    for spot, share in sorted(spots, key=lambda item: -item[1]):
+        _circle(draw, spot, 12 + 62 * share**0.5, fill=_YELLOW, outline=_DARK, width=5)
+        number, face = f"{100 * share:.0f}", font(38, True)
+        draw.text(spot, number, _DARK, face, anchor="mm", stroke_width=4, stroke_fill=_YELLOW)
     return picture
 
 
@@ -249,10 +299,8 @@ def draw_cells(
         center = view.place((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
         draw.line((*center, *begin), _DARK, 11)
         draw.line((*center, *begin), color, 5)
-        draw.ellipse(
-            (center[0] - 13, center[1] - 13, center[0] + 13, center[1] + 13), fill=color, outline=_DARK, width=4
-        )
-    draw.ellipse((begin[0] - 13, begin[1] - 13, begin[0] + 13, begin[1] + 13), fill=_DARK, outline=_LIGHT, width=5)
+        _circle(draw, center, 13, fill=color, outline=_DARK, width=4)
+    _circle(draw, begin, 13, fill=_DARK, outline=_LIGHT, width=5)
     return picture
 
 
@@ -272,13 +320,15 @@ def _arrow(
     width: int,
     head: float,
 ) -> None:
+    """An arrow of some length, its tip ``head`` long at most."""
     along = np.subtract(end, start)
     length = float(np.hypot(*along))
-    if length == 0:
-        return
-    along = along / length
+    along, head = along / length, min(head, length)
     across = np.array([-along[1], along[0]])
-    head = min(head, length)
     base = np.array(end) - along * head
     draw.line((*start, *base), color, width)
     draw.polygon([tuple(end), tuple(base + across * head * 0.45), tuple(base - across * head * 0.45)], fill=color)
+
+
+def _circle(draw: ImageDraw.ImageDraw, center: tuple[float, float], radius: float, **style: Any) -> None:
+    draw.ellipse((center[0] - radius, center[1] - radius, center[0] + radius, center[1] + radius), **style)

@@ -129,6 +129,24 @@ class IFA(SegmentationNetwork):
         self.classify = nn.Conv2d(channels, num_classes, 1)
         self.auxiliary = class_head(self.encoder.channels[2], channels, num_classes) if auxiliary else None
 
+    @property
+    def about(self) -> str:
+        """What `pixalign.explain` says of it."""
+        said = (
+            "Nothing is moved or resized: at any point, IFA reads the nearest cell of each level and where in that "
+            "cell the point lies, and answers. So it can be asked at any resolution."
+        )
+        if self.queries == "finest" and not self.train_points:
+            said += (
+                " This one was trained at the centers of the finest cells alone, where its prediction asks as well: "
+                "places between them are new to it."
+            )
+        return said
+
+    def cell_maps(self, features: list[Tensor]) -> list[Tensor]:
+        """Return the laterals' maps (N, C, h, w), finest first."""
+        return [lateral(x) for lateral, x in zip(self.laterals, features)]
+
     def decode_heads(
         self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
     ) -> tuple[Tensor, dict[str, Any]]:

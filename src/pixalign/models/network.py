@@ -120,6 +120,18 @@ class SegmentationNetwork(nn.Module):
         """Return the logits as `decode` does, and, with ``heads``, what else `forward` gives then."""
         raise NotImplementedError
 
+    @property
+    def about(self) -> str:
+        """What a network without aligners does in place of them, in a sentence or two; of others nothing."""
+        return ""
+
+    def cell_maps(self, features: list[Tensor]) -> list[Tensor]:
+        """Return the maps of which `decode`, at any ``points`` that it is asked for, reads the nearest cells.
+
+        They are the finest first, (N, C, h, w); there are none where a network answers on grids alone.
+        """
+        return []
+
     def normalization(self) -> tuple[Sequence[float], Sequence[float]]:
         """Mean and standard deviation per channel (0 to 1) of the images that the encoder is made for."""
         return self.encoder.mean, self.encoder.std
