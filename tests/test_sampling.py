@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from graphs import export, onnx_runner, relative_error
-from pixalign.sampling import pool_to_bins, resize, sampling_grid, warp
+from pixalign.sampling import cut, fill, pool_to_bins, resize, sampling_grid, warp
 
 SIZE = st.tuples(st.integers(1, 40), st.integers(1, 40))
 EXPORT_SIZES = (((8, 12), (16, 24)), ((9, 13), (33, 47)), ((20, 6), (20, 6)))  # (h, w), (H, W)
@@ -191,3 +191,22 @@ def test_compiled_sampling_is_equal_at_every_size():
     for sizes in EXPORT_SIZES:
         inputs = export_inputs(*sizes)
         assert relative_error(compiled(*inputs), module(*inputs)) < 1e-5
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 2, 16, 32]))
+def test_filling_mirrors_an_image_and_cutting_takes_it_back(height, width, multiple):
+    x = torch.arange(2.0 * height * width).view(1, 2, height, width)
+    filled = fill(x, multiple)
+    assert all(0 <= after - before < multiple and after % multiple == 0
+               for after, before in zip(filled.shape[-2:], x.shape[-2:]))  # fmt: skip
+    assert torch.equal(cut(filled, (height, width)), x)
+    rows, columns = (min(after, 2 * before - 1) for after, before in zip(filled.shape[-2:], x.shape[-2:]))
+    mirrored = F.pad(x, (0, columns - width, 0, rows - height), mode="reflect")
+    assert torch.equal(filled[..., :rows, :columns], mirrored)
+
+
+def test_what_fits_is_not_copied():
+    x = torch.zeros(1, 1, 32, 64)
+    assert fill(x, 32) is x
+    assert cut(x, (32, 64)) is x

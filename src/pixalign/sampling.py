@@ -60,6 +60,31 @@ def resize(x: Tensor, size: tuple[int, int], convention: str = "pixel") -> Tenso
     return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
 
 
+def fill(image: Tensor, multiple: int) -> Tensor:
+    """Mirror an image (N, C, H, W) at its lower and right edge until its sides are multiples of ``multiple``.
+
+    Written as a gather, so that an exported graph takes every size. What fits already is returned as it is, except in
+    such a graph. Sides below ``multiple`` repeat their first row or column where the mirror image ends.
+    """
+    for dim in (-2, -1):
+        side = image.shape[dim]
+        whole = -(side // -multiple) * multiple
+        if torch.compiler.is_compiling() or side != whole:
+            place = torch.arange(whole, device=image.device)
+            image = image.index_select(dim, torch.where(place < side, place, 2 * (side - 1) - place).clamp(min=0))
+    return image
+
+
+def cut(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the first rows and columns, (N, C, *size).
+
+    They are cut by negative padding: a slice would fix an exported graph to sizes that need none.
+    """
+    if not torch.compiler.is_compiling() and x.shape[-2:] == size:
+        return x
+    return F.pad(x, (0, size[1] - x.shape[-1], 0, size[0] - x.shape[-2]))
+
+
 def sampling_grid(flow: Tensor, input_size: tuple[int, int], convention: str = "pixel") -> Tensor:
     """Turn a displacement field into the positions that `torch.nn.functional.grid_sample` takes.
 

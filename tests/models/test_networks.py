@@ -13,7 +13,7 @@ from pixalign.blocks import PyramidPooling
 from pixalign.errors import InputError
 from pixalign.models.network import NetworkConfig
 from pixalign.palette import default_classes
-from pixalign.sampling import resize
+from pixalign.sampling import fill, resize
 
 SIZES = ((32, 32), (33, 47), (64, 96), (97, 129))
 STRIDES = {"sfnet_lite": (4, 16, 32), "bialignnet": (8, 16, 32, 8)}  # the last is the spatial path's
@@ -43,7 +43,8 @@ def test_logits_have_the_images_size(model, size):
 def test_heads_are_the_same_logits_and_auxiliaries_at_their_own_size(key, model, size):
     with torch.no_grad():
         outputs = model(image(*size), heads=True)
-        assert torch.equal(outputs["logits"], model(image(*size)))
+        whole = fill(image(*size), model.step)
+        assert torch.equal(model(whole, heads=True)["logits"], model(whole))
     expected = [(1, CLASSES, -(-size[0] // s), -(-size[1] // s)) for s in AUXILIARY_STRIDES.get(key, (16,))]
     assert [tuple(x.shape) for x in outputs["auxiliaries"]] == expected
 
@@ -55,9 +56,36 @@ def test_decoding_the_encoding_of_the_levels_that_are_read_is_forward(key, model
         features = model.encode(x)
         levels = [(-(-size[0] // s), -(-size[1] // s)) for s in STRIDES.get(key, (4, 8, 16, 32))]
         assert [tuple(f.shape[-2:]) for f in features] == levels
-        assert torch.equal(model.decode(features, size), model(x))
-        assert torch.equal(resize(model.decode(features), size), model(x))
+        whole = fill(x, model.step)
+        maps, sides = model.encode(whole), (whole.shape[-2], whole.shape[-1])
+        assert torch.equal(model.decode(maps, sides), model(whole))
+        assert torch.equal(resize(model.decode(maps), sides), model(whole))
         assert model.decode(features, (50, 20)).shape[-2:] == (50, 20)
+
+
+@pytest.mark.parametrize("size", [(33, 47), (50, 96), (360, 20), (1, 1)])
+def test_an_image_is_mirrored_up_to_whole_cells_of_every_map_and_the_logits_are_cut_back(model, size):
+    x = image(*size, batch=2)
+    whole = fill(x, model.step)
+    assert all(side % 32 == 0 for side in whole.shape[-2:])
+    with torch.no_grad():
+        assert torch.equal(model(x), model(whole)[..., : size[0], : size[1]])
+
+
+def test_a_pixel_is_read_at_one_place_whatever_the_images_size_is(key):
+    """A larger image continues a smaller one: where the mirror image is what is there anyway, nothing changes."""
+    model = network(key)
+    x = fill(image(72, 80), 32)  # 96 x 96, mirrored by itself
+    with torch.no_grad():
+        assert relative_error(model(x[..., :72, :80]), model(x)[..., :72, :80]) < 1e-5
+
+
+def test_the_releases_networks_take_an_image_as_it_is():
+    model = network("sfnet", convention="sfnet")
+    x = image(33, 47)
+    with torch.no_grad():
+        assert model.step == 1
+        assert torch.equal(model(x), model.decode(model.encode(x), (33, 47)))
 
 
 def test_a_size_without_pixels_is_refused(model):

@@ -9,6 +9,7 @@ Whether padding is needed is found once, from the model's layers and by running 
 """
 
 import difflib
+import math
 import threading
 import warnings
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ from pixalign.encoders import sfnet_resnet as _sfnet_resnet  # noqa: F401  (regi
 from pixalign.encoders.packaged import PACKAGES, packaged_weights
 from pixalign.encoders.same_padding import pad_by_constants
 from pixalign.errors import InputError
-from pixalign.sampling import resize
+from pixalign.sampling import cut, fill, resize
 from pixalign.text import first_line
 
 STRIDES = (4, 8, 16, 32)
@@ -77,6 +78,8 @@ class TimmEncoder(nn.Module):
         strides: pixels of the (enlarged) image per map pixel, finest first: of (4, 8, 16, 32) unless
             ``output_stride`` is lower.
         unread: beginnings of the names that a model of all four levels has and this one has not.
+        step: sides of an image that are multiples of it are filled exactly by the cells of every map. At others the
+            last cells stick out, and a resize between two maps, which goes by their sizes, stretches one of them.
         mean, std: the normalization that timm gives for this model, per channel (ImageNet's if none).
 
     Raises:
@@ -116,6 +119,7 @@ class TimmEncoder(nn.Module):
         self.pyramid = _SimplePyramid(channels[0], reductions[-1], levels) if plain else None
         self.channels = self.pyramid.channels if self.pyramid else list(channels)
         self.strides = tuple(min(STRIDES[k], output_stride) for k in levels)
+        self.step = 4 * max(self.strides) // math.gcd(self.quarters, 4 * max(self.strides))
         self.unread = [f"pyramid.{part}" for part in self.pyramid.unread] if self.pyramid else []
         if isinstance(self.body, HighResolutionNetFeatures):
             self.unread = [f"body.{part}" for part in _remove_unread(self.body, levels)]
@@ -132,7 +136,7 @@ class TimmEncoder(nn.Module):
             image = resize(image, (self._enlarged(image.shape[-2]), self._enlarged(image.shape[-1])))
         height, width = image.shape[-2:]
         if self.multiple > 1:
-            image = _reflect(_reflect(image, -2, self.multiple), -1, self.multiple)
+            image = fill(image, self.multiple)
         with _hooks if _uses_hooks(self.body) else nullcontext():
             maps = self.body(image)
         if self.channels_last:
@@ -140,7 +144,7 @@ class TimmEncoder(nn.Module):
         if self.pyramid is not None:
             maps = self.pyramid(maps[0], (image.shape[-2], image.shape[-1]))
         if self.multiple > 1:
-            maps = [_crop(x, _cells(height, s), _cells(width, s)) for x, s in zip(maps, self.strides)]
+            maps = [cut(x, (_cells(height, s), _cells(width, s))) for x, s in zip(maps, self.strides)]
         return list(maps)
 
     def _enlarged(self, side: int) -> int:
@@ -223,18 +227,6 @@ def _uses_hooks(body: nn.Module) -> bool:
 def _cells(side: int, stride: int) -> int:
     """ceil(side / stride), of positive numbers only: ONNX truncates a negative quotient towards zero."""
     return (side + stride - 1) // stride
-
-
-def _reflect(image: Tensor, dim: int, multiple: int) -> Tensor:
-    """Pad a side at its end to the next multiple, by reflection; a gather, so that exported graphs take every size."""
-    side = image.shape[dim]
-    padded = torch.arange(_cells(side, multiple) * multiple, device=image.device)
-    return image.index_select(dim, torch.where(padded < side, padded, 2 * (side - 1) - padded).clamp(min=0))
-
-
-def _crop(x: Tensor, height: int, width: int) -> Tensor:
-    """The first rows and columns, as negative padding: a slice would fix an exported graph to sizes that need none."""
-    return F.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2]))
 
 
 def _create(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pixalign.errors import InputError
-from pixalign.sampling import resize
+from pixalign.sampling import cut, fill, resize
 
 
 @dataclass(kw_only=True)
@@ -90,12 +90,29 @@ class SegmentationNetwork(nn.Module):
     def forward(self, image: Tensor, heads: bool = False) -> Any:
         """Return logits (N, K, H, W) for a normalized image (N, in_channels, H, W).
 
+        An image is filled up to sides that are multiples of `step`, and the logits are cut back.
+
         With ``heads``, return a dictionary for the loss: "logits", "auxiliaries" [logits of their own size], and what
-        else the network's `decode_heads` names.
+        else the network's `decode_heads` names. Then nothing is filled up, since other heads are not cut back: give
+        images of such sides, as training does.
         """
         size = (image.shape[-2], image.shape[-1])
-        logits, others = self.decode_heads(self.encode(image), size, heads)  # no second reference to large maps
-        return {"logits": logits, **others} if heads else logits
+        if heads:
+            logits, others = self.decode_heads(self.encode(image), size, heads)  # no second reference to large maps
+            return {"logits": logits, **others}
+        if self.step > 1:
+            image = fill(image, self.step)
+        filled = (image.shape[-2], image.shape[-1])
+        return cut(self.decode_heads(self.encode(image), filled, heads)[0], size)
+
+    @property
+    def step(self) -> int:
+        """Sides that are multiples of it are filled exactly by the cells of every map: `TimmEncoder.step`.
+
+        It is 1 under the published conventions: the releases' networks take an image as it is. Their resizes put the
+        centers of the first and last cells upon each other at every size.
+        """
+        return getattr(getattr(self, "encoder", None), "step", 1) if self.convention == "pixel" else 1
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """Return the maps of a normalized image that `decode` takes: the encoder's, finest first."""
@@ -106,6 +123,8 @@ class SegmentationNetwork(nn.Module):
         self, features: list[Tensor], size: tuple[int, int] | None = None, refine: float | None = None
     ) -> Tensor:
         """Return logits (N, K, *size); without a size, of the size that the network computes them at.
+
+        They are those of all that the maps' cells cover, which is the image if its sides are multiples of `step`.
 
         Raises:
             InputError: ``refine`` for a network that does not take it.

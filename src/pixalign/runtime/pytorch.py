@@ -9,7 +9,7 @@ from pixalign.models.network import SegmentationNetwork
 from pixalign.runtime.cuda_graphs import CudaGraphs
 from pixalign.runtime.network import ready
 from pixalign.runtime.runtime import PRECISIONS, Runtime
-from pixalign.sampling import resize
+from pixalign.sampling import cut, fill, resize
 
 
 def open_torch(
@@ -49,7 +49,10 @@ def open_torch(
         with torch.inference_mode(), torch.autocast(device.type, dtype, lower):
             if refine is None and not model.any_output_size:
                 return resize(model(images), size)
-            return model.decode(model.encode(images), size, refine)
+            filled = fill(images, model.step)
+            sides = zip(size, filled.shape[-2:], images.shape[-2:])
+            whole = [round(side * full / shown) for side, full, shown in sides]  # less than half a pixel off
+            return cut(model.decode(model.encode(filled), (whole[0], whole[1]), refine), size)
 
     return Runtime(
         source, backend, model.config, device, placed, precision, network=model, run_at=None if recorded else run_at

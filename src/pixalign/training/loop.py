@@ -26,6 +26,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pixalign.data import class_pixels, label_counts
 from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
@@ -40,7 +41,9 @@ from pixalign.losses.weights import adjust_logits, class_weights
 from pixalign.memory import reused_memory
 from pixalign.models import create_model
 from pixalign.models.network import SegmentationNetwork
+from pixalign.palette import IGNORE
 from pixalign.runtime import open_runtime
+from pixalign.sampling import fill
 from pixalign.training.accelerator import find_device, flattened, make_accelerator, trackers_ended
 from pixalign.training.config import ModelConfig, OptimConfig, TrainConfig, write_config
 from pixalign.training.groups import parameter_groups
@@ -184,9 +187,10 @@ def train(
         """Update the weights by some batches, at a learning rate; keep their losses."""
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-        labels = [masks.to(accelerator.device, non_blocking=True) for _, masks in update]
-        for (images, _), masks in zip(update, labels, strict=True):
-            pixels = images.to(accelerator.device, non_blocking=True)
+        moved = [[x.to(accelerator.device, non_blocking=True) for x in batch] for batch in update]
+        filled = [(fill(images, model.step), _fill_labels(masks, model.step)) for images, masks in moved]
+        labels = [masks for _, masks in filled]
+        for pixels, masks in filled:
             images = normalize(pixels, mean, std)
             with accelerator.accumulate(wrapped):
                 outputs = wrapped(images.contiguous(memory_format=layout), heads=True)
@@ -395,6 +399,12 @@ def learning_rate(progress: float, optim: OptimConfig) -> float:
         return optim.lr * (progress + 1e-3) / (optim.warmup + 1e-3)
     left = (1 - progress) / (1 - optim.warmup)
     return optim.lr * (left**0.9 if optim.schedule == "poly" else 0.5 - 0.5 * math.cos(math.pi * left))
+
+
+def _fill_labels(masks: Tensor, step: int) -> Tensor:
+    """Masks (N, H, W) of images that were filled up to sides of whole steps; what was added is ignored."""
+    missing = [-side % step for side in masks.shape[-2:]]
+    return functional.pad(masks, (0, missing[1], 0, missing[0]), value=IGNORE)
 
 
 def load_teacher(config: TrainConfig, classes: Sequence[str], device: torch.device) -> Callable[[Tensor], Tensor]:
