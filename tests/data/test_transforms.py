@@ -300,7 +300,59 @@ def test_turned_crops_show_all_quarters_alike_and_masks_turn_with_them():
     assert len(seen) == 4
 
 
-def test_crops_that_are_not_square_are_turned_by_a_half_alone():
-    mask = torch.arange(32 * 64).reshape(32, 64).remainder(251).to(torch.uint8)
-    _, labels = TrainingTransform((32, 64), (1.0, 1.0), 0, 0, 0, 0, turn=1)(mask.expand(3, -1, -1), mask)
-    assert torch.equal(labels, mask.rot90(2))
+def test_crops_that_are_not_square_are_turned_by_quarters_too():
+    """The red and green of a pixel are its row and column, so their steps tell how a crop lies."""
+    rows, columns = torch.meshgrid(torch.arange(100), torch.arange(100), indexing="ij")
+    image = torch.stack([rows, columns, 0 * rows]).to(torch.uint8)
+    seen = Counter()
+    for seed in range(200):
+        torch.manual_seed(seed)
+        shown, labels = TrainingTransform((32, 64), (1.0, 1.0), 0, 0, 0, 0, turn=0.75)(image, image[0])
+        assert shown.shape == (3, 32, 64)
+        assert torch.equal(shown[0], labels)
+        place = shown[:2].int()
+        seen[tuple((place[:, 1, 0] - place[:, 0, 0]).tolist())] += 1
+    assert len(seen) == 4
+    assert min(seen.values()) > 25
+
+
+def test_a_turned_crop_holds_the_pixel_that_it_is_centered_on():
+    mask = torch.zeros(100, 130, dtype=torch.uint8)
+    mask[95, 20] = 1
+    for seed in range(20):
+        torch.manual_seed(seed)
+        turned = TrainingTransform((32, 64), (1.0, 1.0), 0.5, 0, 0, 0, turn=1)
+        assert (turned(mask.expand(3, -1, -1), mask, (95, 20))[1] == 1).sum() == 1
+
+
+STRONG = {**GEOMETRY, "color": 1.0, "dusk": 0.5, "blur": 0.5}
+
+
+def test_gray_images_change_their_light_and_get_no_tint():
+    light = torch.randint(0, 256, (1, 64, 80), dtype=torch.uint8).expand(3, -1, -1)
+    transform, brightness = TrainingTransform(**STRONG, turn=0.5), set()
+    for seed in range(60):
+        torch.manual_seed(seed)
+        shown, _ = transform(light, light[0])
+        assert shown.shape == (3, 40, 56)
+        assert torch.equal(shown[0], shown[1])
+        assert torch.equal(shown[0], shown[2])
+        brightness.add(round(shown.float().mean().item()))
+    assert len(brightness) > 20
+
+
+def test_an_image_with_a_little_color_is_tinted_as_before():
+    image = torch.full((3, 64, 80), 120, dtype=torch.uint8)
+    image[2] = 121
+    torch.manual_seed(0)
+    shown, _ = TrainingTransform(**STRONG)(image, image[0])
+    assert (shown[0].float() - shown[1].float()).abs().mean() > 2
+
+
+def test_a_gray_image_without_changes_of_light_is_what_it_was():
+    light = torch.randint(0, 256, (1, 64, 80), dtype=torch.uint8).expand(3, -1, -1)
+    shown = {}
+    for bands in (light, torch.cat([light, light[:1]])):  # four bands are never taken for gray
+        torch.manual_seed(3)
+        shown[len(bands)] = TrainingTransform(**{**GEOMETRY, "blur": 1.0}, channels=len(bands))(bands, light[0])[0]
+    assert torch.equal(shown[3], shown[4][:3])

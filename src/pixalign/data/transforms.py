@@ -148,7 +148,9 @@ class TrainingTransform:
         dusk: probability of low light, 0 to 1.
         blur: probability of a gaussian blur, 0 to 1.
         channels: of the images; hue, saturation and grayness are changed for 3 alone.
-        turn: probability, 0 to 1, of a turn: by a quarter either way or a half, of a crop that is not square by a half.
+        turn: probability, 0 to 1, of a turn: by a quarter either way or a half.
+
+    A crop of three equal channels stays gray: its light changes by one gain and one noise, not by one of each channel.
     """
 
     def __init__(
@@ -162,7 +164,8 @@ class TrainingTransform:
         channels: int = 3,
         turn: float = 0.0,
     ) -> None:
-        self.place, self.flip, self.turn = RandomScaledCrop(crop, *scale), flip, turn
+        self.upright, self.sideways = (RandomScaledCrop(size, *scale) for size in (crop, (crop[1], crop[0])))
+        self.flip, self.turn = flip, turn
         self.steps: list[Any] = []
         if color and channels == 3:
             self.steps.append(v2.ColorJitter(brightness=0.5 * color, contrast=0.5 * color, saturation=0.6 * color))
@@ -178,16 +181,18 @@ class TrainingTransform:
 
     def __call__(self, image: Tensor, mask: Tensor, focus: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
         """Turn image (C, H, W) and mask (H, W), uint8, into the crop's size; for ``focus`` see `RandomScaledCrop`."""
-        image, mask = self.place(image, mask, focus)
+        quarters = int(torch.randint(1, 4, ())) if self.turn and torch.rand(()).item() < self.turn else 0
+        image, mask = (self.sideways if quarters % 2 else self.upright)(image, mask, focus)
         if torch.rand(()).item() < self.flip:
             image, mask = image.flip(-1), mask.flip(-1)
-        if self.turn and torch.rand(()).item() < self.turn:
-            quarters = int(torch.randint(1, 4, ())) if mask.shape[0] == mask.shape[1] else 2
+        if quarters:
             image, mask = image.rot90(quarters, (-2, -1)), mask.rot90(quarters, (-2, -1))
-        shown = tv_tensors.Image(image)
+        gray = len(image) == 3 and all(torch.equal(image[0], channel) for channel in image[1:])
+        shown = tv_tensors.Image(image[:1] if gray else image)
         for step in self.steps:
             shown = step(shown)
-        return shown.as_subclass(Tensor), mask
+        changed = shown.as_subclass(Tensor)
+        return changed.repeat(3, 1, 1) if gray else changed, mask
 
 
 @dataclass

@@ -66,9 +66,9 @@ class DataConfig:
         crop: height and width of a training crop, pixels.
         scale: lowest and highest factor of the random resize before the crop.
         flip: probability of a horizontal flip.
-        turn: probability of a turn by a quarter or a half (of a half alone where the crop is not square), for images
-            that have no upper side, such as those of a microscope.
-        color: strength of the photometric augmentation, 0 (none) to 1 (strong).
+        turn: probability of a turn by a quarter or a half, for images that have no upper side, such as those of a
+            microscope.
+        color: strength of the photometric augmentation, 0 (none) to 1 (strong). Gray images stay gray.
         dusk: probability of low light: dark, with clouds of light and shade and sensor noise.
         blur: probability of a gaussian blur.
         class_uniform: share of the crops that are centered on a class drawn uniformly, which shows rare classes more
