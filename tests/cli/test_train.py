@@ -55,3 +55,24 @@ def test_a_run_folder_that_was_moved_is_resumed_where_it_is(run, tmp_path):
 def test_options_are_not_guessed_from_their_beginning(run, capsys):
     assert main(["train", "--resum", "--out", str(run)]) == 2
     assert "--resum" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--data.colour", "0.3"], "data.colour is unknown: did you mean data.color?"),
+        (["--loss.class-weights=enet"], "loss.class-weights is unknown: did you mean loss.class_weights?"),
+        (["--epoch", "3"], "epoch is unknown: did you mean epochs?"),
+        (["--banana", "3"], "unrecognized arguments: --banana 3"),
+    ],
+)
+def test_a_key_that_is_not_there_is_answered_with_the_one_most_like_it(arguments, said, capsys):
+    assert main(["train", *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "key"), [("epoch: 3", "epochs"), ("data: {colour: 0.3}", "data.color")])
+def test_a_file_with_a_key_that_is_not_there_is_answered_too(text, key, tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text(text)
+    assert main(["train", "--config", str(tmp_path / "c.yaml")]) == 2
+    assert f"is unknown: did you mean {key}?" in capsys.readouterr().err

@@ -53,6 +53,12 @@ def test_the_width_of_a_stripe_is_about_its_width():
         assert (traits.narrowest, traits.rarest) == (1, 1)
 
 
+def test_each_pair_that_is_looked_at_is_told_of():
+    told = []
+    look_at(Drawn([striped(4)] * 100, ["ground", "stripe"]), told.append)
+    assert told == [1] * 24
+
+
 def test_unlabeled_pixels_have_no_width_and_no_share():
     mask = striped(4)
     mask[mask == 1] = 255

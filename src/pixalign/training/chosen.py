@@ -4,14 +4,16 @@ Not a search: a look at up to 24 pairs, and rules that fit on a page (our choice
 """
 
 import math
+import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
 
 from pixalign.data import open_data
 from pixalign.data.samples import Data
@@ -19,6 +21,7 @@ from pixalign.encoders.packaged import source_at_hand
 from pixalign.errors import InputError
 from pixalign.models import MODELS
 from pixalign.palette import IGNORE
+from pixalign.progress import counted
 from pixalign.text import number_of, percent
 from pixalign.training.config import TrainConfig
 
@@ -67,8 +70,8 @@ class Traits:
         return min((k for k, share in enumerate(self.shares) if share), key=lambda k: self.shares[k])
 
 
-def look_at(data: Data) -> Traits:
-    """Return the traits of a training split, from evenly spread pairs.
+def look_at(data: Data, advance: Callable[[int], None] = lambda count: None) -> Traits:
+    """Return the traits of a training split, from up to 24 evenly spread pairs; ``advance`` is told of each.
 
     Raises:
         InputError: a pair that cannot be read, or no labeled pixel in those looked at.
@@ -84,6 +87,7 @@ def look_at(data: Data) -> Traits:
         thirds += [_histogram(part, count) for part in (mask[:third], mask[-third:])]
         for k, width in _widths(mask, count).items():
             widths[k].append(width)
+        advance(1)
     if not pixels.any():
         raise InputError(f"{data.name}: none of the {len(sizes)} masks looked at holds a label: label some pixels")
     upper, lower = thirds / np.maximum(thirds.sum(1, keepdims=True), 1)
@@ -110,7 +114,10 @@ def choose_settings(config: TrainConfig, given: Collection[str] = ()) -> tuple[T
     config.check()
     data = config.data
     training = open_data(data.name, data.root, data.train, data.mask_template, config.model.in_channels)
-    return chosen(config, look_at(training), frozenset(given), _device(config))
+    console = Console(quiet=os.environ.get("RANK", "0") != "0")  # of several processes, the first one's
+    with counted(console, f"looking at {training.name}", min(len(training), _LOOKED_AT)) as advance:
+        traits = look_at(training, advance)
+    return chosen(config, traits, frozenset(given), _device(config))
 
 
 def chosen(config: TrainConfig, traits: Traits, given: frozenset[str], device: str) -> tuple[TrainConfig, list[str]]:

@@ -4,6 +4,7 @@ The types are those that jsonargparse reads a command line and YAML by. Their na
 value must be. `check_values` goes over the same types for a configuration that a program has built.
 """
 
+import difflib
 import os
 import re
 from collections.abc import Iterator
@@ -51,6 +52,12 @@ _GIVEN = re.compile(
     r"|Not of type .*?: (.*) (?:does not conform|does not match|not an? \w+$)"
 )
 
+# The key in an error of jsonargparse about one that is not there: on a command line, in a part of a file, at its top.
+_UNKNOWN = re.compile(
+    r"unrecognized arguments: --(?P<option>[\w.-]+)|Group '(?P<part>[\w.]+)' does not accept option '(?P<name>\w+)'"
+    r"|Option '(?P<top>\w+)' is not accepted"
+)
+
 _PLAIN = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
 
 
@@ -75,6 +82,10 @@ def explained(error: Exception, kind: Any = None) -> str:
     Without ``kind`` the key is an option of a command, whose types the error names.
     """
     text = str(error)
+    if kind and (unknown := _UNKNOWN.search(text)):
+        part, name = unknown["part"], unknown["name"]
+        if line := _proposed(f"{part}.{name}" if part else unknown["option"] or unknown["top"], kind):
+            return line
     found, value = re.search(r'.*Parser key "([\w.]+)":', text, re.DOTALL), _GIVEN.search(text)
     if found and value:
         given = next(group for group in value.groups() if group is not None)
@@ -91,6 +102,12 @@ def explained(error: Exception, kind: Any = None) -> str:
     # "required: predict.out" is of the command at hand: out
     text = re.sub(r"(?<=required: )[\w., ]+", lambda m: re.sub(r"(^|, )\w+\.", r"\1", m[0]), text)
     return " ".join(text.split())
+
+
+def _proposed(key: str, kind: Any) -> str:
+    """The line about a key that a dataclass has not, with the one most like it; "" where none is."""
+    like = difflib.get_close_matches(key.replace("-", "_"), [each for each, _, _ in keys_of(kind)], 1, 0.75)
+    return f"{key} is unknown: did you mean {like[0]}?" if like else ""
 
 
 def words(kind: Any) -> str:
