@@ -37,21 +37,22 @@ def check_data(
     mask_template: str = "",
     channels: int = 3,
     progress: Progress = lambda split, done, total: None,
+    groups: str = "",
 ) -> Report:
     """Check those of the splits train, val and test that a data set has.
 
     Args:
-        name, root, mask_template, channels: as `pixalign.data.open_data` takes them.
+        name, root, mask_template, channels, groups: as `pixalign.data.open_data` takes them.
         progress: called with split, pairs done and pairs in all.
 
     Raises:
         InputError: there is nothing to look at: no such folder, or no image in it.
     """
     if name == "folder":
-        return _check_folder(Path(root), mask_template, channels, progress)
+        return _check_folder(Path(root), mask_template, channels, progress, groups)
     early: list[Problem] = []
     wanted = [split for split in SPLITS if name not in CATALOG or split in CATALOG[name].splits]
-    opened = _opened(wanted, lambda split: open_data(name, root, split, mask_template, channels), early, "test")
+    opened = _opened(wanted, lambda split: open_data(name, root, split, mask_template, channels, groups), early, "test")
     if not all(isinstance(data, Pairs) for data in opened.values()):
         raise InputError(f"data.name {name!r} has no files that could be checked: name the data of a folder")
     return _report(root, opened, early, progress)
@@ -73,11 +74,11 @@ def _opened(splits: Iterable[str], read: Callable[[str], _T], early: list[Proble
     return opened
 
 
-def _check_folder(root: Path, mask_template: str, channels: int, progress: Progress) -> Report:
+def _check_folder(root: Path, mask_template: str, channels: int, progress: Progress, groups: str) -> Report:
     """As `check_data`, of a folder of images and masks: also what has no partner, and which classes the masks tell."""
     early: list[Problem] = []
     divided = splits_in(root) if root.is_dir() else []
-    found = _opened(divided or ("train", "val"), lambda split: find(root, split, mask_template), early)
+    found = _opened(divided or ("train", "val"), lambda split: find(root, split, mask_template, groups), early)
     for split, why in (("train", "training needs it"), ("val", "training measures itself on it")):
         if divided and split not in divided:
             remedy = f"add images and masks of it: {why}"
@@ -91,7 +92,7 @@ def _check_folder(root: Path, mask_template: str, channels: int, progress: Progr
         for split, part in found.items()
     }
     report = _report(root, opened, early + wrong, progress, raw=labels is None, tell=not wrong)
-    return replace(report, layout=describe(root, mask_template) + unread(root, found.values()))
+    return replace(report, layout=describe(root, mask_template, groups) + unread(root, found.values()))
 
 
 def check_splits(

@@ -16,6 +16,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--data.root", default="", help="where the data is")
     parser.add_argument("--data.mask_template", default="", help="an image's mask, such as masks/{stem}_mask.png")
+    parser.add_argument("--data.groups", default="", help="as in training: which images of a folder belong together")
     parser.add_argument("--data.split", default="train", help="split to fit on")
     parser.add_argument("--data.val", default="val", help="split to show the gain on")
     parser.add_argument("--out", required=True, help="folder for the adjusted model")
@@ -40,7 +41,7 @@ def run(args: Namespace) -> int:
     model = load(args.model).to(pick_device(args.device))
     channels = model.config.in_channels
     fitted, val = (
-        open_data(args.data.name, args.data.root, split, args.data.mask_template, channels)
+        open_data(args.data.name, args.data.root, split, args.data.mask_template, channels, args.data.groups)
         for split in (args.data.split, args.data.val)
     )
     check_classes(model.config.classes, fitted.classes)

@@ -27,6 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--data.mask_template", default="", help="an image's mask below DIR, such as masks/{stem}_mask.png"
     )
+    parser.add_argument("--data.groups", default="", help="as in training: which images belong together")
     parser.add_argument("--data.channels", type=Count, default=3, help="bands of the images")
     parser.add_argument("--out", default="pixalign_check", help="folder for index.html, report.json and sheet.jpg")
 
@@ -59,7 +60,7 @@ def _check(args: Any) -> int:
             bar.update(tasks[split], completed=done)
 
         data = args.data
-        report = check_data(data.name, args.what, data.mask_template, data.channels, progress)
+        report = check_data(data.name, args.what, data.mask_template, data.channels, progress, data.groups)
     page = write_report(report, args.out)
     _print(console, report)
     console.print(f"page: {page}", soft_wrap=True, markup=False)

@@ -20,6 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--data.root", default="", help="where the data is")
     parser.add_argument("--data.mask_template", default="", help="an image's mask, such as masks/{stem}_mask.png")
+    parser.add_argument("--data.groups", default="", help="as in training: which images of a folder belong together")
     parser.add_argument("--data.split", default="val", help="split to measure on")
     parser.add_argument(
         "--out", type=str | None, help="folder for metrics.json, classes.csv, images.csv and the report, index.html"
@@ -47,7 +48,9 @@ def run(args: Namespace) -> int:
     mode = mode_of(args)
     runtime = open_runtime(args.model, device=args.device, precision=args.precision)
     channels = runtime.config.in_channels
-    pairs = open_data(args.data.name, args.data.root, args.data.split, args.data.mask_template, channels)
+    pairs = open_data(
+        args.data.name, args.data.root, args.data.split, args.data.mask_template, channels, args.data.groups
+    )
     check_classes(runtime.config.classes, pairs.classes)
     with counted(console, pairs.name, len(pairs)) as advance:
         per_image = Path(args.out) / "images.csv" if args.out else None

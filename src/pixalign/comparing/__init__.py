@@ -101,7 +101,8 @@ def _measure(comparison: Comparison, runs: Sequence[Run], console: Console) -> d
     data, channels = done[0].config.data, done[0].config.model.in_channels
     device = pick_device(done[0].config.device)
     splits = {
-        split: open_data(data.name, data.root, split, data.mask_template, channels) for split in comparison.splits
+        split: open_data(data.name, data.root, split, data.mask_template, channels, data.groups)
+        for split in comparison.splits
     }
     first = next(iter(splits.values()))
     figures: dict[str, dict[str, dict[int, Measured]]] = {split: {} for split in splits}

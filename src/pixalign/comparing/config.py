@@ -16,8 +16,8 @@ from pixalign.training.values import Name, Seed, check_values, explained
 # What one comparison holds fixed. What else a method may change (network, loss, optimizer, augmentation) is what it is.
 PROTOCOL = {
     "data": (
-        "data.name", "data.root", "data.mask_template", "data.train", "data.mix", "data.mix_root", "data.mix_ratio",
-        "model.in_channels",
+        "data.name", "data.root", "data.mask_template", "data.groups", "data.train", "data.mix", "data.mix_root",
+        "data.mix_ratio", "model.in_channels",
     ),
     "budget": ("epochs", "batch_size", "accumulate", "data.crop", "init", "model.pretrained"),
 }  # fmt: skip

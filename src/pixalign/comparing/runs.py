@@ -71,7 +71,7 @@ def check_alike(runs: Sequence[Run]) -> None:
 def check_data(runs: Sequence[Run]) -> None:
     """Raise InputError if the training data is not what the runs in the folders, if any, were trained on."""
     data = runs[0].config.data
-    now = open_data(data.name, data.root, data.train, data.mask_template, runs[0].config.model.in_channels)
+    now = open_data(data.name, data.root, data.train, data.mask_template, runs[0].config.model.in_channels, data.groups)
     for run in runs:
         if state_of(run) != "not run yet" and (then := _data(run)["train"]["fingerprint"]) != now.fingerprint():
             raise InputError(

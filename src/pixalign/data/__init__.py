@@ -34,11 +34,14 @@ DATASETS: dict[str, Callable[..., Any]] = {
 __all__ = ["DATASETS", "IGNORE", "Data", "Pairs", "class_pixels", "label_counts", "open_data"]
 
 
-def open_data(name: str, root: str | Path, split: str, mask_template: str = "", channels: int = 3) -> Any:
+def open_data(
+    name: str, root: str | Path, split: str, mask_template: str = "", channels: int = 3, groups: str = ""
+) -> Any:
     """Return a split of the data set ``name`` (a key of `DATASETS`) at ``root``.
 
-    ``mask_template`` says where the mask of an image is (see `pixalign.data.folder`), and ``channels`` how many bands
-    the images have, for data sets that take them.
+    ``mask_template`` says where the mask of an image is (see `pixalign.data.folder`), ``channels`` how many bands the
+    images have, and ``groups`` which of them belong together (see `pixalign.data.groups`), for data sets that take
+    these.
 
     Raises:
         InputError: the data is not there, or an option is set that the data set does not take.
@@ -49,7 +52,11 @@ def open_data(name: str, root: str | Path, split: str, mask_template: str = "", 
         raise InputError("data.root is not set: give the folder with --data.root DIR (in compare: --root DIR)")
     options = {
         key: value
-        for key, value, default in (("mask_template", mask_template, ""), ("channels", channels, 3))
+        for key, value, default in (
+            ("mask_template", mask_template, ""),
+            ("channels", channels, 3),
+            ("groups", groups, ""),
+        )
         if value != default
     }
     for key, value in options.items():

@@ -6,7 +6,9 @@ Where the files are
 
 - ``root/images/...`` and ``root/masks/...``, divided by ``root/train.txt``, ``root/val.txt`` and ``root/test.txt`` if
   they are there (an image per line: its stem, or its path below ``root`` or ``images/``, with or without suffix), else
-  deterministically: a fifth is for validation, by a hash of the name, and there is no test split;
+  deterministically: about a fifth is for validation, by a hash of the name, and there is no test split. Images that
+  belong together by their names, such as both eyes of a patient or frames of a video, stay on one side
+  (`pixalign.data.groups`);
 - ``root/images/train/...``, ``root/masks/train/...`` and the same with ``val`` (and ``test``);
 - ``root/train/images/...``, ``root/train/masks/...`` and the same with ``val`` (and ``test``);
 - ``root/train/...``, ``root/train_masks/...`` or ``root/train_images/...``, ``root/train_masks/...``, and so on;
@@ -77,7 +79,6 @@ without a gap, named class_0 and so on, in the colors of the masks' palette; or 
 """
 
 import functools
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -93,6 +94,7 @@ from pixalign.data.formats.lacking import lacking, unknown
 from pixalign.data.formats.layout import SPLITS, Found, Layout, drawn
 from pixalign.data.formats.recognize import recognize
 from pixalign.data.formats.template import by_template
+from pixalign.data.groups import held_out
 from pixalign.data.images import opened
 from pixalign.data.mask_values import proposed_ids
 from pixalign.data.masks import Labels, gray_of, labels_from_yaml, read_values, unpack
@@ -101,12 +103,11 @@ from pixalign.data.samples import in_threads, require_two_classes
 from pixalign.errors import InputError
 from pixalign.palette import IGNORE, default_classes, default_colors
 
-_VAL_SHARE = 0.2
 _LISTED = 12
 _MANY_COLORS = 4096
 
 
-def folder(root: str | Path, split: str, mask_template: str = "", channels: int = 3) -> Pairs:
+def folder(root: str | Path, split: str, mask_template: str = "", channels: int = 3, groups: str = "") -> Pairs:
     """Return a split (train, val or test) of a folder; layouts and formats are those of this module's text.
 
     Args:
@@ -114,16 +115,17 @@ def folder(root: str | Path, split: str, mask_template: str = "", channels: int 
         split: train, val or test.
         mask_template: where the mask of an image is, below ``root``; empty for the image's own name in masks/.
         channels: bands of the images, as `pixalign.data.images.read_image` takes it.
+        groups: which images of data that is not divided belong together, as `pixalign.data.groups` reads it.
 
     Raises:
-        InputError: an unknown split, a missing or empty folder, an image without mask, classes that cannot be told.
+        InputError: an unknown split, a missing or empty folder, an image without mask, classes that cannot be told,
+            groups of data that is divided or that cannot be used.
     """
     root = Path(root)
     found, name, divided = _everything(root, split, mask_template)
     if found.lone_images or (found.lone_masks and (found.drawings or not found.images)):
         raise lacking(root, found, name, divided, mask_template)
-    if not divided:
-        found = _part(root, found, split)
+    found = _part(root, found, split, divided, groups)
     labels = known_labels(root, mask_template) or labels_in(root, _masks_of_all_splits(root, mask_template))
     require_two_classes(labels.classes, str(root))
     return Pairs(f"{root.resolve().name}/{split}", found.images, found.masks, labels, channels, found.drawings)
@@ -140,18 +142,19 @@ def splits(root: str | Path, mask_template: str = "") -> list[str]:
     return [*lists_of_splits(entries(root)[1])]
 
 
-def find(root: str | Path, split: str, mask_template: str = "") -> Found:
+def find(root: str | Path, split: str, mask_template: str = "", groups: str = "") -> Found:
     """Return the pairs of a split, and what has no partner.
 
     Of data that is not divided, an image without mask belongs to the split that its name gives, as if it had one, and
     a mask without image to train. With COCO no image is without mask: unlisted images do not belong to the data.
 
     Raises:
-        InputError: no such folder or split, no image in it, two masks for one image, a template that cannot be used.
+        InputError: no such folder or split, no image in it, two masks for one image, a template or groups that cannot
+            be used.
     """
     root = Path(root)
     found, _, divided = _everything(root, split, mask_template)
-    return found if divided else _part(root, found, split)
+    return _part(root, found, split, divided, groups)
 
 
 def known_labels(root: str | Path, mask_template: str = "") -> Labels | None:
@@ -185,15 +188,18 @@ def labels_in(root: str | Path, masks: Sequence[Path]) -> Labels:
     return _labels_found(root, stamps)
 
 
-def describe(root: str | Path, mask_template: str = "") -> str:
-    """Return what a folder is, as "Roboflow semantic masks: 3 splits, 4 classes from ..."; InputError if unknown."""
+def describe(root: str | Path, mask_template: str = "", groups: str = "") -> str:
+    """Return what a folder is, as "Roboflow semantic masks: 3 splits, 4 classes from ..."; InputError if unknown.
+
+    Where it is not divided, and groups of images are kept together when it is, it says which.
+    """
     root = Path(root)
     layout = _layout(root, mask_template)
     if not layout and not mask_template:
         raise unknown(root)
     name = f"masks by the template {mask_template}" if mask_template or not layout else layout.name
     count = len(splits(root, mask_template))
-    division = f"{count} split{'s' * (count > 1)}" if count else "not divided"
+    division = f"{count} split{'s' * (count > 1)}" if count else f"not divided{_grouping(root, mask_template, groups)}"
     classes = "classes from the masks"
     with suppress(InputError):  # of a wrong file, which is reported when the classes are needed
         if labels := known_labels(root, mask_template):
@@ -260,22 +266,23 @@ def _by_template(root: Path, split: str, template: str, layout: Layout | None) -
     return found, name, place.split
 
 
-def _part(root: Path, found: Found, split: str) -> Found:
-    """The share of ``split`` in data that is not divided: as its list says, or by the hash of the names."""
-    assert found.folders
-    base = found.folders[0]
-    images = sorted([*found.images, *found.lone_images])
-    keys = {path: key_of(path, base) if path.is_relative_to(base) else key_of(path, root) for path in images}
-    if lists := lists_of_splits(entries(root)[1]):
+def _part(root: Path, found: Found, split: str, divided: str, groups: str) -> Found:
+    """The share of ``split`` in data that is not ``divided``: as its list says, or by the names."""
+    lists = lists_of_splits(entries(root)[1])
+    if groups and (divided or lists):
+        raise InputError(f"data.groups is {groups!r}, and {root} is divided already: leave it out")
+    if divided:
+        return found
+    keys = _keys(root, found)
+    if lists:
         chosen = _listed(root, split, lists.get(split), keys)
     elif split == "test":
-        raise InputError(f"{base}: no test split in it: add images/test and masks/test, or use val")
-    elif len(images) < 2:
-        raise InputError(f"{base}: one image cannot be divided into train and val: add images")
+        raise InputError(f"{_base(found)}: no test split in it: add images/test and masks/test, or use val")
+    elif len(keys) < 2:
+        raise InputError(f"{_base(found)}: one image cannot be divided into train and val: add images")
     else:
-        by_hash = sorted(images, key=lambda path: hashlib.sha256(os.fsencode(keys[path])).digest())
-        held_out = set(by_hash[: max(1, round(_VAL_SHARE * len(images)))])
-        chosen = {path for path in images if (path in held_out) == (split == "val")}
+        held, _ = held_out([*keys.values()], groups)
+        chosen = {path for i, path in enumerate(keys) if (i in held) == (split == "val")}
     kept = [i for i, path in enumerate(found.images) if path in chosen]
     return Found(
         [found.images[i] for i in kept],
@@ -285,6 +292,28 @@ def _part(root: Path, found: Found, split: str) -> Found:
         [found.drawings[i] for i in kept] if found.drawings else [],
         found.folders,
     )
+
+
+def _grouping(root: Path, template: str, groups: str) -> str:
+    """Which groups are kept together where data is divided by the names, as " (val: ...)"; "" without groups."""
+    with suppress(InputError):  # which is reported when the data is opened
+        keys = _keys(root, _everything(root, "train", template)[0])
+        if len(keys) > 1 and (said := held_out([*keys.values()], groups)[1]):
+            return f" ({said})"
+    return ""
+
+
+def _base(found: Found) -> Path:
+    """The folder below which the names of the images divide them."""
+    assert found.folders
+    return found.folders[0]
+
+
+def _keys(root: Path, found: Found) -> dict[Path, str]:
+    """The names that images are divided by, in the order of their paths."""
+    base = _base(found)
+    images = sorted([*found.images, *found.lone_images])
+    return {path: key_of(path, base) if path.is_relative_to(base) else key_of(path, root) for path in images}
 
 
 def _listed(root: Path, split: str, file: Path | None, keys: dict[Path, str]) -> set[Path]:

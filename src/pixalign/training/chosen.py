@@ -113,7 +113,7 @@ def choose_settings(config: TrainConfig, given: Collection[str] = ()) -> tuple[T
     """
     config.check()
     data = config.data
-    training = open_data(data.name, data.root, data.train, data.mask_template, config.model.in_channels)
+    training = open_data(data.name, data.root, data.train, data.mask_template, config.model.in_channels, data.groups)
     console = Console(quiet=os.environ.get("RANK", "0") != "0")  # of several processes, the first one's
     with counted(console, f"looking at {training.name}", min(len(training), _LOOKED_AT)) as advance:
         traits = look_at(training, advance)

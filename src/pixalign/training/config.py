@@ -61,6 +61,9 @@ class DataConfig:
         root: where the data is; with hub also a repository id.
         mask_template: path of an image's mask below root, such as masks/{stem}_mask.png; empty pairs equal stems. With
             hub the name of the mask column.
+        groups: which images of a folder that is not divided belong together, and so go to train or to val as a whole: a
+            regular expression whose part in parentheses names the group, such as '(patient\\d+)', or none; empty tells
+            it by the usual forms of names.
         train: split to train on.
         val: splits to evaluate; the first one decides which weights are the best.
         crop: height and width of a training crop, pixels.
@@ -84,6 +87,7 @@ class DataConfig:
     name: Name = "folder"
     root: str = ""
     mask_template: str = ""
+    groups: str = ""
     train: Name = "train"
     val: list[Name] = field(default_factory=lambda: ["val"])
     crop: tuple[Side, Side] = (360, 480)

@@ -25,11 +25,11 @@ def open_all(config: TrainConfig, log: Log, check: bool) -> tuple[Data, list[Dat
     """Open the training split, those of val, and the data to mix in, if any; look at every pair of files first."""
     data = config.data
     opened = [
-        open_data(data.name, data.root, split, data.mask_template, config.model.in_channels)
+        open_data(data.name, data.root, split, data.mask_template, config.model.in_channels, data.groups)
         for split in (data.train, *data.val)
     ]
     if data.name == "folder":
-        log(f"data: {describe(data.root, data.mask_template)}")
+        log(f"data: {describe(data.root, data.mask_template, data.groups)}")
     mix = open_data(data.mix, data.mix_root, "train") if data.mix else None
     if mix is not None and list(mix.classes) != list(opened[0].classes):
         raise InputError(f"data.mix {data.mix!r}: its classes {mix.classes} are not those of {opened[0].name}")

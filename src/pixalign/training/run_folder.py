@@ -26,7 +26,7 @@ class Log:
 
     def __call__(self, text: str) -> None:
         """Say a line to both."""
-        self.console.print(text, highlight=False, soft_wrap=True)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
         self.note(text)
 
     def note(self, text: str) -> None:

@@ -37,7 +37,8 @@ def test_data_sets_are_taken_together_and_the_classes_are_named(tmp_path, name):
     for i, image in enumerate(train.images):
         assert train.masks[i].parent.parent == image.parent.parent
         assert (train[i][1] == np.asarray(Image.open(train.masks[i]))[..., 0]).all()
-    assert describe(root) == f"Supervisely machine masks: not divided, 3 classes from {FILE}"
+    division = "not divided (val: 2 of 10 images, the last fifth of ds0/img/im*, ds1/img/im*)"
+    assert describe(root) == f"Supervisely machine masks: {division}, 3 classes from {FILE}"
 
 
 def test_data_sets_named_after_splits_are_the_splits(tmp_path):
