@@ -1,9 +1,10 @@
-"""Modules as graphs with dynamic sizes: exported by torch, and as ONNX in ONNX Runtime."""
+"""Modules as graphs with dynamic sizes: exported by torch, and as ONNX in ONNX Runtime and OpenVINO."""
 
 import io
 from collections.abc import Callable, Sequence
 
 import onnxruntime
+import openvino
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
@@ -17,15 +18,32 @@ def export(module: nn.Module, inputs: Sequence[Tensor], fixed: Sequence[int] = (
 
 def onnx_runner(program: ExportedProgram) -> Callable[..., Tensor]:
     """The program as an opset 18 ONNX graph in ONNX Runtime: a function from tensors to its (one) output."""
+    return onnx_runtime(onnx_file(program))
+
+
+def onnx_file(program: ExportedProgram) -> bytes:
+    """The program as an opset 18 ONNX graph."""
     file = io.BytesIO()
     torch.onnx.export(program, opset_version=18, dynamo=True, verbose=False).save(file)
-    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+    return file.getvalue()
+
+
+def onnx_runtime(file: bytes) -> Callable[..., Tensor]:
+    """An ONNX graph in ONNX Runtime."""
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 
     def run(*inputs: Tensor) -> Tensor:
         feeds = {node.name: x.numpy() for node, x in zip(session.get_inputs(), inputs)}
         return torch.from_numpy(session.run(None, feeds)[0])
 
     return run
+
+
+def openvino_runtime(file: bytes) -> Callable[[Tensor], Tensor]:
+    """An ONNX graph of one input in OpenVINO, computed in float32."""
+    core = openvino.Core()
+    model = core.compile_model(core.read_model(file, b""), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda x: torch.from_numpy(model([x.contiguous().numpy()], share_inputs=True)[0].copy())
 
 
 def relative_error(got: Tensor, expected: Tensor) -> float:

@@ -68,7 +68,7 @@ def fill(image: Tensor, multiple: int) -> Tensor:
     """
     for dim in (-2, -1):
         side = image.shape[dim]
-        whole = -(side // -multiple) * multiple
+        whole = (side + multiple - 1) // multiple * multiple  # ONNX would truncate the quotient of a negative number
         if torch.compiler.is_compiling() or side != whole:
             place = torch.arange(whole, device=image.device)
             image = image.index_select(dim, torch.where(place < side, place, 2 * (side - 1) - place).clamp(min=0))

@@ -1,7 +1,7 @@
-"""Every network learns four drawn scenes by heart: its gradients reach all that its prediction needs.
+"""Every network learns two drawn scenes by heart: its gradients reach all that its prediction needs.
 
 At 64 x 96 a pole is a pixel wide, and freely chosen logits at 1/4 of that reach only 0.84 to 0.89 mIoU on streets at
-random; of the first 300 streets, these are the four with the fewest borders among those that show five classes.
+random; of the first 300 streets, these are the two with the fewest borders among those that show five classes.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ from pixalign.data.sets.streets import CLASSES, draw_scene
 from pixalign.losses import total_loss
 from pixalign.metrics import Confusion, summary
 
-STEPS, SIZE, SEEDS = 150, (64, 96), (237, 110, 134, 253)
+STEPS, SIZE, SEEDS = 100, (64, 96), (237, 110)
 LEARNT = 0.9  # mIoU over the classes of at least 1 % of the labeled pixels
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", [key for key in NETWORKS if key not in ("sfnet", "ddsm")])  # the frame with an aligner
-def test_network_learns_four_drawn_scenes_by_heart(key):
+def test_network_learns_two_drawn_scenes_by_heart(key):
     torch.manual_seed(0)
     name, options = NETWORKS[key]
     model = create_model(name, encoder="test_resnet", num_classes=len(CLASSES), channels=36, **options).train()
