@@ -27,10 +27,7 @@ from timm.models._features import FeatureHookNet
 from timm.models.hrnet import HighResolutionNetFeatures
 from torch import Tensor, nn
 
-from pixalign.encoders import alignseg_resnet as _alignseg_resnet  # noqa: F401  (registers its models with timm)
-from pixalign.encoders import dfnet as _dfnet  # noqa: F401  (registers its models with timm)
-from pixalign.encoders import ifa_resnet as _ifa_resnet  # noqa: F401  (registers its models with timm)
-from pixalign.encoders import sfnet_resnet as _sfnet_resnet  # noqa: F401  (registers its models with timm)
+from pixalign.encoders import dfnet, release_resnets  # noqa: F401  (they register their models with timm)
 from pixalign.encoders.packaged import PACKAGES, packaged_weights
 from pixalign.encoders.same_padding import pad_by_constants
 from pixalign.errors import InputError
