@@ -26,7 +26,7 @@ default_cfgs = generate_default_cfgs(dict.fromkeys(_NAMES, _CONFIG))
 
 
 class ReleaseResNet(ResNet):
-    """timm's ResNet with a deep stem.
+    """timm's ResNet with two more options.
 
     Args:
         dilations: by the name of a stage, of the second convolution of each block; strides stay.
@@ -41,8 +41,7 @@ class ReleaseResNet(ResNet):
         ceil_pool: bool = False,
         **options: Any,
     ) -> None:
-        stem: dict[str, Any] = {"stem_type": "deep", "stem_width": 64}
-        super().__init__(*arguments, **stem, **options)
+        super().__init__(*arguments, **options)
         if ceil_pool:
             self.add_module("maxpool", nn.MaxPool2d(3, 2, 1, ceil_mode=True))
         for stage, rates in (dilations or {}).items():
@@ -72,19 +71,21 @@ def sfnet_resnet101(pretrained: bool = False, **options: Any) -> nn.Module:
 @register_model
 def alignseg_resnet101(pretrained: bool = False, **options: Any) -> nn.Module:
     """ResNet-101 with a deep stem and a max-pool in ceil mode (AlignSeg release)."""
-    layout: dict[str, Any] = {"block": Bottleneck, "layers": (3, 4, 23, 3), "ceil_pool": True}
-    return build_model_with_cfg(ReleaseResNet, "alignseg_resnet101", pretrained, **layout, **options)
+    return _create("alignseg_resnet101", Bottleneck, (3, 4, 23, 3), pretrained, ceil_pool=True, **options)
 
 
 @register_model
 def ifa_resnet50(pretrained: bool = False, **options: Any) -> nn.Module:
     """ResNet-50 with a deep stem, a max-pool in ceil mode and a multi-grid layer4 (IFA release)."""
-    layout: dict[str, Any] = {"block": Bottleneck, "layers": (3, 4, 6, 3), "ceil_pool": True}
-    layout["dilations"] = {"layer4": (2, 2, 4)}
-    return build_model_with_cfg(ReleaseResNet, "ifa_resnet50", pretrained, **layout, **options)
+    dilations = {"layer4": (2, 2, 4)}
+    return _create("ifa_resnet50", Bottleneck, (3, 4, 6, 3), pretrained, dilations=dilations, ceil_pool=True, **options)
 
 
 def _sfnet(name: str, block: type[nn.Module], layers: tuple[int, ...], pretrained: bool, **options: Any) -> nn.Module:
     dilations = {"layer3": layers[2] * (2,), "layer4": layers[3] * (4,)}
-    layout: dict[str, Any] = {"block": block, "layers": layers, "dilations": dilations}
+    return _create(name, block, layers, pretrained, dilations=dilations, **options)
+
+
+def _create(name: str, block: type[nn.Module], layers: tuple[int, ...], pretrained: bool, **options: Any) -> nn.Module:
+    layout: dict[str, Any] = {"block": block, "layers": layers, "stem_type": "deep", "stem_width": 64}
     return build_model_with_cfg(ReleaseResNet, name, pretrained, **layout, **options)

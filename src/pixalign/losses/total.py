@@ -32,6 +32,7 @@ from pixalign.losses.edge import at_predicted_edges, edge_loss, ohem_at_labels
 from pixalign.losses.lovasz import lovasz_softmax
 from pixalign.losses.ohem import ohem_cross_entropy
 from pixalign.palette import IGNORE
+from pixalign.sampling import grid_of
 
 LOSSES = ("cross_entropy", "ohem")
 
@@ -145,7 +146,7 @@ def _parts(
         return ohem_cross_entropy(logits, labels, threshold, kept, whole.weight)
 
     def auxiliary_loss(logits: Tensor) -> Tensor:
-        size = (logits.shape[-2], logits.shape[-1])
+        size = grid_of(logits)
         labels = label_at(target, size)
         return whole.scaled(pixel_loss(logits, labels), labels, [label_at(x, size) for x in whole.update])
 
