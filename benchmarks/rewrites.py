@@ -53,12 +53,12 @@ ENOUGH = 40.0  # seconds of a network's rounds, after which none is begun but th
 PAUSE = 0.1  # seconds after each call where there are several threads, which go on waiting busily for a while
 # the quick forms of each network that can stand alone
 ALONE = {
-    "sfnet": (("AlignedFPN",), ("Flow",), ("PyramidPooling",)),
-    "sfnet_lite": (("SFNetLite",), ("GatedDualFlow",), ("PyramidPooling",)),
+    "sfnet": (("LevelFusion",), ("Flow",), ("PyramidPooling",)),
+    "sfnet_lite": (("LevelFusion",), ("GatedDualFlow",), ("PyramidPooling",)),
     "bialignnet": (("BiAlignNet",), ("PyramidPooling",)),
     "alignseg": (("DualFlow",), ("RefinementBlock",), ("AlignedContext",)),
     "ifa": (("IFA",),),
-    "ddsm": (("AlignedFPN",), ("DynamicDual", "SpatialSampling"), ("PyramidPooling",)),
+    "ddsm": (("LevelFusion",), ("DynamicDual", "SpatialSampling"), ("PyramidPooling",)),
 }
 
 

@@ -25,13 +25,14 @@ ROWS = [
     {"cli"},
     {"__main__"},
 ]
-# Within a row these directions are meant: aligners are built of blocks; weights rebuild models; class weights are taken
-# back from a network; training measures with evaluating and draws overlays as predicting does.
+# Within a row these directions are meant: aligners and encoders are built of blocks; weights rebuild models; class
+# weights are taken back from a network; training measures with evaluating and draws overlays as predicting does.
 WITHIN_A_ROW = {
     ("files", "errors"),
     ("files", "text"),
     ("pages", "text"),
     ("aligners", "blocks"),
+    ("encoders", "blocks"),
     ("weights", "models"),
     ("losses", "models"),
     ("training", "evaluating"),

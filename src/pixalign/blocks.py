@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pixalign.errors import InputError
-from pixalign.sampling import pool_to_bins, resize
+from pixalign.sampling import grid_of, pool_to_bins, resize
 
 ENCODINGS = {"learnable": 26, "sinusoidal": 26, "raw": 2, "none": 0}
 
@@ -61,13 +61,31 @@ class PyramidPooling(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        size = (x.shape[-2], x.shape[-1])
         planes = x.contiguous()  # once for all bins
         pooled = [
-            resize(branch(pool_to_bins(planes, bins)), size, self.convention)
+            resize(branch(pool_to_bins(planes, bins)), grid_of(x), self.convention)
             for bins, branch in zip(self.bins, self.branches)
         ]
         return self.bottleneck(torch.cat((*pooled, x), dim=1))  # (N, channels, h, w)
+
+
+class LevelFusion(nn.Sequential):
+    """Maps of several levels as one: resized to the first one's grid, concatenated; 3x3 convolution, batch norm, ReLU.
+
+    Args:
+        levels: number of maps (N, C, h, w).
+        channels: channels C of each map and of the output.
+        convention: sampling convention of the resizes (`pixalign.sampling`).
+    """
+
+    def __init__(self, levels: int, channels: int, convention: str = "pixel") -> None:
+        super().__init__(*conv_norm_act(levels * channels, channels, 3))
+        self.convention = convention
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        grid = grid_of(maps[0])
+        resized = [maps[0], *(resize(x, grid, self.convention) for x in maps[1:])]
+        return super().forward(torch.cat(resized, dim=1))  # (N, channels, H, W)
 
 
 class RelativeEncoding(nn.Module):

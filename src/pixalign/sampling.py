@@ -31,6 +31,12 @@ from torch.utils.checkpoint import checkpoint
 
 Convention = Literal["pixel", "sfnet", "bialignnet", "alignseg", "alignseg_std"]
 CONVENTIONS: tuple[str, ...] = get_args(Convention)
+Size = tuple[int, int]  # height, width
+
+
+def grid_of(x: Tensor) -> Size:
+    """(H, W) of a map (N, C, H, W)."""
+    return x.shape[-2], x.shape[-1]
 
 
 def check_convention(convention: str) -> str:
@@ -40,7 +46,7 @@ def check_convention(convention: str) -> str:
     return convention
 
 
-def resize(x: Tensor, size: tuple[int, int], convention: str = "pixel") -> Tensor:
+def resize(x: Tensor, size: Size, convention: str = "pixel") -> Tensor:
     """Resize bilinearly as the convention does: pixel centers for ``pixel``, corner centers for the published ones.
 
     Args:
@@ -75,7 +81,7 @@ def fill(image: Tensor, multiple: int) -> Tensor:
     return image
 
 
-def cut(x: Tensor, size: tuple[int, int]) -> Tensor:
+def cut(x: Tensor, size: Size) -> Tensor:
     """Return the first rows and columns, (N, C, *size).
 
     They are cut by negative padding: a slice would fix an exported graph to sizes that need none.
@@ -85,7 +91,7 @@ def cut(x: Tensor, size: tuple[int, int]) -> Tensor:
     return F.pad(x, (0, size[1] - x.shape[-1], 0, size[0] - x.shape[-2]))
 
 
-def sampling_grid(flow: Tensor, input_size: tuple[int, int], convention: str = "pixel") -> Tensor:
+def sampling_grid(flow: Tensor, input_size: Size, convention: str = "pixel") -> Tensor:
     """Turn a displacement field into the positions that `torch.nn.functional.grid_sample` takes.
 
     Args:
@@ -121,7 +127,7 @@ def warp(x: Tensor, flow: Tensor, convention: str = "pixel") -> Tensor:
     Raises:
         ValueError: an unknown convention.
     """
-    grid = sampling_grid(flow, (x.shape[-2], x.shape[-1]), convention)
+    grid = sampling_grid(flow, grid_of(x), convention)
     return _sample(x.to(grid.dtype), grid, convention).to(x.dtype)  # (N, C, H, W)
 
 
@@ -148,7 +154,7 @@ def dynamic_sampling(
     Raises:
         ValueError: an unknown convention.
     """
-    grid = sampling_grid(offsets.flatten(0, 1), (keys.shape[-2], keys.shape[-1]), convention)
+    grid = sampling_grid(offsets.flatten(0, 1), grid_of(keys), convention)
     grids = grid.unflatten(0, (-1, offsets.shape[1])).unbind(1)  # P times (N, H, W, 2)
     dtype = grid.dtype
     query, keys, read = query.to(dtype), keys.to(dtype), values.to(dtype)

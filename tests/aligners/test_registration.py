@@ -13,13 +13,14 @@ import pixalign
 from graphs import export, relative_error
 from networks import image, randomized
 from pixalign.aligners import ALIGNERS, Aligner, aligner
-from pixalign.aligners.geometry import Displacement, grid_of
+from pixalign.aligners.geometry import Displacement
 from pixalign.app.picking import pick
 from pixalign.cli import main
 from pixalign.explaining.evidence import captured, moves
 from pixalign.explaining.sections import one_network
 from pixalign.fusing.rewrites import REWRITES
 from pixalign.losses import total_loss
+from pixalign.sampling import grid_of
 
 
 @contextmanager
@@ -117,7 +118,7 @@ def test_it_is_exported_and_in_a_fused_network_run_as_it_is(lean):
     fused = pixalign.fuse(model)
     assert lean not in REWRITES
     assert "Lean" not in fused.rewrites
-    assert "AlignedFPN" in fused.rewrites
+    assert "LevelFusion" in fused.rewrites
     assert [type(x) for x in fused.aligners] == [lean] * 3
     program = export(model, [image(64, 96, batch=2)]).module()
     with torch.no_grad():

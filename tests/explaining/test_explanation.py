@@ -10,7 +10,7 @@ from networks import CLASSES, NETWORKS, network
 from no_float64 import NoFloat64
 from pixalign import InputError, create_model
 from pixalign.aligners import Aligner
-from pixalign.aligners.geometry import Displacement, grid_of
+from pixalign.aligners.geometry import Displacement
 from pixalign.explaining import explain
 from pixalign.explaining import pictures as pictures_of
 from pixalign.explaining.evidence import Evidence
@@ -18,6 +18,7 @@ from pixalign.explaining.explanation import least_certain_border
 from pixalign.explaining.pictures import View, around, cells_in, paint, painted_errors, window
 from pixalign.explaining.sections import one_network, words
 from pixalign.predicting import Result
+from pixalign.sampling import grid_of
 
 
 @pytest.fixture(autouse=True)

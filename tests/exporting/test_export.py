@@ -251,7 +251,7 @@ def test_a_network_without_config_and_one_that_cannot_be_traced_are_refused(tmp_
 def test_calibration_takes_images_with_their_labels_where_there_are_masks(images):
     found = int8.find_calibration(images, 3)
     assert found.classes == CLASSES
-    assert len(found.where) == 4
+    assert len(found.images) == 4
     assert all(label is not None and label.shape == image.shape[:2] for image, label in found)
     plain = int8.find_calibration(images / "images", 3)
     assert plain.classes == []

@@ -146,8 +146,9 @@ def test_what_a_program_has_changed_is_kept(key, name, change):
 def test_what_is_not_as_assumed_is_not_named_as_rewritten():
     model = network("sfnet")
     put(model, "pool.bottleneck.1", nn.GroupNorm(1, 36))
+    put(model, "fuse.1", nn.GroupNorm(1, 36))
     hooked(model, "aligners.0.down_fine")
-    assert [quick for quick in check(model).rewrites if quick in ("PyramidPooling", "Flow", "AlignedFPN")] == ["Flow"]
+    assert [quick for quick in check(model).rewrites if quick in ("PyramidPooling", "Flow", "LevelFusion")] == ["Flow"]
 
 
 def forced(monkeypatch, quick: type) -> None:

@@ -3,8 +3,7 @@
 from torch import Tensor
 
 from pixalign.aligners.base import Aligner, aligner
-from pixalign.aligners.geometry import grid_of
-from pixalign.sampling import resize
+from pixalign.sampling import grid_of, resize
 
 
 @aligner("bilinear")

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixalign.aligners.base import Aligner, aligner
-from pixalign.aligners.geometry import Displacement, Part, grid_of
-from pixalign.sampling import resize, warp
+from pixalign.aligners.geometry import Displacement, Part
+from pixalign.sampling import grid_of, resize, warp
 
 SLOPE = 0.01
 

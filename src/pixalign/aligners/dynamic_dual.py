@@ -38,9 +38,9 @@ import torch
 from torch import Tensor, nn
 
 from pixalign.aligners.base import Aligner, aligner
-from pixalign.aligners.geometry import Mixing, Part, Points, grid_of
+from pixalign.aligners.geometry import Mixing, Part, Points
 from pixalign.errors import InputError
-from pixalign.sampling import dynamic_sampling, pool_to_bins, resize
+from pixalign.sampling import dynamic_sampling, grid_of, pool_to_bins, resize
 
 BRANCHES = ("dual", "spatial", "channel")
 PACE = 0.1  # cells by which a predicted offset of 1 displaces

@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixalign.aligners.base import Aligner, aligner
-from pixalign.aligners.geometry import Part, Points, grid_of
+from pixalign.aligners.geometry import Part, Points
 from pixalign.errors import InputError
-from pixalign.sampling import resize, warp
+from pixalign.sampling import grid_of, resize, warp
 
 SCOPE = 0.25
 FACTOR = 2

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from pixalign.aligners.base import Aligner, aligner
-from pixalign.aligners.geometry import Displacement, Part, grid_of
-from pixalign.sampling import resize, warp
+from pixalign.aligners.geometry import Displacement, Part
+from pixalign.sampling import grid_of, resize, warp
 
 
 @aligner("flow")

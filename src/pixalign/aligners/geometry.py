@@ -10,9 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pixalign.sampling import resize, warp
-
-Size = tuple[int, int]
+from pixalign.sampling import Size, grid_of, resize, warp
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +104,6 @@ class Mixing:
 
 
 Part = Displacement | Gate | Points | Cell | Mixing
-
-
-def grid_of(x: Tensor) -> Size:
-    """(H, W) of a map (N, C, H, W)."""
-    return x.shape[-2], x.shape[-1]
 
 
 def _at(x: Tensor, size: Size, convention: str) -> Tensor:

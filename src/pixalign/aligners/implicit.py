@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from pixalign.aligners.base import Aligner, aligner
-from pixalign.aligners.geometry import Cell, Part, grid_of
+from pixalign.aligners.geometry import Cell, Part
 from pixalign.blocks import RelativeEncoding
-from pixalign.sampling import check_convention, gather_cells, nearest_grid_cells
+from pixalign.sampling import check_convention, gather_cells, grid_of, nearest_grid_cells
 
 
 @aligner("implicit")

@@ -18,6 +18,8 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from timm.models.resnet import BasicBlock, downsample_conv
 from torch import Tensor, nn
 
+from pixalign.blocks import conv_norm_act
+
 # per stage: name, blocks, channels, stride of the first block
 _DFNET1 = (("stage2", 3, 64, 2), ("stage3", 3, 128, 2), ("stage4", 3, 256, 2), ("stage5", 1, 512, 1))
 _DFNET2 = (
@@ -53,7 +55,7 @@ class DFNet(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.stem = nn.Sequential(*_conv_norm_act(in_chans, 32), *_conv_norm_act(32, 64))
+        self.stem = nn.Sequential(*conv_norm_act(in_chans, 32, 3, 2), *conv_norm_act(32, 64, 3, 2))
         features: list[dict[str, Any]] = [{"num_chs": 64, "reduction": 4, "module": "stem"}]
         for name, blocks, channels, stride in stages:
             before = features[-1]
@@ -107,11 +109,6 @@ def dfnet2(pretrained: bool = False, **kwargs: Any) -> nn.Module:
 def _create(variant: str, stages: Sequence[tuple[str, int, int, int]], pretrained: bool, **kwargs: Any) -> nn.Module:
     feature_cfg = {"out_indices": (0, 1, 2, 3)}
     return build_model_with_cfg(DFNet, variant, pretrained, stages=stages, feature_cfg=feature_cfg, **kwargs)
-
-
-def _conv_norm_act(in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:
-    convolution = nn.Conv2d(in_channels, out_channels, 3, 2, 1, bias=False)
-    return convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)
 
 
 def _stage(in_channels: int, out_channels: int, blocks: int, stride: int) -> nn.Sequential:

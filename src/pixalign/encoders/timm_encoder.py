@@ -27,14 +27,11 @@ from timm.models._features import FeatureHookNet
 from timm.models.hrnet import HighResolutionNetFeatures
 from torch import Tensor, nn
 
-from pixalign.encoders import alignseg_resnet as _alignseg_resnet  # noqa: F401  (registers its models with timm)
-from pixalign.encoders import dfnet as _dfnet  # noqa: F401  (registers its models with timm)
-from pixalign.encoders import ifa_resnet as _ifa_resnet  # noqa: F401  (registers its models with timm)
-from pixalign.encoders import sfnet_resnet as _sfnet_resnet  # noqa: F401  (registers its models with timm)
+from pixalign.encoders import dfnet, release_resnets  # noqa: F401  (they register their models with timm)
 from pixalign.encoders.packaged import PACKAGES, packaged_weights
 from pixalign.encoders.same_padding import pad_by_constants
 from pixalign.errors import InputError
-from pixalign.sampling import cut, fill, resize
+from pixalign.sampling import Size, cut, fill, grid_of, resize
 from pixalign.text import first_line
 
 STRIDES = (4, 8, 16, 32)
@@ -142,7 +139,7 @@ class TimmEncoder(nn.Module):
         if self.channels_last:
             maps = [x.permute(0, 3, 1, 2) for x in maps]
         if self.pyramid is not None:
-            maps = self.pyramid(maps[0], (image.shape[-2], image.shape[-1]))
+            maps = self.pyramid(maps[0], grid_of(image))
         if self.multiple > 1:
             maps = [cut(x, (_cells(height, s), _cells(width, s))) for x, s in zip(maps, self.strides)]
         return list(maps)
@@ -212,7 +209,7 @@ class _SimplePyramid(nn.Module):
         self.to16 = nn.Identity()
         self.to32 = nn.MaxPool2d(2, 2, ceil_mode=True)
 
-    def forward(self, x: Tensor, image_size: tuple[int, int]) -> list[Tensor]:
+    def forward(self, x: Tensor, image_size: Size) -> list[Tensor]:
         maps = [getattr(self, f"to{stride}")(x) for stride in self.strides]
         if self.patch == 16:
             return maps

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from pixalign.aligners import Aligner
-from pixalign.aligners.geometry import Cell, Displacement, Gate, Mixing, Part, Points, Size, grid_of
+from pixalign.aligners.geometry import Cell, Displacement, Gate, Mixing, Part, Points
 from pixalign.data.normalization import normalize
 from pixalign.errors import InputError
 from pixalign.models.network import SegmentationNetwork
 from pixalign.predicting import Predictor, Result
-from pixalign.sampling import resize, sampling_grid
+from pixalign.sampling import Size, grid_of, resize, sampling_grid
 
 _CORNERS = ("sfnet", "alignseg_std")  # conventions whose grid refers to the centers of the first and last cell
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pixalign.aligners.geometry import Gate, Mixing, Points, Size
+from pixalign.aligners.geometry import Gate, Mixing, Points
 from pixalign.explaining import pictures as draw
 from pixalign.explaining.colors import feature_colors, flow_colors, flow_wheel, heat
 from pixalign.explaining.evidence import (
@@ -25,6 +25,7 @@ from pixalign.explaining.evidence import (
 from pixalign.explaining.pictures import Scene, View, gray_with, painted_errors, painted_ids, with_borders
 from pixalign.pages.sheet import Panel, Section, bar_key, wheel_key
 from pixalign.predicting.result import Result, draw_overlay
+from pixalign.sampling import Size
 
 _DIRECTIONS = (
     "to the right", "to the lower right", "below", "to the lower left",

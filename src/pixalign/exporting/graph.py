@@ -1,6 +1,5 @@
 """The network as one graph for every batch and size, and what writes it."""
 
-import copy
 import re
 import warnings
 from importlib.util import find_spec
@@ -49,11 +48,6 @@ class Graph(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         logits = self.model(image.float() * self.scale + self.shift if self.raw else image)
         return logits.argmax(1).to(torch.uint8) if self.labels else logits
-
-
-def float_copy(model: SegmentationNetwork) -> SegmentationNetwork:
-    """A copy of the network on the CPU, float32, in evaluation mode."""
-    return copy.deepcopy(model).cpu().float().eval()
 
 
 def trace(graph: Graph) -> ExportedProgram:

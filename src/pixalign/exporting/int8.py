@@ -29,7 +29,7 @@ from pixalign.data.folder import splits
 from pixalign.data.formats.recognize import recognize
 from pixalign.data.images import find_images, read_image
 from pixalign.data.normalization import normalize
-from pixalign.errors import InputError
+from pixalign.errors import InputError, naming
 from pixalign.exporting.graph import INPUT, save_onnx, save_openvino
 from pixalign.limits import SMALLEST
 from pixalign.metrics.confusion import Confusion, summary
@@ -47,21 +47,18 @@ class Calibration:
 
     Attributes:
         classes: names of the labels' classes; empty without labels.
-        channels: of the images.
-        readers: per image, a function that reads it: image (H, W, C) uint8 and labels (H, W) uint8 or None.
-        where: per image, what to call it in a message.
+        images: of each what to call it in a message, and a function that reads it: image (H, W, C) uint8 and labels
+            (H, W) uint8 or None.
     """
 
     classes: list[str]
-    channels: int
-    readers: list[Callable[[], tuple[np.ndarray, np.ndarray | None]]]
-    where: list[str]
+    images: list[tuple[str, Callable[[], tuple[np.ndarray, np.ndarray | None]]]]
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        for read, where in zip(self.readers, self.where):
+        for name, read in self.images:
             image, label = read()
             if min(image.shape[:2]) < SMALLEST:
-                raise InputError(f"{where}: {image.shape[1]} x {image.shape[0]} pixels are too few to calibrate with")
+                raise InputError(f"{name}: {image.shape[1]} x {image.shape[0]} pixels are too few to calibrate with")
             yield image, label
 
     def batches(self, prepare: Callable[[Tensor], Tensor]) -> Iterator[np.ndarray]:
@@ -97,19 +94,9 @@ def find_calibration(root: str | Path, channels: int) -> Calibration:
     if recognize(root):
         parts = [folder_data(root, split, channels=channels) for split in splits(root) or ("train", "val")]
         pairs = _spread([(part, i) for part in parts for i in range(len(part))])
-        return Calibration(
-            parts[0].classes,
-            channels,
-            [partial(part.__getitem__, i) for part, i in pairs],
-            [part.where(i) for part, i in pairs],
-        )
+        return Calibration(parts[0].classes, [(part.where(i), partial(part.__getitem__, i)) for part, i in pairs])
     files = _spread([*find_images([root])])
-    return Calibration(
-        [],
-        channels,
-        [partial(_unlabeled, file, channels) for file in files],
-        [str(file) for file in files],
-    )
+    return Calibration([], [(str(file), partial(_unlabeled, file, channels)) for file in files])
 
 
 def _unlabeled(file: Path, channels: int) -> tuple[np.ndarray, None]:
@@ -175,7 +162,7 @@ def agreement(exact: Runtime, quantized: Runtime, calibration: Calibration) -> d
     """
     equal, pixels = np.zeros(2, np.int64), np.zeros(2, np.int64)
     confusions = [Confusion(len(calibration.classes)) for _ in range(2)] if calibration.classes else []
-    for (image, label), where in zip(calibration, calibration.where):
+    for (image, label), (name, _) in zip(calibration, calibration.images):
         whole = as_batch(image)
         for i, batch in enumerate((whole, _halved(whole))):
             ids = [runtime.ids(batch)[0].numpy() for runtime in (exact, quantized)]
@@ -184,16 +171,11 @@ def agreement(exact: Runtime, quantized: Runtime, calibration: Calibration) -> d
             if i or label is None:
                 continue
             for confusion, found in zip(confusions, ids):
-                try:
+                with naming(name):
                     confusion.update(found, label)
-                except InputError as error:
-                    raise InputError(f"{where}: {error}") from error
     shares = (equal / pixels).tolist()
-    result: dict[str, Any] = {
-        "images": len(calibration.where),
-        "labels_equal": shares[0],
-        "labels_equal_half": shares[1],
-    }
+    result: dict[str, Any] = {"images": len(calibration.images)}
+    result |= {"labels_equal": shares[0], "labels_equal_half": shares[1]}
     if confusions:
         exact_miou, miou = (summary(confusion.matrix, calibration.classes)["miou"] for confusion in confusions)
         result |= {"miou": miou, "miou_float": exact_miou}

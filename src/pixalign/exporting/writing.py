@@ -1,5 +1,6 @@
 """From a network to a file that another program runs, verified on the way."""
 
+import copy
 import json
 import shutil
 import tempfile
@@ -17,7 +18,6 @@ from pixalign.errors import InputError
 from pixalign.exporting.graph import (
     OPSETS,
     Graph,
-    float_copy,
     require_packages,
     save_openvino,
     trace,
@@ -35,9 +35,9 @@ from pixalign.exporting.int8 import (
 from pixalign.exporting.parity import compare, parity_images, require_parity
 from pixalign.models.network import NetworkConfig, as_network, uncompiled
 from pixalign.runtime import Runtime, manifest_file, open_runtime
-from pixalign.runtime.manifest import FORMAT_VERSION
 from pixalign.text import encodable
 from pixalign.weights import check_classes, load
+from pixalign.weights.migration import FORMAT_VERSION
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}
 OPSET = 18
@@ -91,7 +91,7 @@ def export(
         images = find_calibration(calibration, config.in_channels)
         if images.classes:
             check_classes(config.classes, images.classes)
-    graph = Graph(float_copy(network), raw, labels).eval()
+    graph = Graph(copy.deepcopy(network).cpu().float(), raw, labels).eval()
     manifest = _manifest(config, raw, labels)
     with _staged(path) as folder:
         report = _write(graph, folder / path.name, format, opset, manifest, images)

@@ -23,9 +23,11 @@ from pixalign.errors import InputError
 from pixalign.fusing import aligners, networks  # noqa: F401  (they register their rewrites)
 from pixalign.fusing.checks import untouched
 from pixalign.fusing.convolution import Convolution, fold
-from pixalign.fusing.probe import SIZES, FusingError, answers, compare, failed, probe_image, undisturbed
+from pixalign.fusing.probe import SIZES, FusingError, answers, compare, probe_image, undisturbed
 from pixalign.fusing.rewrites import REWRITES
 from pixalign.models.network import SegmentationNetwork, as_network
+from pixalign.sampling import Size
+from pixalign.text import first_line
 
 __all__ = ["PRECISIONS", "Fused", "FusingError", "computes_bfloat16", "fuse"]
 
@@ -63,7 +65,8 @@ def fuse(model: nn.Module, precision: str = "fp32", compile: bool = False) -> Se
             fused = copy.deepcopy(as_network(model)).eval().requires_grad_(False)
             image, expected = _ask(fused)
         except Exception as error:  # a network of a program's own may raise anything
-            raise failed(model, error) from error
+            reason = first_line(error)
+            raise FusingError(f"{type(model).__name__} cannot be fused ({reason}): run it as it is") from error
         norms = fold(fused, image.clone())
         rewritten = _quicken(fused)
         compare(type(model).__name__, answers(fused, image), expected)
@@ -107,7 +110,7 @@ class Fused(SegmentationNetwork):
             return super().encode(image.contiguous(memory_format=torch.channels_last))
 
     def decode(
-        self, features: list[Tensor], size: tuple[int, int] | None = None, refine: float | None = None, **named: Any
+        self, features: list[Tensor], size: Size | None = None, refine: float | None = None, **named: Any
     ) -> Tensor:
         """As the network's."""
         with self._autocast(features[0]):

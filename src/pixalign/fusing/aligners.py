@@ -11,11 +11,13 @@ once, where there are any to take apart.
 - Maps are moved and merged strip by strip (`pixalign.fusing.rows`).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pixalign.aligners.base import Aligner
 from pixalign.aligners.bilinear import Bilinear
 from pixalign.aligners.dual_flow import SLOPE, DualFlow, Offsets
 from pixalign.aligners.dynamic_dual import (
@@ -43,18 +45,22 @@ from pixalign.fusing.convolution import (
 )
 from pixalign.fusing.rewrites import rewrites
 from pixalign.fusing.rows import (
+    Part,
     Reads,
     Warp,
     as_map,
     as_rows,
+    drawn,
     gather_taps,
     grid_reads,
     resize_axis,
+    resized,
     strips,
     tap_weight,
     total,
+    warped,
 )
-from pixalign.sampling import resize
+from pixalign.sampling import Size, grid_of, resize
 
 LEAKY: Act = ("leaky_relu", (SLOPE,))
 
@@ -90,8 +96,7 @@ def flow_taps(module: Any) -> tuple[Tensor, Tensor]:
 
 def linear_flow(fine_taps: Tensor, coarse_taps: Tensor, convention: str) -> Tensor:
     """The flow (1, D, H, W), float32, from the taps on the fine grid and on the coarse one."""
-    size = (fine_taps.shape[-2], fine_taps.shape[-1])
-    return gather_taps(fine_taps.float() + resize(coarse_taps.float(), size, convention))
+    return gather_taps(fine_taps.float() + resize(coarse_taps.float(), grid_of(fine_taps), convention))
 
 
 def each_image(function: Any, *maps: Tensor) -> Tensor:
@@ -101,57 +106,49 @@ def each_image(function: Any, *maps: Tensor) -> Tensor:
     return torch.cat([function(*one) for one in zip(*(x.split(1) for x in maps))])
 
 
-def grid_of(x: Tensor) -> tuple[int, int]:
-    return x.shape[-2], x.shape[-1]
-
-
-def empty_map(size: tuple[int, int], channels: int, like: Tensor) -> Tensor:
+def empty_map(size: Size, channels: int, like: Tensor) -> Tensor:
     """A map (1, channels, *size), channels last, not yet written."""
     return torch.empty(1, channels, *size, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
-def add_warped(fine: Tensor, coarse: Tensor, flow: Tensor, convention: str) -> Tensor:
-    """``fine + warp(coarse, flow)`` for one image."""
-    warp, table = Warp(flow, grid_of(coarse), convention), as_rows(coarse)
+def added(fine: Tensor, part: Part) -> Tensor:
+    """``fine`` (1, C, H, W) and the map that ``part`` gives, added."""
     out = empty_map(grid_of(fine), fine.shape[1], fine)
     for strip in strips(grid_of(fine), fine.shape[1]):
-        moved = as_map(total(table, warp.reads(strip)), strip.stop - strip.start)
-        torch.add(fine[:, :, strip], moved, out=out[:, :, strip])
+        torch.add(fine[:, :, strip], part(strip), out=out[:, :, strip])
     return out
 
 
-@rewrites(Bilinear)
-class QuickBilinear(Bilinear):
-    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        return each_image(self._merge, fine, coarse) if summed(fine) else super().forward(fine, coarse)
+class ImageByImage(Aligner):
+    """An aligner that sums rows: ``merge`` is its ``forward`` for one image."""
 
-    def _merge(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(grid_of(fine), grid_of(coarse)))
-        table, out = as_rows(coarse), empty_map(grid_of(fine), fine.shape[1], fine)
-        for strip in strips(grid_of(fine), fine.shape[1]):
-            resized = total(table, grid_reads(rows, columns, coarse.shape[-1], strip))
-            torch.add(fine[:, :, strip], as_map(resized, strip.stop - strip.start), out=out[:, :, strip])
-        return out
+    merge: Callable[..., Tensor]
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        return each_image(self.merge, fine, coarse) if summed(fine) else super().forward(fine, coarse)
+
+
+@rewrites(Bilinear)
+class QuickBilinear(ImageByImage, Bilinear):
+    def merge(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        return added(fine, resized(coarse, grid_of(fine), self.convention))
 
 
 @rewrites(Flow)
-class QuickFlow(Flow):
+class QuickFlow(ImageByImage, Flow):
     def fits(self) -> bool:
         return has_linear_flow(self) and len(self.make_flow.weight) == 2
 
     def prepare(self) -> None:
         self.taps_coarse, self.taps_fine = (nn.Buffer(x, persistent=False) for x in flow_taps(self))
 
-    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        return each_image(self._merge, fine, coarse) if summed(fine) else super().forward(fine, coarse)
-
-    def _merge(self, fine: Tensor, coarse: Tensor) -> Tensor:
+    def merge(self, fine: Tensor, coarse: Tensor) -> Tensor:
         flow = linear_flow(convolve(fine, self.taps_fine), convolve(coarse, self.taps_coarse), self.convention)
-        return add_warped(fine, coarse, flow, self.convention)
+        return added(fine, warped(coarse, flow, self.convention))
 
 
 @rewrites(GatedFlow)
-class QuickGatedFlow(GatedFlow):
+class QuickGatedFlow(ImageByImage, GatedFlow):
     def fits(self) -> bool:
         return has_gated_flow(self.alignment, "coarse")
 
@@ -163,69 +160,53 @@ class QuickGatedFlow(GatedFlow):
         self.bias = nn.Buffer(torch.cat((gate.bias.new_zeros(len(taps_coarse)), gate.bias)), persistent=False)
         self.on_fine = nn.Buffer(taps_fine, persistent=False)
 
-    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        return each_image(self._merge, fine, coarse) if summed(fine) else super().forward(fine, coarse)
-
-    def _merge(self, fine: Tensor, coarse: Tensor) -> Tensor:
+    def merge(self, fine: Tensor, coarse: Tensor) -> Tensor:
         convention = self.alignment.convention
         taps, gate = convolve(coarse, self.on_coarse, self.bias).split((18, 2), dim=1)
         flow = linear_flow(convolve(fine, self.on_fine), taps, convention)
         flow = flow * resize(gate.float().sigmoid(), grid_of(fine), convention)
-        return add_warped(fine, coarse, flow, convention)
+        return added(fine, warped(coarse, flow, convention))
 
 
 @rewrites(GatedDualFlow)
-class QuickGatedDualFlow(GatedDualFlow):
+class QuickGatedDualFlow(ImageByImage, GatedDualFlow):
     def fits(self) -> bool:
         return has_linear_flow(self) and len(self.make_flow.weight) == 4
 
     def prepare(self) -> None:
         self.taps_coarse, self.taps_fine = (nn.Buffer(x, persistent=False) for x in flow_taps(self))
 
-    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        return each_image(self._merge, fine, coarse) if summed(fine) else super().forward(fine, coarse)
-
-    def _merge(self, fine: Tensor, coarse: Tensor) -> Tensor:
+    def merge(self, fine: Tensor, coarse: Tensor) -> Tensor:
         size, channels = grid_of(fine), fine.shape[1]
         flows = linear_flow(convolve(fine, self.taps_fine), convolve(coarse, self.taps_coarse), self.convention)
-        rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(size, grid_of(coarse)))
-        table = as_rows(self.down_coarse(coarse))
+        reduced_coarse = resized(self.down_coarse(coarse), size, self.convention)
         summary = empty_map(size, 4, flows)
         for strip in strips(size, channels):
-            reduced = as_map(total(table, grid_reads(rows, columns, coarse.shape[-1], strip)), strip.stop - strip.start)
-            some = fine[:, :, strip]
+            reduced, some = reduced_coarse(strip), fine[:, :, strip]
             parts = (reduced.mean(1), some.mean(1), reduced.amax(1), some.amax(1))
             torch.stack(parts, dim=1, out=summary[:, :, strip])
         gate = self.make_gate(summary).float().sigmoid()
-        from_coarse, from_fine = as_rows(coarse), as_rows(fine)
-        warp_coarse = Warp(flows[:, :2], grid_of(coarse), self.convention)
-        warp_fine = Warp(flows[:, 2:], size, self.convention)
+        warped_coarse = warped(coarse, flows[:, :2], self.convention)
+        warped_fine = warped(fine, flows[:, 2:], self.convention)
         out = empty_map(size, channels, fine)
         for strip in strips(size, channels):
-            coarse_strip, fine_strip = (
-                as_map(total(table, warp.reads(strip)), strip.stop - strip.start)
-                for table, warp in ((from_coarse, warp_coarse), (from_fine, warp_fine))
-            )
-            out[:, :, strip] = torch.lerp(fine_strip, coarse_strip, gate[:, :, strip])
+            out[:, :, strip] = torch.lerp(warped_fine(strip), warped_coarse(strip), gate[:, :, strip])
         return out
 
 
 @rewrites(DySample)
-class QuickDySample(DySample):
-    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        return each_image(self._merge, fine, coarse) if summed(fine) else super().forward(fine, coarse)
-
-    def _merge(self, fine: Tensor, coarse: Tensor) -> Tensor:
+class QuickDySample(ImageByImage, DySample):
+    def merge(self, fine: Tensor, coarse: Tensor) -> Tensor:
         offsets = self.offsets(fine, coarse)[0]  # (groups, 2, H, W)
         warps = [Warp(flow, grid_of(coarse), self.convention) for flow in offsets.split(1)]
         table = as_rows(coarse).unflatten(1, (self.groups, -1)).flatten(0, 1)  # (h * w * groups, C / groups)
-        out = empty_map(grid_of(fine), fine.shape[1], fine)
-        for strip in strips(grid_of(fine), fine.shape[1]):
+
+        def moved(strip: slice) -> Tensor:
             reads = [Reads(r.row * self.groups + i, r.weight) for i, r in enumerate(w.reads(strip) for w in warps)]
             every = Reads(*(torch.stack(parts, dim=2) for parts in zip(*reads)))  # (strip, W, groups, 4)
-            moved = total(table, every).view(-1, fine.shape[1])
-            torch.add(fine[:, :, strip], as_map(moved, strip.stop - strip.start), out=out[:, :, strip])
-        return out
+            return as_map(total(table, every).view(-1, fine.shape[1]), len(every.row))
+
+        return added(fine, moved)
 
 
 @rewrites(Implicit)
@@ -247,7 +228,7 @@ class QuickImplicit(Implicit):
 
 
 class MergedOffsets(nn.Module):
-    """Offset branches of AlignSeg that read the same maps, as one: `of` (fine, coarse) gives the flows of all.
+    """Offset branches of AlignSeg that read the same maps, as one: `flows` gives those of all.
 
     Their norms are folded; the 3x3 convolutions are taps.
     """
@@ -255,15 +236,11 @@ class MergedOffsets(nn.Module):
     def __init__(self, branches: list[Offsets]) -> None:
         super().__init__()
         self.convention = branches[0].convention
-        on_fine, on_coarse, shifts = [], [], []
-        for branch in branches:
-            scale, shift = scale_and_shift(branch.norm)
-            fine, coarse = (branch.reduce.weight * scale.view(-1, 1, 1, 1)).chunk(2, dim=1)
-            on_fine.append(fine)
-            on_coarse.append(coarse)
-            shifts.append(shift)
-        self.on_fine = nn.Buffer(torch.cat(on_fine), persistent=False)
-        self.on_coarse = nn.Buffer(torch.cat(on_coarse), persistent=False)
+        scales, shifts = zip(*(scale_and_shift(branch.norm) for branch in branches))
+        weights = [branch.reduce.weight * scale.view(-1, 1, 1, 1) for branch, scale in zip(branches, scales)]
+        on_fine, on_coarse = torch.cat(weights).chunk(2, dim=1)
+        self.on_fine = nn.Buffer(on_fine.contiguous(), persistent=False)
+        self.on_coarse = nn.Buffer(on_coarse.contiguous(), persistent=False)
         self.shift = nn.Buffer(torch.cat(shifts), persistent=False)
         taps = torch.block_diag(*(tap_weight(branch.make_flow.weight) for branch in branches))
         self.taps = nn.Buffer(pointwise(taps), persistent=False)
@@ -271,38 +248,31 @@ class MergedOffsets(nn.Module):
     def flows(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """Displacements (1, 2 per branch, H, W), float32, for one image."""
         reduced = convolve(coarse, self.on_coarse, self.shift)  # (1, branches * C, h, w)
-        rows, columns = (resize_axis(n, m, self.convention) for n, m in zip(grid_of(fine), grid_of(coarse)))
-        table = as_rows(reduced)
+        from_coarse = resized(reduced, grid_of(fine), self.convention)
         taps = empty_map(grid_of(fine), self.taps.shape[0], reduced.float()[..., :0])
-        for strip in strips(grid_of(fine), table.shape[1]):
-            resized = as_map(total(table, grid_reads(rows, columns, coarse.shape[-1], strip)), strip.stop - strip.start)
-            hidden = convolve(fine[:, :, strip], self.on_fine, act=LEAKY, onto=resized.to(reduced.dtype))
+        for strip in strips(grid_of(fine), reduced.shape[1]):
+            hidden = convolve(fine[:, :, strip], self.on_fine, act=LEAKY, onto=from_coarse(strip).to(reduced.dtype))
             taps[:, :, strip] = convolve(hidden, self.taps)
         return gather_taps(taps)
 
 
 @rewrites(DualFlow)
-class QuickDualFlow(DualFlow):
+class QuickDualFlow(ImageByImage, DualFlow):
     def fits(self) -> bool:
         return has_offsets(self.offsets_coarse) and has_offsets(self.offsets_fine)
 
     def prepare(self) -> None:
         self.merged = MergedOffsets([self.offsets_coarse, self.offsets_fine])
 
-    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        return each_image(self.merge, fine, coarse) if summed(fine) else super().forward(fine, coarse)
-
     def merge(self, fine: Tensor, coarse: Tensor, then: nn.Module | None = None) -> Tensor:
         """The merged maps of one image, and ``then``, a 1x1 convolution, on them."""
         flows = self.merged.flows(fine, coarse)
         size = grid_of(fine)
-        warp_coarse = Warp(flows[:, :2], size, self.convention, resized_from=grid_of(coarse))
-        warp_fine = Warp(flows[:, 2:], size, self.convention)
-        from_coarse, from_fine = as_rows(coarse), as_rows(fine)
+        warped_coarse = warped(coarse, flows[:, :2], self.convention, size)
+        warped_fine = warped(fine, flows[:, 2:], self.convention)
         out = empty_map(size, fine.shape[1], fine)
         for strip in strips(size, fine.shape[1]):
-            moved = total(from_coarse, warp_coarse.reads(strip)).add_(total(from_fine, warp_fine.reads(strip)))
-            result = as_map(moved, strip.stop - strip.start)
+            result = warped_coarse(strip).add_(warped_fine(strip))
             out[:, :, strip] = result if then is None else then(result.to(fine.dtype))
         return out
 
@@ -340,15 +310,14 @@ class QuickSpatialSampling(SpatialSampling):
             return some if code is None else some + code.part(strip)
 
         keys = empty_map(size, channels, both)
-        resized = empty_map(size, channels, both)
+        up = empty_map(size, channels, both)
         for strip in strips(size, channels):
-            corners, height = grid_reads(rows, columns, coarse.shape[-1], strip), strip.stop - strip.start
-            resized[:, :, strip] = as_map(total(values, corners), height)
-            onto = as_map(total(key_coarse, corners), height).to(keys.dtype)
-            keys[:, :, strip] = self.key_fine(placed(strip), onto)
+            corners = grid_reads(rows, columns, coarse.shape[-1], strip)
+            up[:, :, strip] = drawn(values, corners)
+            keys[:, :, strip] = self.key_fine(placed(strip), drawn(key_coarse, corners).to(keys.dtype))
         offsets = neighborhood(self.make_flow(keys), self.grid)[0]  # (P, 2, H, W)
         warps = [Warp(offset, size, self.convention) for offset in offsets.split(1)]
-        key_rows, value_rows = as_rows(keys), as_rows(resized)
+        key_rows, value_rows = as_rows(keys), as_rows(up)
         out = empty_map(size, channels, both)
         for strip in strips(size, channels):
             query = as_rows(self.query(placed(strip)))  # (strip * W, C)
@@ -357,8 +326,8 @@ class QuickSpatialSampling(SpatialSampling):
             affinity = torch.stack(logits, dim=1).mul_(self.scale).softmax(1)  # (strip * W, P)
             row, weight = (torch.stack(parts, dim=2).flatten(0, 1) for parts in zip(*reads))  # (strip * W, P, 4)
             weight = weight * affinity.unsqueeze(-1)
-            drawn = total(value_rows, Reads(row.flatten(1), weight.flatten(1)))
-            out[:, :, strip] = self.project(as_map(drawn, strip.stop - strip.start).to(both.dtype))
+            sampled = as_map(total(value_rows, Reads(row.flatten(1), weight.flatten(1))), strip.stop - strip.start)
+            out[:, :, strip] = self.project(sampled.to(both.dtype))
         return out
 
 
@@ -398,8 +367,6 @@ class QuickDynamicDual(DynamicDual):
 
 def _add_resized(out: Tensor, coarse: Tensor, convention: str) -> None:
     """Add coarse (1, C, h, w), resized, to out (1, C, H, W)."""
-    rows, columns = (resize_axis(n, m, convention) for n, m in zip(grid_of(out), grid_of(coarse)))
-    table = as_rows(coarse.contiguous(memory_format=torch.channels_last))
+    part = resized(coarse.contiguous(memory_format=torch.channels_last), grid_of(out), convention)
     for strip in strips(grid_of(out), out.shape[1]):
-        reads = grid_reads(rows, columns, coarse.shape[-1], strip)
-        out[:, :, strip] += as_map(total(table, reads), strip.stop - strip.start)
+        out[:, :, strip] += part(strip)

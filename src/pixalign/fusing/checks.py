@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from pixalign.blocks import LevelFusion
 from pixalign.fusing.convolution import NO_ACT, Act, Convolution, is_norm, is_plain
 
 NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d)  # at inference
@@ -39,8 +40,8 @@ def convolves(module: Any, kernel: int, bias: bool | None = None, act: Act = NO_
 
 
 def followed_by_nothing(layers: Any, kernel: int, act: Act) -> bool:
-    """Whether a Sequential is a `Convolution` as in `convolves`, its norm folded, and nothing besides."""
-    if type(layers) is not nn.Sequential or not len(layers):
+    """Whether layers in sequence are a `Convolution` as in `convolves`, its norm folded, and nothing besides."""
+    if type(layers) not in (nn.Sequential, LevelFusion) or not len(layers):
         return False
     first, *others = layers
     return type(first) is Convolution and convolves(first, kernel, act=act) and are_nothing(others)

@@ -30,18 +30,13 @@ _FEW = 20480  # numbers up to which torch itself leaves oneDNN out: bringing the
 _FUNCTIONS: dict[str, Any] = {"relu": F.relu, "leaky_relu": F.leaky_relu, "swish": F.silu}
 
 
-def capturing() -> bool:
-    """Whether a graph is being captured, which must not depend on the values of sizes."""
-    return torch.compiler.is_compiling()
-
-
 def quick(x: Tensor) -> bool:
     """Whether the forms for a CPU at inference may be used on ``x``: no graph, no gradient, float32 or bfloat16."""
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.bfloat16)
         and not (x.requires_grad and torch.is_grad_enabled())
-        and not capturing()
+        and not torch.compiler.is_compiling()  # a graph must not depend on the values of sizes
     )
 
 
@@ -117,16 +112,14 @@ class Convolution(nn.Module):
         self.bias: Tensor | None = source.bias
         if norm is not None:
             self.weight, self.bias = (nn.Parameter(x, False) for x in fold_norm(source, norm))
-        self.stride, self.padding, self.dilation = source.stride, source.padding, source.dilation
-        self.groups = source.groups
+        self.stride, self.dilation, self.groups = source.stride, source.dilation, source.groups
+        self.padding: Any = source.padding
         self.act = act
 
     def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
         """As `convolve`."""
-        padding: Any = self.padding
-        stride: Any = self.stride
-        dilation: Any = self.dilation
-        return convolve(x, self.weight, self.bias, stride, padding, dilation, self.groups, self.act, onto)
+        layout = (self.stride, self.padding, self.dilation, self.groups)
+        return convolve(x, self.weight, self.bias, *layout, self.act, onto)
 
     def extra_repr(self) -> str:
         return f"{tuple(self.weight.shape)}, stride={self.stride}, padding={self.padding}, act={self.act[0]}"

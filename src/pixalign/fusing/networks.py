@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixalign.aligners.dual_flow import SLOPE
-from pixalign.blocks import PyramidPooling, RelativeEncoding
+from pixalign.blocks import LevelFusion, PyramidPooling, RelativeEncoding
 from pixalign.fusing.aligners import (
     LEAKY,
     MergedOffsets,
@@ -20,7 +20,6 @@ from pixalign.fusing.aligners import (
     each_image,
     empty_map,
     flow_taps,
-    grid_of,
     has_gated_flow,
     has_offsets,
     linear_flow,
@@ -37,13 +36,11 @@ from pixalign.fusing.convolution import (
     summed,
 )
 from pixalign.fusing.rewrites import rewrites
-from pixalign.fusing.rows import Warp, add_convolved_resize, as_map, as_rows, strips, total
-from pixalign.models.aligned_fpn import AlignedFPN
+from pixalign.fusing.rows import add_convolved_resize, as_map, as_rows, strips, warped
 from pixalign.models.alignseg import AlignedContext, AlignSeg, RefinementBlock
 from pixalign.models.bialignnet import CELL, BiAlignNet
 from pixalign.models.ifa import IFA, least_sure, pixels_of
-from pixalign.models.sfnet_lite import SFNetLite
-from pixalign.sampling import nearest_grid_cells, pool_to_bins, resize, warp
+from pixalign.sampling import Size, grid_of, nearest_grid_cells, pool_to_bins, resize, warp
 
 RELU: Act = ("relu", ())
 
@@ -52,28 +49,35 @@ _KEPT_NUMBERS = 2**24  # of these parts, level by level, for the pixels of a siz
 _AT_ONCE = 4096  # pixels that IFA refines at a time
 
 
-def fused_levels(fuse: nn.Sequential, maps: list[Tensor], convention: str) -> Tensor:
-    """``fuse`` (3x3, norm, ReLU) on the concatenation of the maps resized to the first one's grid, for one image.
+@rewrites(LevelFusion)
+class QuickLevelFusion(LevelFusion):
+    """The convolution is taken apart by its inputs, and the concatenation is never made; of few channels it is.
 
-    The convolution is taken apart by its inputs: what a coarser map adds is computed at that map's size
-    (`add_convolved_resize`), and the concatenation is never made; of few channels it is.
+    What a coarser map adds is computed at that map's size (`add_convolved_resize`).
     """
-    if not summed(maps[0]):
-        first = maps[0].contiguous(memory_format=torch.channels_last)  # of two layouts, a concatenation takes longer
-        return fuse(torch.cat([first, *(resize(x, grid_of(first), convention) for x in maps[1:])], dim=1))
-    convolution: Any = fuse[0]
-    weights = convolution.weight.split([x.shape[1] for x in maps], dim=1)
-    out: Tensor | None = None
-    bias = convolution.bias
-    same = [grid_of(x) == grid_of(maps[0]) for x in maps]
-    for x, weight in ((x, w) for x, w, s in zip(maps, weights, same) if s):
-        out = convolve(x, weight, bias, padding=(1, 1), onto=out)
-        bias = None
-    assert out is not None
-    out = out.float().contiguous(memory_format=torch.channels_last)
-    for x, weight in ((x, w) for x, w, s in zip(maps, weights, same) if not s):
-        add_convolved_resize(out, x, weight, convention)
-    return out.relu_()
+
+    def fits(self) -> bool:
+        return followed_by_nothing(self, 3, RELU)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        return each_image(self._fused, *maps) if quick(maps[0]) else super().forward(maps)
+
+    def _fused(self, *maps: Tensor) -> Tensor:
+        first, grid = maps[0], grid_of(maps[0])
+        if not summed(first):
+            first = first.contiguous(memory_format=torch.channels_last)  # of two layouts, a concatenation takes longer
+            return super().forward([first, *maps[1:]])
+        convolution: Any = self[0]
+        weights = convolution.weight.split([x.shape[1] for x in maps], dim=1)
+        out = convolve(first, weights[0], convolution.bias, padding=(1, 1))
+        for x, weight in zip(maps[1:], weights[1:]):
+            if grid_of(x) == grid:
+                out = convolve(x, weight, padding=(1, 1), onto=out)
+        out = out.float().contiguous(memory_format=torch.channels_last)
+        for x, weight in zip(maps, weights):
+            if grid_of(x) != grid:
+                add_convolved_resize(out, x, weight, self.convention)
+        return out.relu_()
 
 
 @rewrites(PyramidPooling)
@@ -94,48 +98,6 @@ class QuickPyramidPooling(PyramidPooling):
         for p, weight in zip(pooled, on_pooled):
             out += resize(convolve(p, weight), grid_of(x), self.convention)
         return out.relu_()
-
-
-@rewrites(AlignedFPN)
-class QuickAlignedFPN(AlignedFPN):
-    def fits(self) -> bool:
-        return followed_by_nothing(self.fuse, 3, RELU)
-
-    def decode_heads(
-        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
-    ) -> tuple[Tensor, dict[str, Any]]:
-        if not quick(features[0]):
-            return super().decode_heads(features, size, heads)
-        fused = self.pool(features[3])
-        lateral4 = self.laterals[2](features[2])
-        pyramid = [fused]
-        for level in (2, 1, 0):
-            lateral = lateral4 if level == 2 else self.laterals[level](features[level])
-            fused = self.aligners[level](lateral, fused)
-            pyramid.insert(0, self.smooth[level](fused))
-        del lateral, fused
-        together = each_image(lambda *maps: fused_levels(self.fuse, [*maps], self.convention), *pyramid)
-        logits = self._resized(self.classify(together).contiguous(), size)
-        return logits, self._heads(lateral4) if heads else {}
-
-
-@rewrites(SFNetLite)
-class QuickSFNetLite(SFNetLite):
-    def fits(self) -> bool:
-        return followed_by_nothing(self.fuse, 3, RELU)
-
-    def decode_heads(
-        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
-    ) -> tuple[Tensor, dict[str, Any]]:
-        if not quick(features[0]):
-            return super().decode_heads(features, size, heads)
-        c2, c4, c5 = features
-        lateral4 = self.lateral4(c4)
-        fused = self.aligner(self.lateral2(c2), self.pool(c5))
-        maps = (fused, lateral4)
-        together = each_image(lambda *maps: fused_levels(self.fuse, [*maps], self.convention), *maps)
-        logits = self._resized(self.classify(together).contiguous(), size)
-        return logits, self._heads(lateral4) if heads else {}
 
 
 @rewrites(BiAlignNet)
@@ -160,9 +122,7 @@ class QuickBiAlignNet(BiAlignNet):
         self.on_coarse_bias = nn.Buffer(torch.cat((none, gate_coarse.bias)), persistent=False)
         self.on_fine_bias = nn.Buffer(torch.cat((none, gate_fine.bias)), persistent=False)
 
-    def decode_heads(
-        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
-    ) -> tuple[Tensor, dict[str, Any]]:
+    def decode_heads(self, features: list[Tensor], size: Size | None, heads: bool) -> tuple[Tensor, dict[str, Any]]:
         *_, c5, spatial = features
         if not quick(spatial):
             return super().decode_heads(features, size, heads)
@@ -180,13 +140,11 @@ class QuickBiAlignNet(BiAlignNet):
         taps_fine, gate_fine = convolve(spatial, self.on_fine, self.on_fine_bias).split((36, 2), dim=1)
         gates = resize(gate_coarse.float().sigmoid(), size, self.convention), gate_fine.float().sigmoid()
         flows = (linear_flow(taps_fine, taps_coarse, self.convention) * torch.cat(gates, dim=1)).split(2, dim=1)
-        maps = context, spatial
-        moved = [(as_rows(x), Warp(flow, grid_of(x), self.convention)) for x, flow in zip(maps, flows)]
+        moved = [warped(x, flow, self.convention) for x, flow in zip((context, spatial), flows)]
         out = empty_map(size, 2 * channels, context)
         for strip in strips(size, 2 * channels):
-            for i, (table, places) in enumerate(moved):
-                part = as_map(total(table, places.reads(strip)), strip.stop - strip.start)
-                out[:, i * channels : (i + 1) * channels, strip] = part
+            for half, part in zip(out.chunk(2, dim=1), moved):
+                half[:, :, strip] = part(strip)
         return out
 
     def _pixels(self, fused: Tensor) -> Tensor:
@@ -255,9 +213,7 @@ class QuickAlignSeg(AlignSeg):
         quick_aligners = all(type(m) is QuickDualFlow for m in self.aligners)
         return quick_aligners and all(type(m) is QuickRefinementBlock for m in self.refine)
 
-    def decode_heads(
-        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
-    ) -> tuple[Tensor, dict[str, Any]]:
+    def decode_heads(self, features: list[Tensor], size: Size | None, heads: bool) -> tuple[Tensor, dict[str, Any]]:
         if heads or not quick(features[0]):
             return super().decode_heads(features, size, heads)
         maps = [*features]
@@ -337,28 +293,25 @@ class QuickIFA(IFA):
         self.first.weight = nn.Parameter(self.first.weight * scale.view(-1, 1, 1, 1), requires_grad=False)
         self.first.bias = nn.Parameter(self.first.bias * scale + shift, requires_grad=False)
         self.mlp[0] = nn.Identity()
-        weights = self.first.weight.flatten(1).unflatten(1, (len(self.laterals), -1))  # (2C, levels, E + C)
-        split = weights.shape[-1] - self.first.out_channels // 2
-        self.on_position = nn.Buffer(weights[..., :split].flatten(1), persistent=False)
-        self.on_features = nn.Buffer(pointwise(weights[..., split:].permute(1, 0, 2).flatten(0, 1)), persistent=False)
+        on_position, on_features = self._first_parts()
+        self.on_position = nn.Buffer(on_position, persistent=False)
+        self.on_features = nn.Buffer(pointwise(torch.cat(on_features)), persistent=False)
         self.rest = self.mlp[2:]
-        self.kept: tuple[tuple[tuple[int, int], ...], Places] | None = None
-        self.kept_pixels: tuple[tuple[tuple[int, int], ...], PixelPlaces] | None = None
+        self.kept: tuple[tuple[Size, ...], Places] | None = None
+        self.kept_pixels: tuple[tuple[Size, ...], PixelPlaces] | None = None
 
-    def _on_grid(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
+    def _on_grid(self, features: list[Tensor], size: Size) -> Tensor:
         if self.local_ensemble or size != grid_of(features[0]) or not quick(features[0]):
             return super()._on_grid(features, size)
         return each_image(lambda *maps: self._grid_logits(maps, self._coarser(maps)), *features)
 
-    def _adaptively(self, features: list[Tensor], size: tuple[int, int], share: float) -> Tensor:
+    def _adaptively(self, features: list[Tensor], size: Size, share: float) -> Tensor:
         if self.local_ensemble or not quick(features[0]):
             return super()._adaptively(features, size, share)
         places = self._pixel_places(features, size)
         return each_image(lambda *maps: self._refined(maps, size, share, places), *features)
 
-    def _refined(
-        self, features: tuple[Tensor, ...], size: tuple[int, int], share: float, places: PixelPlaces
-    ) -> Tensor:
+    def _refined(self, features: tuple[Tensor, ...], size: Size, share: float, places: PixelPlaces) -> Tensor:
         """Logits (1, K, *size) of one image, resized but for the pixels of the least sure cells."""
         coarser = self._coarser(features)
         coarse = self._grid_logits(features, coarser)
@@ -422,13 +375,13 @@ class QuickIFA(IFA):
         with torch.autocast("cpu", enabled=False):  # what is kept serves every precision
             return torch.cat(codes, dim=-1) @ self.on_position.T
 
-    def _pixel_places(self, features: list[Tensor], size: tuple[int, int]) -> PixelPlaces:
+    def _pixel_places(self, features: list[Tensor], size: Size) -> PixelPlaces:
         sizes, kept = (size, *(grid_of(x) for x in features)), self.kept_pixels  # read once: threads may replace it
         if kept is None or kept[0] != sizes:
             kept = self.kept_pixels = (sizes, self._find_pixel_places(features, size))
         return kept[1]
 
-    def _find_pixel_places(self, features: list[Tensor], size: tuple[int, int]) -> PixelPlaces:
+    def _find_pixel_places(self, features: list[Tensor], size: Size) -> PixelPlaces:
         axes = [(row, column) for (row,), (column,) in self._axes(features, size)]
         few = [[torch.unique(read.offset, return_inverse=True) for read in level] for level in axes]
         counts = [len(y) * len(x) for (y, _), (x, _) in few]
@@ -450,13 +403,13 @@ class QuickIFA(IFA):
         height, width = (torch.stack(axis, dim=-1).int() for axis in zip(*reads, *along))
         return PixelPlaces(height, width, torch.cat(codes), offsets)
 
-    def _places(self, sizes: tuple[tuple[int, int], ...]) -> Places:
+    def _places(self, sizes: tuple[Size, ...]) -> Places:
         kept = self.kept  # read once: threads may replace it
         if kept is None or kept[0] != sizes:
             kept = self.kept = (sizes, self._find_places(sizes))
         return kept[1]
 
-    def _find_places(self, sizes: tuple[tuple[int, int], ...]) -> Places:
+    def _find_places(self, sizes: tuple[Size, ...]) -> Places:
         device = self.on_position.device
         y, x = (
             [nearest_grid_cells(out, size, device, self.convention) for size in along]

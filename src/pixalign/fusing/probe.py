@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._pytree import tree_leaves
 
 from pixalign.errors import InputError
 from pixalign.models.ifa import IFA
 from pixalign.models.network import SegmentationNetwork
-from pixalign.text import first_line
+from pixalign.sampling import Size
 
 SIZES = ((33, 49), (64, 96))  # an odd one, on which levels do not divide each other; for those that refuse it, an even
 _GRID = (21, 30)  # that a decoder is asked for
@@ -25,7 +25,7 @@ class FusingError(InputError):
     """A network cannot be rewritten, or not with the same outputs: run it as it is."""
 
 
-def probe_image(model: SegmentationNetwork, size: tuple[int, int]) -> Tensor:
+def probe_image(model: SegmentationNetwork, size: Size) -> Tensor:
     """Noise from -2 to 2 (1, in_channels, *size), always the same, of the network's dtype on its device."""
     like = next(x for x in model.parameters() if x.is_floating_point())
     channels = model.config.in_channels
@@ -85,8 +85,3 @@ def compare(name: str, found: dict[str, list[Tensor]], expected: dict[str, list[
                     f"{name}: rewritten ({way}), its outputs are off by {off:.3g} where the largest is {largest:.3g}: "
                     "run it as it is"
                 )
-
-
-def failed(model: nn.Module, error: Exception) -> FusingError:
-    """The error of a network that does not take the probe's image, or cannot be copied."""
-    return FusingError(f"{type(model).__name__} cannot be fused ({first_line(error)}): run it as it is")

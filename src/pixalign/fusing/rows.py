@@ -9,7 +9,7 @@ cache, and maps that only lead to the next one never exist.
 Positions and weights are float32, and so are the sums, whatever the features' dtype.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -17,9 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixalign.fusing.convolution import convolve
-from pixalign.sampling import sampling_grid
+from pixalign.sampling import Size, grid_of, sampling_grid
 
 _STRIP = 2**19  # numbers in a strip, 2 MB of float32
+
+
+Part = Callable[[slice], Tensor]  # gives some rows of a map (1, C, H, W): (1, C, strip, W), float32
 
 
 class Reads(NamedTuple):
@@ -39,7 +42,7 @@ def as_map(rows: Tensor, height: int) -> Tensor:
     return rows.unflatten(0, (height, -1)).permute(2, 0, 1).unsqueeze(0)
 
 
-def strips(size: tuple[int, int], channels: int) -> Iterator[slice]:
+def strips(size: Size, channels: int) -> Iterator[slice]:
     """Rows of a map of ``size`` that are worked on at a time, where each pixel has ``channels`` numbers."""
     height, width = size
     step = max(1, _STRIP // (width * channels))
@@ -81,6 +84,25 @@ def grid_reads(rows: Reads, columns: Reads, width: int, strip: slice) -> Reads:
     return cross(some, Reads(*(x.unsqueeze(0) for x in columns)), width)
 
 
+def drawn(table: Tensor, reads: Reads) -> Tensor:
+    """`total` of reads (strip, W, A) as a part of a map: (1, C, strip, W), channels last."""
+    return as_map(total(table, reads), len(reads.row))
+
+
+def resized(x: Tensor, size: Size, convention: str) -> Part:
+    """A map (1, C, h, w), bilinearly resized to ``size``."""
+    rows, columns = (resize_axis(n, m, convention) for n, m in zip(size, grid_of(x)))
+    table = as_rows(x)
+    return lambda strip: drawn(table, grid_reads(rows, columns, x.shape[-1], strip))
+
+
+def warped(x: Tensor, flow: Tensor, convention: str, size: Size | None = None) -> Part:
+    """A map (1, C, h, w), or its bilinear resize to ``size``, displaced by a flow (1, 2, H, W)."""
+    warp = Warp(flow, size or grid_of(x), convention, resized_from=grid_of(x))
+    table = as_rows(x)
+    return lambda strip: drawn(table, warp.reads(strip))
+
+
 class Warp:
     """What pixels displaced by a flow read in a map.
 
@@ -91,20 +113,16 @@ class Warp:
         resized_from: if the map is the bilinear resize of one of this size, read that one in its place.
     """
 
-    def __init__(
-        self, flow: Tensor, size: tuple[int, int], convention: str, resized_from: tuple[int, int] | None = None
-    ) -> None:
+    def __init__(self, flow: Tensor, size: Size, convention: str, resized_from: Size | None = None) -> None:
         grid = sampling_grid(flow, size, convention).squeeze(0)  # (H, W, 2)
         corners = convention in ("sfnet", "alignseg_std")
         self.x, self.y = (
             (p + 1) * ((n - 1) / 2) if corners else ((p + 1) * n - 1) / 2 for p, n in zip(grid.unbind(-1), size[::-1])
         )
         self.size = size
-        self.axes = None
-        self.width = size[1]
-        if resized_from is not None and resized_from != size:
-            self.axes = [resize_axis(n, m, convention) for n, m in zip(size, resized_from)]
-            self.width = resized_from[1]
+        source = resized_from or size
+        self.axes = None if source == size else [resize_axis(n, m, convention) for n, m in zip(size, source)]
+        self.width = source[1]
 
     def reads(self, strip: slice) -> Reads:
         """Of a strip of the output: (strip, W, 4), or 16 in a map that is resized."""
@@ -120,7 +138,7 @@ def gather_taps(taps: Tensor) -> Tensor:
     A 3x3 convolution to a few channels is a 1x1 convolution to nine times as many, each of which is then moved to the
     neighbor that reads it.
     """
-    size = (taps.shape[-2], taps.shape[-1])
+    size = grid_of(taps)
     return F.fold(taps.contiguous().flatten(2), size, 3, padding=1)
 
 
@@ -135,7 +153,7 @@ def add_convolved_resize(out: Tensor, x: Tensor, weight: Tensor, convention: str
     The nine taps are computed at x's own size, where there are fewer pixels; a pixel of the result is then a sum of 36
     rows, four for each tap.
     """
-    size = (out.shape[-2], out.shape[-1])
+    size = grid_of(out)
     taps = convolve(x, weight.permute(2, 3, 0, 1).flatten(0, 2)[:, :, None, None])  # (1, 9 D, h, w)
     table = as_rows(taps).unflatten(1, (9, -1)).flatten(0, 1)  # (9 h w, D)
     tap = torch.arange(3, dtype=torch.int32)[:, None]

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixalign.palette import IGNORE
-from pixalign.sampling import gather_nearest
+from pixalign.sampling import Size, gather_nearest
 
 
 def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -64,7 +64,7 @@ def labeled_ids(target: Tensor, num_classes: int) -> Tensor:
     return ids
 
 
-def label_at(target: Tensor, size: tuple[int, int]) -> Tensor:
+def label_at(target: Tensor, size: Size) -> Tensor:
     """Return the labels (N, h, w) at the pixel centers of a map of ``size`` (h, w) over the same image.
 
     Row i of h looks at the label row under (i + 1/2) / h of the height: floor((2i + 1) H / (2h)), in integers; this is

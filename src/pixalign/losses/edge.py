@@ -17,6 +17,7 @@ from torch import Tensor
 from pixalign.losses.cross_entropy import label_at
 from pixalign.losses.ohem import ohem_cross_entropy
 from pixalign.palette import IGNORE
+from pixalign.sampling import grid_of
 
 _RIM = 3  # pixels
 
@@ -73,7 +74,7 @@ def edge_loss(
         ValueError: shapes that do not go together, or a target that is not int64.
     """
     _check(edge_logits, target)
-    size = (edge_logits.shape[-2], edge_logits.shape[-1])
+    size = grid_of(edge_logits)
     labels = label_at(edge_labels(target), size)  # (N, h, w)
     labeled = labels != IGNORE
     values = edge_logits.squeeze(1)[labeled].to(torch.promote_types(edge_logits.dtype, torch.float32))  # (P + Q,)
@@ -126,7 +127,7 @@ def at_predicted_edges(edge_logits: Tensor, target: Tensor, threshold: float = 0
         raise ValueError(f"threshold is {threshold}: expected a probability from 0 to below 1")
     _check(edge_logits, target)
     likely = edge_logits.detach().squeeze(1).sigmoid() > threshold  # (N, h, w)
-    return target.where(label_at(likely, (target.shape[-2], target.shape[-1])), IGNORE)
+    return target.where(label_at(likely, grid_of(target)), IGNORE)
 
 
 def ohem_at_labels(

@@ -15,14 +15,13 @@ Open in the paper, our choice: one auxiliary head, on c4's lateral (the SFNet-Li
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from pixalign.aligners import create_aligner
-from pixalign.blocks import PyramidPooling, class_head, conv_norm_act
+from pixalign.blocks import LevelFusion, PyramidPooling, class_head, conv_norm_act
 from pixalign.encoders import TimmEncoder
 from pixalign.models.network import SegmentationNetwork
-from pixalign.sampling import check_convention, resize
+from pixalign.sampling import Size, check_convention
 
 
 class AlignedFPN(SegmentationNetwork):
@@ -64,25 +63,19 @@ class AlignedFPN(SegmentationNetwork):
             create_aligner(aligner, channels, convention, **(aligner_options or {})) for _ in lateral_channels
         )
         self.smooth = nn.ModuleList(conv_norm_act(channels, channels, 3) for _ in lateral_channels)
-        self.fuse = conv_norm_act(channels * (len(lateral_channels) + 1), channels, 3)
+        self.fuse = LevelFusion(len(lateral_channels) + 1, channels, convention)
         self.classify = nn.Conv2d(channels, num_classes, 1)
         self.auxiliary = class_head(channels, channels, num_classes) if auxiliary else None
 
-    def decode_heads(
-        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
-    ) -> tuple[Tensor, dict[str, Any]]:
+    def decode_heads(self, features: list[Tensor], size: Size | None, heads: bool) -> tuple[Tensor, dict[str, Any]]:
         """Return logits at ``size`` or at 1/4 of the image, and, with ``heads``, "auxiliaries" [logits at 1/16]."""
-        laterals = [lateral(x) for lateral, x in zip(self.laterals, features)]
-        pooled = self.pool(features[3])
-        fused, pyramid = pooled, [pooled]
+        fused = self.pool(features[3])
+        lateral4 = self.laterals[2](features[2])
+        pyramid = [fused]
         for level in (2, 1, 0):
-            fused = self.aligners[level](laterals[level], fused)
+            lateral = lateral4 if level == 2 else self.laterals[level](features[level])
+            fused = self.aligners[level](lateral, fused)
             pyramid.insert(0, self.smooth[level](fused))
-        grid = (features[0].shape[-2], features[0].shape[-1])
-        stacked = torch.cat([resize(x, grid, self.convention) for x in pyramid], dim=1)  # (N, 4C, H/4, W/4)
-        logits = self.classify(self.fuse(stacked)).contiguous()  # few channels: resizing them is faster so
-        logits = self._resized(logits, size)
-        return logits, self._heads(laterals[2]) if heads else {}
-
-    def _heads(self, lateral4: Tensor) -> dict[str, Any]:
-        return {"auxiliaries": [self.auxiliary(lateral4)] if self.auxiliary is not None else []}
+        del lateral, fused  # large ones, read by now
+        logits = self.classify(self.fuse(pyramid)).contiguous()  # few channels: resizing them is faster so
+        return self._resized(logits, size), self._auxiliary_head(lateral4) if heads else {}

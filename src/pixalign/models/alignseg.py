@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from pixalign.aligners.dual_flow import SLOPE, DualFlow, Offsets
 from pixalign.encoders import TimmEncoder
 from pixalign.models.network import SegmentationNetwork
-from pixalign.sampling import check_convention, pool_to_bins, warp
+from pixalign.sampling import Size, check_convention, pool_to_bins, warp
 
 
 class AlignSeg(SegmentationNetwork):
@@ -62,22 +62,18 @@ class AlignSeg(SegmentationNetwork):
         self.classify = nn.Conv2d(channels, num_classes, 1)
         self.auxiliary = nn.Sequential(*_head(channels), nn.Conv2d(channels, num_classes, 1)) if auxiliary else None
 
-    def decode_heads(
-        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
-    ) -> tuple[Tensor, dict[str, Any]]:
+    def decode_heads(self, features: list[Tensor], size: Size | None, heads: bool) -> tuple[Tensor, dict[str, Any]]:
         """Return logits at ``size`` or at 1/4 of the image, and, with ``heads``, "auxiliaries" [logits at 1/4]."""
         deeper = [*features[1:], self.context(features[3])]
         fused = self.laterals[0](features[0])
-        auxiliaries: list[Tensor] = []
-        for level, (x, lateral, aligner, refine) in enumerate(
-            zip(deeper, self.laterals[1:], self.aligners, self.refine), start=3
-        ):
-            fused = aligner(fused, lateral(x))  # (N, C, H/4, W/4)
-            fused = refine(fused)
-            if level == 4 and heads and self.auxiliary is not None:
-                auxiliaries = [self.auxiliary(fused)]
+        others: dict[str, Any] = {}
+        steps = zip(deeper, self.laterals[1:], self.aligners, self.refine)
+        for level, (x, lateral, aligner, refine) in enumerate(steps, start=3):
+            fused = refine(aligner(fused, lateral(x)))  # (N, C, H/4, W/4)
+            if level == 4 and heads:
+                others = self._auxiliary_head(fused)
         logits = self.classify(self.head(fused)).contiguous()  # few channels: resizing them is faster so
-        return self._resized(logits, size), {"auxiliaries": auxiliaries} if heads else {}
+        return self._resized(logits, size), others
 
 
 class AlignedContext(nn.Module):

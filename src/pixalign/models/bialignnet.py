@@ -26,7 +26,7 @@ from pixalign.aligners.gated_flow import GatedFlowAlignment
 from pixalign.blocks import PyramidPooling, conv_norm_act
 from pixalign.encoders import TimmEncoder
 from pixalign.models.network import SegmentationNetwork
-from pixalign.sampling import check_convention
+from pixalign.sampling import Size, check_convention
 
 CELL = 8  # the pixel shuffle lays out this many pixels along each side of a position
 
@@ -85,9 +85,7 @@ class BiAlignNet(SegmentationNetwork):
         """
         return [*self.encoder(image), self.spatial(image)]
 
-    def decode_heads(
-        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
-    ) -> tuple[Tensor, dict[str, Any]]:
+    def decode_heads(self, features: list[Tensor], size: Size | None, heads: bool) -> tuple[Tensor, dict[str, Any]]:
         """Return logits at ``size`` or at 8 x the size of the spatial map, and, with ``heads``, what is for the loss.
 
         "auxiliaries" [logits at 1/16, at 1/8], and "edge" (N, 1, 8 ceil(H / 8), 8 ceil(W / 8)) logits of the class
@@ -99,8 +97,7 @@ class BiAlignNet(SegmentationNetwork):
         warped_spatial = self.align_spatial(spatial, context)  # (N, C, H/8, W/8)
         fused = self.fuse(torch.cat((warped_context, warped_spatial), dim=1))
         logits = F.pixel_shuffle(self.classify(fused), CELL)  # (N, K, 8 H/8, 8 W/8)
-        logits = self._resized(logits, size)
-        return logits, self._heads(features, warped_spatial) if heads else {}
+        return self._resized(logits, size), self._heads(features, warped_spatial) if heads else {}
 
     def _heads(self, features: list[Tensor], warped_spatial: Tensor) -> dict[str, Any]:
         """The class heads on the encoder's maps, and the edge head on the warped spatial map."""

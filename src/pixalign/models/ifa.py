@@ -33,6 +33,7 @@ Open in the paper, our choice:
 - The auxiliary head is the release's, on c4: 3x3 with bias, BN, ReLU, dropout, 1x1.
 """
 
+from collections.abc import Callable
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -44,7 +45,16 @@ from pixalign.blocks import RelativeEncoding, class_head, conv_norm_act
 from pixalign.encoders import TimmEncoder
 from pixalign.errors import InputError
 from pixalign.models.network import SegmentationNetwork
-from pixalign.sampling import cell_centers, check_convention, linear_cells, nearest_cells, nearest_grid_cells, resize
+from pixalign.sampling import (
+    Size,
+    cell_centers,
+    check_convention,
+    grid_of,
+    linear_cells,
+    nearest_cells,
+    nearest_grid_cells,
+    resize,
+)
 
 QUERIES = ("finest", "pixels")
 
@@ -63,6 +73,11 @@ class Read(NamedTuple):
     cell: Tensor
     offset: Tensor
     share: Tensor | None = None
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Read":
+        """The same read after a change of the queries' shape."""
+        share = None if self.share is None else change(self.share)
+        return Read(change(self.cell), change(self.offset), share)
 
 
 Axes = tuple[list[Read], list[Read]]  # along a map's height and along its width
@@ -147,27 +162,23 @@ class IFA(SegmentationNetwork):
         """Return the laterals' maps (N, C, h, w), finest first."""
         return [lateral(x) for lateral, x in zip(self.laterals, features)]
 
-    def decode_heads(
-        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
-    ) -> tuple[Tensor, dict[str, Any]]:
+    def decode_heads(self, features: list[Tensor], size: Size | None, heads: bool) -> tuple[Tensor, dict[str, Any]]:
         """Return logits as `decode` does, and, with ``heads``, "auxiliaries" [logits at 1/16].
 
         With ``heads``, in training mode and with ``train_points`` = P, the logits are (N, K, P, 1), and "points"
         (N, P, 2) says where (x, y in [-1, 1]).
         """
-        if not heads:
-            return self.decode(features, size), {}
-        auxiliaries = [self.auxiliary(features[2])] if self.auxiliary is not None else []
-        if not (self.training and self.train_points):
-            return self.decode(features, size), {"auxiliaries": auxiliaries}
+        others = self._auxiliary_head(features[2]) if heads else {}
+        if not (heads and self.training and self.train_points):
+            return self.decode(features, size), others
         points = 2 * torch.rand(len(features[0]), self.train_points, 2, device=features[0].device) - 1
         logits = self._at_points(features, points).unsqueeze(-1)
-        return logits, {"points": points, "auxiliaries": auxiliaries}
+        return logits, {"points": points, **others}
 
     def decode(
         self,
         features: list[Tensor],
-        size: tuple[int, int] | None = None,
+        size: Size | None = None,
         refine: float | None = None,
         points: Tensor | None = None,
     ) -> Tensor:
@@ -199,25 +210,22 @@ class IFA(SegmentationNetwork):
             return self._at_points(features, points if points.dtype == torch.float64 else points.float())
         if size is not None and not torch.compiler.is_compiling() and min(size) < 1:
             raise InputError(f"size is {tuple(size)}: give a height and a width of 1 or more")
-        finest = (features[0].shape[-2], features[0].shape[-1])
-        if size is None:
-            return self._on_grid(features, finest)
         if refine is None:
             refine = 1 if self.queries == "pixels" else 0
+        if size is None or refine == 0:
+            return self._resized(self._on_grid(features, grid_of(features[0])), size)
         if refine == 1:
             return self._on_grid(features, size)
-        if refine == 0:
-            return resize(self._on_grid(features, finest), size, self.convention)
         return self._adaptively(features, size, refine)
 
-    def _on_grid(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
+    def _on_grid(self, features: list[Tensor], size: Size) -> Tensor:
         """Logits (N, K, H, W) at the pixel centers of a grid of ``size``."""
         return self._answer(self._tables(features), self._everywhere(features, size))
 
-    def _adaptively(self, features: list[Tensor], size: tuple[int, int], share: float) -> Tensor:
+    def _adaptively(self, features: list[Tensor], size: Size, share: float) -> Tensor:
         """Logits (N, K, H, W) on a grid of ``size``, computed in the least sure cells and resized elsewhere."""
         tables = self._tables(features)
-        coarse = self._answer(tables, self._everywhere(features, (features[0].shape[-2], features[0].shape[-1])))
+        coarse = self._answer(tables, self._everywhere(features, grid_of(features[0])))
         logits = resize(coarse, size, self.convention)
         axes = self._axes(features, size)
         for i, (rows, columns) in enumerate(pixels_of(least_sure(coarse, share), size, self.convention)):
@@ -227,14 +235,18 @@ class IFA(SegmentationNetwork):
             logits[i, :, rows, columns] = self._answer([t[i : i + 1] for t in tables], chosen)[0, :, :, 0]
         return logits
 
-    def _everywhere(self, features: list[Tensor], size: tuple[int, int]) -> list[Axes]:
+    def _everywhere(self, features: list[Tensor], size: Size) -> list[Axes]:
         """What the pixel centers of a grid of ``size`` read in each level, as views (1, H, W)."""
-        return [
-            ([_spread(r, (1, -1, 1), size) for r in rows], [_spread(c, (1, 1, -1), size) for c in columns])
-            for rows, columns in self._axes(features, size)
-        ]
 
-    def _axes(self, features: list[Tensor], size: tuple[int, int]) -> list[Axes]:
+        def down(x: Tensor) -> Tensor:
+            return x.view(1, -1, 1).expand(1, *size)
+
+        def across(x: Tensor) -> Tensor:
+            return x.view(1, 1, -1).expand(1, *size)
+
+        return [([r.each(down) for r in y], [c.each(across) for c in x]) for y, x in self._axes(features, size)]
+
+    def _axes(self, features: list[Tensor], size: Size) -> list[Axes]:
         """What the pixel centers of a grid of ``size`` read along each axis, (H,) and (W,), in each level."""
         axes = []
         for x in features:
@@ -321,7 +333,7 @@ def least_sure(logits: Tensor, share: float) -> Tensor:
     return torch.zeros_like(lead, dtype=torch.bool).scatter(1, chosen, True).view(-1, height, width)
 
 
-def pixels_of(cells: Tensor, size: tuple[int, int], convention: str = "pixel") -> list[tuple[Tensor, Tensor]]:
+def pixels_of(cells: Tensor, size: Size, convention: str = "pixel") -> list[tuple[Tensor, Tensor]]:
     """Rows and columns, int64 (P,) each, of the pixels of a grid of ``size`` that are nearest to chosen cells.
 
     Args:
@@ -346,22 +358,9 @@ def pixels_of(cells: Tensor, size: tuple[int, int], convention: str = "pixel") -
     return pixels
 
 
-def _spread(read: Read, shape: tuple[int, int, int], size: tuple[int, int]) -> Read:
-    """What is read along one axis, (H,) or (W,), reshaped and repeated (as views) to the queries' (1, H, W)."""
-
-    def spread(x: Tensor) -> Tensor:
-        return x.view(shape).expand(1, *size)
-
-    return Read(spread(read.cell), spread(read.offset), None if read.share is None else spread(read.share))
-
-
 def _pick(read: Read, places: Tensor) -> Read:
     """What is read at some places (P,) along an axis, for queries (1, P, 1)."""
-
-    def pick(x: Tensor) -> Tensor:
-        return x[places].view(1, -1, 1)
-
-    return Read(pick(read.cell), pick(read.offset), None if read.share is None else pick(read.share))
+    return read.each(lambda x: x[places].view(1, -1, 1))
 
 
 def _meet(rows: list[Read], columns: list[Read], strip: slice) -> list[Read]:

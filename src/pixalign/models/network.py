@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pixalign.errors import InputError
-from pixalign.sampling import cut, fill, resize
+from pixalign.sampling import Size, cut, fill, grid_of, resize
 
 
 @dataclass(kw_only=True)
@@ -82,6 +82,7 @@ class SegmentationNetwork(nn.Module):
 
     config: NetworkConfig
     encoder: Any
+    auxiliary: Any
     convention: str = "pixel"
     any_output_size: bool = True
     takes_refine: bool = False
@@ -96,13 +97,13 @@ class SegmentationNetwork(nn.Module):
         else the network's `decode_heads` names. Then nothing is filled up, since other heads are not cut back: give
         images of such sides, as training does.
         """
-        size = (image.shape[-2], image.shape[-1])
+        size = grid_of(image)
         if heads:
             logits, others = self.decode_heads(self.encode(image), size, heads)  # no second reference to large maps
             return {"logits": logits, **others}
         if self.step > 1:
             image = fill(image, self.step)
-        filled = (image.shape[-2], image.shape[-1])
+        filled = grid_of(image)
         return cut(self.decode_heads(self.encode(image), filled, heads)[0], size)
 
     @property
@@ -119,9 +120,7 @@ class SegmentationNetwork(nn.Module):
         maps: list[Tensor] = self.encoder(image)
         return maps
 
-    def decode(
-        self, features: list[Tensor], size: tuple[int, int] | None = None, refine: float | None = None
-    ) -> Tensor:
+    def decode(self, features: list[Tensor], size: Size | None = None, refine: float | None = None) -> Tensor:
         """Return logits (N, K, *size); without a size, of the size that the network computes them at.
 
         They are those of all that the maps' cells cover, which is the image if its sides are multiples of `step`.
@@ -133,9 +132,7 @@ class SegmentationNetwork(nn.Module):
             raise InputError(f"refine is {refine:g}: {type(self).__name__} cannot be refined: leave it out")
         return self.decode_heads(features, size, False)[0]
 
-    def decode_heads(
-        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
-    ) -> tuple[Tensor, dict[str, Any]]:
+    def decode_heads(self, features: list[Tensor], size: Size | None, heads: bool) -> tuple[Tensor, dict[str, Any]]:
         """Return the logits as `decode` does, and, with ``heads``, what else `forward` gives then."""
         raise NotImplementedError
 
@@ -170,7 +167,11 @@ class SegmentationNetwork(nn.Module):
         with torch.no_grad():
             bias += shift.to(bias).repeat_interleave(len(bias) // len(shift))
 
-    def _resized(self, logits: Tensor, size: tuple[int, int] | None) -> Tensor:
+    def _auxiliary_head(self, x: Tensor) -> dict[str, Any]:
+        """What ``auxiliary``, a class head or None, makes of x, as a part of what `forward` gives with ``heads``."""
+        return {"auxiliaries": [self.auxiliary(x)] if self.auxiliary is not None else []}
+
+    def _resized(self, logits: Tensor, size: Size | None) -> Tensor:
         return logits if size is None else resize(logits, size, self.convention)
 
 
@@ -193,9 +194,7 @@ class OwnNetwork(SegmentationNetwork):
         """The image itself."""
         return [image]
 
-    def decode_heads(
-        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
-    ) -> tuple[Tensor, dict[str, Any]]:
+    def decode_heads(self, features: list[Tensor], size: Size | None, heads: bool) -> tuple[Tensor, dict[str, Any]]:
         """What the module gives, at the image's size."""
         logits: Tensor = self.network(features[0])
         return logits, {"auxiliaries": []} if heads else {}

@@ -10,14 +10,13 @@ Open in the paper: where the auxiliary head sits; the release has it on c4's lat
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from pixalign.aligners.gated_dual_flow import GatedDualFlow
-from pixalign.blocks import PyramidPooling, class_head, conv_norm_act
+from pixalign.blocks import LevelFusion, PyramidPooling, class_head, conv_norm_act
 from pixalign.encoders import TimmEncoder
 from pixalign.models.network import SegmentationNetwork
-from pixalign.sampling import check_convention, resize
+from pixalign.sampling import Size, check_convention
 
 
 class SFNetLite(SegmentationNetwork):
@@ -53,21 +52,14 @@ class SFNetLite(SegmentationNetwork):
         self.lateral2 = conv_norm_act(c2, channels, bias=True)
         self.lateral4 = conv_norm_act(c4, channels, bias=True)
         self.aligner = GatedDualFlow(channels, convention)
-        self.fuse = conv_norm_act(2 * channels, channels, 3)
+        self.fuse = LevelFusion(2, channels, convention)
         self.classify = nn.Conv2d(channels, num_classes, 1)
         self.auxiliary = class_head(channels, channels, num_classes) if auxiliary else None
 
-    def decode_heads(
-        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
-    ) -> tuple[Tensor, dict[str, Any]]:
+    def decode_heads(self, features: list[Tensor], size: Size | None, heads: bool) -> tuple[Tensor, dict[str, Any]]:
         """Return logits at ``size`` or at 1/4 of the image, and, with ``heads``, "auxiliaries" [logits at 1/16]."""
         c2, c4, c5 = features
-        lateral2, lateral4 = self.lateral2(c2), self.lateral4(c4)
-        fused = self.aligner(lateral2, self.pool(c5))
-        middle = resize(lateral4, (lateral2.shape[-2], lateral2.shape[-1]), self.convention)
-        logits = self.classify(self.fuse(torch.cat((fused, middle), dim=1)))
-        logits = self._resized(logits.contiguous(), size)  # few channels: resizing them is faster so
-        return logits, self._heads(lateral4) if heads else {}
-
-    def _heads(self, lateral4: Tensor) -> dict[str, Any]:
-        return {"auxiliaries": [self.auxiliary(lateral4)] if self.auxiliary is not None else []}
+        lateral4 = self.lateral4(c4)
+        fused = self.aligner(self.lateral2(c2), self.pool(c5))
+        logits = self.classify(self.fuse([fused, lateral4])).contiguous()  # few channels: resizing them is faster so
+        return self._resized(logits, size), self._auxiliary_head(lateral4) if heads else {}

@@ -22,6 +22,7 @@ from pixalign.encoders.packaged import packaged_weights
 from pixalign.encoders.timm_encoder import normalization
 from pixalign.errors import InputError
 from pixalign.models.network import SegmentationNetwork
+from pixalign.sampling import Size
 from pixalign.text import first_line
 
 _MULTIPLE = 32
@@ -66,12 +67,12 @@ class SmpModel(SegmentationNetwork):
         **options: Any,
     ) -> None:
         super().__init__()
-        smp = _package("segmentation_models_pytorch", "smp")
-        _without_file(pretrained)
+        smp = _package("segmentation_models_pytorch", "smp", pretrained)
         known = {name.lower(): name for name in smp.MODEL_ARCHITECTURES_MAPPING}
         if architecture.lower() not in known:
             raise InputError(f"model 'smp/{architecture}' is unknown: choose one of {', '.join(sorted(known))}")
         packaged = packaged_weights(encoder) if pretrained else None
+        what = f"model 'smp/{architecture}' with encoder {encoder!r}"
         try:
             network = smp.create_model(
                 architecture,
@@ -82,10 +83,7 @@ class SmpModel(SegmentationNetwork):
                 **options,
             )
         except Exception as error:  # the package and timm raise what comes
-            reason = first_line(error)
-            raise InputError(
-                f"model 'smp/{architecture}' with encoder {encoder!r} cannot be built: {reason}"
-            ) from error
+            raise InputError(f"{what} cannot be built: {first_line(error)}") from error
         if packaged:
             body = network.encoder.model
             for name, x in body.state_dict().items():
@@ -103,10 +101,7 @@ class SmpModel(SegmentationNetwork):
             except Exception as error:
                 failure = error
         else:
-            raise InputError(
-                f"model 'smp/{architecture}' with encoder {encoder!r} cannot be run ({first_line(failure)}): "
-                "choose another"
-            ) from failure
+            raise InputError(f"{what} cannot be run ({first_line(failure)}): choose another") from failure
 
     def _freeze_what_is_not_read(self, shape: tuple[int, ...]) -> None:
         """Let the parameters that the logits do not depend on take no gradient: several processes would wait for it."""
@@ -132,9 +127,7 @@ class SmpModel(SegmentationNetwork):
         """Return the encoder's maps of the padded image as the decoder takes them: the image, then finest first."""
         return list(self.encoder(_padded(image)))
 
-    def decode_heads(
-        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
-    ) -> tuple[Tensor, dict[str, Any]]:
+    def decode_heads(self, features: list[Tensor], size: Size | None, heads: bool) -> tuple[Tensor, dict[str, Any]]:
         """Return logits of the padded image, or cut to ``size`` (the image's)."""
         logits = self.segmentation_head(self.decoder(features))
         return logits if size is None else logits[..., : size[0], : size[1]], {"auxiliaries": []} if heads else {}
@@ -165,8 +158,7 @@ class SegFormer(SegmentationNetwork):
         in_channels: int = 3,
     ) -> None:
         super().__init__()
-        transformers = _package("transformers", "hf")
-        _without_file(pretrained)
+        transformers = _package("transformers", "hf", pretrained)
         if variant not in _SEGFORMERS:
             raise InputError(f"model 'hf/segformer-{variant}' is unknown: choose b0 to b5")
         if encoder not in ("resnet18", f"mit_{variant}"):
@@ -207,9 +199,7 @@ class SegFormer(SegmentationNetwork):
         """Return the four maps at 1/4 to 1/32, finest first."""
         return list(self.encoder(image, output_hidden_states=True, return_dict=True).hidden_states)
 
-    def decode_heads(
-        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
-    ) -> tuple[Tensor, dict[str, Any]]:
+    def decode_heads(self, features: list[Tensor], size: Size | None, heads: bool) -> tuple[Tensor, dict[str, Any]]:
         """Return logits at 1/4, or resized to ``size``."""
         return self._resized(self.head(features), size), {"auxiliaries": []} if heads else {}
 
@@ -229,13 +219,12 @@ def _padded(image: Tensor) -> Tensor:
     return F.pad(image, (0, missing[1], 0, missing[0]), mode="replicate")
 
 
-def _without_file(pretrained: bool | str) -> None:
-    if isinstance(pretrained, str):
-        raise InputError(f"pretrained is {pretrained!r}: networks of other packages take true or false")
-
-
-def _package(name: str, prefix: str) -> Any:
+def _package(name: str, prefix: str, pretrained: bool | str) -> Any:
+    """The package that networks of a prefix come from; InputError if it is not installed, or for a file of weights."""
     try:
-        return import_module(name)
+        package = import_module(name)
     except ImportError as error:
         raise InputError(f"models of {prefix}/ need {name}: pip install 'pixalign[peers]'") from error
+    if isinstance(pretrained, str):
+        raise InputError(f"pretrained is {pretrained!r}: networks of other packages take true or false")
+    return package

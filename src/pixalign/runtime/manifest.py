@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pixalign.errors import InputError
-from pixalign.weights.migration import american
+from pixalign.weights.migration import current
 
 MANIFEST = "pixalign"
-FORMAT_VERSION = 2
 INPUTS = {"normalized": "float32 (N, C, H, W), (pixel / 255 - mean) / std", "uint8": "uint8 (N, C, H, W), pixels"}
 OUTPUTS = {"logits": "float32 (N, K, H, W)", "labels": "uint8 (N, H, W), class ids"}
 
@@ -60,11 +59,7 @@ def read_manifest(path: Path, embedded: str | None) -> dict[str, Any]:
 
 
 def _checked(where: Path, known: dict[str, Any]) -> dict[str, Any]:
-    version = known.get("format_version", FORMAT_VERSION)
-    if type(version) is not int or version > FORMAT_VERSION:
-        raise InputError(f"{where}: was written by a newer pixalign ({known.get('pixalign')}): update pixalign")
-    if version < 2 or "colors" not in known:  # which a description by hand may spell so, too
-        known = american(known)
+    known = current(where, known)
     remedy = "export the model again, or correct the description"
     for key in ("classes", "colors", "mean", "std"):
         if not isinstance(known.get(key), list) or not known[key]:

@@ -9,7 +9,7 @@ from pixalign.models.network import SegmentationNetwork
 from pixalign.runtime.cuda_graphs import CudaGraphs
 from pixalign.runtime.network import ready
 from pixalign.runtime.runtime import PRECISIONS, Runtime
-from pixalign.sampling import cut, fill, resize
+from pixalign.sampling import Size, cut, fill, resize
 
 
 def open_torch(
@@ -45,7 +45,7 @@ def open_torch(
     def placed(images: Tensor) -> Tensor:
         return call(images.to(device, memory_format=torch.preserve_format if place is None else torch.channels_last))
 
-    def run_at(images: Tensor, size: tuple[int, int], refine: float | None) -> Tensor:
+    def run_at(images: Tensor, size: Size, refine: float | None) -> Tensor:
         with torch.inference_mode(), torch.autocast(device.type, dtype, lower):
             if refine is None and not model.any_output_size:
                 return resize(model(images), size)

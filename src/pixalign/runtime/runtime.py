@@ -4,15 +4,14 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pixalign.data.normalization import normalize
 from pixalign.errors import InputError
 from pixalign.models.network import NetworkConfig, SegmentationNetwork
-from pixalign.sampling import resize
+from pixalign.sampling import Size, grid_of, resize
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -44,14 +43,14 @@ class Runtime:
     raw: bool = False
     labels: bool = False
     network: SegmentationNetwork | None = None
-    run_at: Callable[[Tensor, tuple[int, int], float | None], Tensor] | None = None
+    run_at: Callable[[Tensor, Size, float | None], Tensor] | None = None
 
     @property
     def takes_refine(self) -> bool:
         """Whether `logits` takes ``refine``."""
         return self.run_at is not None and self.network is not None and self.network.takes_refine
 
-    def logits(self, images: Tensor, size: tuple[int, int] | None = None, refine: float | None = None) -> Tensor:
+    def logits(self, images: Tensor, size: Size | None = None, refine: float | None = None) -> Tensor:
         """Run the network.
 
         Args:
@@ -74,7 +73,7 @@ class Runtime:
             )
         if refine is not None and not self.takes_refine:
             raise InputError(f"refine is {refine:g}: only ifa, not exported, can be refined: leave it out")
-        own = (images.shape[-2], images.shape[-1])
+        own = grid_of(images)
         size = size or own
         given = self._input(images)
         if self.run_at is not None and (refine is not None or size != own):
@@ -90,7 +89,9 @@ class Runtime:
         """64 hexadecimal digits of the weights of a network or an exported file, and of the precision."""
         digest = hashlib.sha256(b"" if self.precision == "fp32" else self.precision.encode())
         if self.network is not None:
-            hash_weights(self.network, digest)
+            for name, tensor in self.network.state_dict(keep_vars=True).items():  # a fused one gives no others
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
             return digest.hexdigest()
         for path in (Path(self.source), Path(self.source).with_suffix(".bin")):
             if path.is_file():
@@ -108,10 +109,3 @@ class Runtime:
         if not self.raw:
             return normalize(images, self.config.mean, self.config.std)
         return images if images.dtype == torch.uint8 else images.round().clamp(0, 255).to(torch.uint8)
-
-
-def hash_weights(network: nn.Module, digest: Any) -> None:
-    """Add the names and values of a network's weights and buffers to a hash of hashlib."""
-    for name, tensor in network.state_dict(keep_vars=True).items():  # a fused one gives no others
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)

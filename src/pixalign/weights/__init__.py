@@ -25,9 +25,8 @@ from pixalign.errors import InputError
 from pixalign.models.network import NetworkConfig, SegmentationNetwork, as_network, uncompiled
 from pixalign.text import encodable, first_line
 from pixalign.weights.card import model_card
-from pixalign.weights.migration import american, renamed
+from pixalign.weights.migration import FORMAT_VERSION, current, renamed
 
-FORMAT_VERSION = 2
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 BUNDLED = Path(__file__).parent / "bundled"
 
@@ -147,11 +146,8 @@ def read_config(folder: Path) -> NetworkConfig:
         raise InputError(
             f"{file}: has no format_version, so it is not a pixalign model's: name a pixalign model folder"
         )
-    version = config.pop("format_version")
-    if version > FORMAT_VERSION:
-        raise InputError(f"{file}: was written by a newer pixalign ({config.get('pixalign')}): update pixalign")
-    if version < 2:
-        config = american(config)
+    config = current(file, config)
+    del config["format_version"]
     for key, kind in _REQUIRED.items():
         if not isinstance(config.get(key), kind):
             problem = f"is {config[key]!r}" if key in config else "is missing"

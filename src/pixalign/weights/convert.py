@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from pixalign.errors import InputError
+from pixalign.errors import InputError, naming
 from pixalign.models import create_model
 from pixalign.models.bialignnet import CELL
 from pixalign.models.network import SegmentationNetwork
@@ -192,10 +192,8 @@ def convert(path: str | Path, kind: str, out: str | Path) -> Report:
     """
     _check_kind(kind)
     state = read_checkpoint(path)
-    try:
+    with naming(path):
         model, report = _convert(state, kind)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
     save(model, out)
     return report
 
@@ -257,7 +255,8 @@ def _convert(state: Mapping[str, Tensor], kind: str) -> tuple[SegmentationNetwor
         raise InputError(f"{last_name} has {num_classes} classes: between 1 and 255 can be converted")
     auxiliary = any(name.startswith("auxiliar") for name in release.names)
     model, names = _build(release, num_classes, auxiliary)
-    if auxiliary and any(_differs(state, names, name, ours) for name, ours in _auxiliary_tensors(model)):
+    heads = {name: x for name, x in model.state_dict().items() if name.startswith("auxiliar")}
+    if any(_differs(state, names, name, x) for name, x in heads.items()):
         model, names = _build(release, num_classes, auxiliary=False)
     targets = model.state_dict()
     for ours, target in targets.items():
@@ -291,10 +290,6 @@ def _build(release: Kind, num_classes: int, auxiliary: bool) -> tuple[Segmentati
         prefix = next(prefix for prefix in release.names if f"{ours}.".startswith(prefix + "."))
         names[ours] = release.names[prefix] + ours.removeprefix(prefix)
     return model, names
-
-
-def _auxiliary_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
-    return [(name, tensor) for name, tensor in model.state_dict().items() if name.startswith("auxiliar")]
 
 
 def _differs(state: Mapping[str, Tensor], names: dict[str, str], ours: str, target: Tensor) -> str:

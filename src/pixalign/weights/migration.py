@@ -1,7 +1,12 @@
 """What earlier versions wrote, in today's form: descriptions and names of tensors."""
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any, TypeVar
+
+from pixalign.errors import InputError
+
+FORMAT_VERSION = 2
 
 T = TypeVar("T")
 
@@ -15,10 +20,20 @@ _PARTS = {  # of a tensor's name: of an aligner's two maps, the finer one was ca
 }
 
 
-def american(description: dict[str, Any]) -> dict[str, Any]:
-    """A description in format version 2: its ``colors`` and ``license`` were spelled otherwise in version 1."""
+def current(where: Path, description: dict[str, Any]) -> dict[str, Any]:
+    """A description in today's form: its ``colors`` and ``license`` were spelled otherwise in version 1.
+
+    One by hand may spell them so, too, and has no version. InputError, about the file ``where``, if it is a newer one.
+    """
+    version = description.get("format_version", FORMAT_VERSION)
+    if type(version) is not int or version > FORMAT_VERSION:
+        raise InputError(f"{where}: was written by a newer pixalign ({description.get('pixalign')}): update pixalign")
+    return _american(description) if version < 2 or "colors" not in description else description
+
+
+def _american(description: dict[str, Any]) -> dict[str, Any]:
     names = {"colours": "colors", "licence": "license"}
-    return {names.get(key, key): american(x) if isinstance(x, dict) else x for key, x in description.items()}
+    return {names.get(key, key): _american(x) if isinstance(x, dict) else x for key, x in description.items()}
 
 
 def renamed(tensors: dict[str, T], wanted: Collection[str]) -> dict[str, T]:
