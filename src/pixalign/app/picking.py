@@ -112,7 +112,7 @@ def _points(alignment: Alignment, points: Points, scene: Scene) -> tuple[str, Im
 
 
 def _levels(alignment: Alignment, scene: Scene) -> str:
-    return f"{scene.stride(alignment.coarse.shape[-1])} to {scene.stride(alignment.grid[1])}"
+    return f"{scene.stride(alignment.source)} to {scene.stride(alignment.grid)}"
 
 
 def _label(picture: Image.Image, view: View, places: list[np.ndarray], texts: list[str]) -> Image.Image:

@@ -43,6 +43,11 @@ class Alignment:
         """(H, W) of the fine map, on which the geometry lies."""
         return grid_of(self.fine)
 
+    @property
+    def source(self) -> Size:
+        """(h, w) of the coarse map."""
+        return grid_of(self.coarse)
+
     def parts(self, kind: type[P]) -> list[P]:
         """The parts of the geometry that are of one kind."""
         return [part for part in self.geometry if isinstance(part, kind)]

@@ -213,8 +213,5 @@ def _slug(name: str) -> str:
 
 def _free(stem: str, taken: dict[str, Any]) -> str:
     """The stem, with a number if it is taken."""
-    count, free = 1, stem
-    while free in taken:
-        count += 1
-        free = f"{stem}_{count}"
-    return free
+    stems = (stem, *(f"{stem}_{number}" for number in range(2, len(taken) + 2)))
+    return next(free for free in stems if free not in taken)

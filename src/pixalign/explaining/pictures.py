@@ -91,9 +91,10 @@ class Scene:
         row, column = self.cell(grid)
         return np.array([(column + 0.5) * self.size[1] / grid[1], (row + 0.5) * self.size[0] / grid[0]])
 
-    def stride(self, columns: int) -> str:
-        """Resolution of a map of so many columns: 1/4, 1/8, ..."""
-        return f"1/{2 ** round(float(np.log2(self.size[1] / columns)))}"
+    def stride(self, grid: Sequence[int]) -> str:
+        """Resolution of a map (H, W): 1/4, 1/8, ..., and of one coarser than any encoder's its number of cells."""
+        stride = 2 ** round(float(np.log2(self.size[1] / grid[1])))
+        return f"1/{stride}" if stride <= 32 else f"{grid[0]}\u00a0×\u00a0{grid[1]} cells"
 
 
 def window(image: np.ndarray, pixel: tuple[int, int], share: float = 0.2, largest: int = 128) -> View:

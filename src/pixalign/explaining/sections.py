@@ -111,7 +111,7 @@ def _alignment(evidence: Evidence, scene: Scene) -> list[Section]:
         return [_cells_and_answers(evidence, scene)]
     if not evidence.alignments:
         return []
-    about = evidence.alignments[0].module.about
+    about = " ".join(filter(None, dict.fromkeys(a.module.about for a in evidence.alignments)))
     moved = [(a, move) for a in evidence.alignments for move in moves(a, scene.size)]
     sampled = [(a, part) for a in evidence.alignments for part in a.parts(Points)]
     mixed = [(a, part) for a in evidence.alignments for part in a.parts(Mixing)]
@@ -266,7 +266,7 @@ def draw_cells(grids: list[Size], scene: Scene) -> tuple[Image.Image, list[str]]
     for grid in grids:
         (row, column), height, width = scene.cell(grid), scene.size[0] / grid[0], scene.size[1] / grid[1]
         box = (column * width, row * height, (column + 1) * width, (row + 1) * height)
-        read.append((scene.stride(grid[1]), box))
+        read.append((scene.stride(grid), box))
     x, y = scene.pixel[0] + 0.5, scene.pixel[1] + 0.5
     corners = np.array([corner for _, box in read for corner in (box[:2], box[2:])])
     view = draw.around(View(x, y, 0, 0), corners, scene.size)
@@ -280,7 +280,7 @@ def _features(evidence: Evidence, scene: Scene) -> list[Section]:
         panels = []
         for x in laterals(evidence):
             colors = scene.paint(feature_colors([x[0].float().cpu().numpy()])[0], scene.whole)
-            panels.append(Panel(f"Map at {scene.stride(x.shape[-1])}", colors))
+            panels.append(Panel(f"Map at {scene.stride(x.shape[-2:])}", colors))
         heading, text = "The maps that it reads", f"{same} Each map has colors of its own."
         if not evidence.cell_maps:
             heading, none = "Features", "This network has no aligner of pixalign, so there is no geometry to show; "
@@ -346,12 +346,12 @@ def _ids_at(evidence: Evidence, scene: Scene, zoom: int) -> np.ndarray:
 
 def _title(alignment: Alignment, what: str, scene: Scene) -> str:
     if what == "fine":
-        return f"Fine map at {scene.stride(alignment.grid[1])}"
+        return f"Fine map at {scene.stride(alignment.grid)}"
     return f"Coarse map, {_levels(alignment, scene)}"
 
 
 def _levels(alignment: Alignment, scene: Scene) -> str:
-    return f"{scene.stride(alignment.coarse.shape[-1])}\u00a0→\u00a0{scene.stride(alignment.grid[1])}"
+    return f"{scene.stride(alignment.source)}\u00a0→\u00a0{scene.stride(alignment.grid)}"
 
 
 def _legend(shown: list[np.ndarray], scene: Scene, result: Result) -> list[tuple[str, Sequence[int]]]:
