@@ -7,6 +7,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,6 +40,7 @@ _WARM_UP = 2  # calls
 _PAUSE = 0.1  # seconds after a call with several threads, which go on waiting busily for a while
 _CHANNELS, _SIDE = 256, 128  # of the convolution that stands for the machine's peak
 _PEAK = "the convolution"
+_PACKAGES = ("torch", "onnxruntime", "openvino", "timm", "torchvision", "segmentation-models-pytorch", "transformers")
 
 
 def benchmark(
@@ -166,16 +169,15 @@ def _check(
             raise InputError(f"{what} is {value}: give {least} or more")
 
 
+@dataclass
 class _Variant:
-    """A network on a back-end, or why it is not available.
+    """A network on a back-end, or why it is not available; ``source`` makes it again in another process."""
 
-    ``source`` and ``backend`` make it again in another process.
-    """
-
-    def __init__(self, model: str, backend: str) -> None:
-        self.model, self.backend, self.source = model, backend, model
-        self.runtime: Runtime | None = None
-        self.error: str | None = None
+    model: str
+    backend: str
+    source: str
+    runtime: Runtime | None = None
+    error: str | None = None
 
 
 def _variants(
@@ -187,13 +189,12 @@ def _variants(
     progress: Callable[[str], None],
 ) -> list[_Variant]:
     if network is None:  # an exported file that is broken is bad input
-        variant = _Variant(source, backend_of(source) or "")
-        variant.runtime = prepare(source, variant.backend, threads)
-        return [variant]
+        backend = backend_of(source) or ""
+        return [_Variant(source, backend, source, prepare(source, backend, threads))]
     made = []
     for backend in backends:
         progress(f"{source}: making it ready for {backend}")
-        variant = _Variant(source, backend)
+        variant = _Variant(source, backend, source)
         made.append(variant)
         try:
             variant.source = source_for(source, backend, network, folder)
@@ -236,15 +237,14 @@ def _measure(
     speeds = [operations / taken for taken in times[_PEAK]]
     rows = []
     for i, variant in enumerate(variants):
+        row: dict[str, Any] = {"model": variant.model, "backend": variant.backend, "size": list(size)}
+        row["error"] = errors[i]
+        row |= _figures(times.get(str(i)), times.get("0"), _costs(networks[variant.model], size), speeds, batch)
+        row["memory"] = None
         if errors[i] is None:
             progress(f"{_by(size)}: memory of {variant.model} on {variant.backend}")
-        costs = _costs(networks[variant.model], size)
-        row = {"model": variant.model, "backend": variant.backend, "size": list(size), "error": errors[i]}
-        figures = _figures(times.get(str(i)), times.get("0"), costs, speeds, batch)
-        memory = None
-        if errors[i] is None:
-            memory = memory_of(variant.source, variant.backend, threads, batch, size)
-        rows.append({**row, **figures, "memory": memory})
+            row["memory"] = memory_of(variant.source, variant.backend, threads, batch, size)
+        rows.append(row)
     return rows, statistics.median(speeds)
 
 
@@ -297,33 +297,17 @@ def _convolution() -> tuple[Callable[[], Any], int]:
 
 def processor_name() -> str:
     """What the processor calls itself."""
-    processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        models = [
-            line.split(":", 1)[1].strip()
-            for line in cpuinfo.read_text(encoding="utf-8").splitlines()
-            if "model name" in line
-        ]
-        processor = models[0] if models else processor
-    return processor
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if "model name" in line)
+    return next(named, platform.processor() or platform.machine())
 
 
 def _machine(threads: int) -> dict[str, Any]:
     versions = {}
-    for package in (
-        "torch",
-        "onnxruntime",
-        "openvino",
-        "timm",
-        "torchvision",
-        "segmentation-models-pytorch",
-        "transformers",
-    ):
-        try:
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
             versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return {
         "processor": processor_name(),
         "cores": os.cpu_count(),
