@@ -175,5 +175,17 @@ def test_every_aligner_of_every_network_is_found_in_the_order_of_its_work(key):
     assert len(found) == expected  # the hooks are gone
 
 
+def test_the_context_of_alignseg_reads_its_means_where_the_arrows_point():
+    model = network("alignseg")
+    with captured(model) as found, torch.inference_mode():
+        model(image(*SIZE))
+    (move,), (part,) = moves(found[0], SIZE), found[0].parts(Displacement)
+    assert part.source == (3, 3)
+    np.testing.assert_allclose(move.pixels, read_places(part.flow, (3, 3), "pixel"), rtol=0, atol=2e-3)
+    with torch.inference_mode():
+        merged = model.context.local(found[0].fine) + part.read(model.context.grid(found[0].coarse))
+    torch.testing.assert_close(merged, found[0].output)
+
+
 def test_every_aligner_is_known_to_the_test_of_the_sheets():
     assert {f"aligned_fpn-{name}" for name in ALIGNERS} <= set(NETWORKS)
