@@ -36,7 +36,7 @@ BACKENDS = {
     "onnxruntime": "ONNX Runtime",
     "openvino": "OpenVINO",
 }
-_FILES = {"onnxruntime": ".onnx", "openvino": ".xml"}
+_FILES = {backend: suffix for suffix, backend in EXPORTED.items()}
 _KEPT = 4  # networks in memory
 _WHOLE, _TILED = 4_000_000, Mode(1024, 0.2)  # above so many pixels in tiles, which keeps the memory near 1 GB
 _EXPORT_SECONDS = 600
@@ -114,7 +114,7 @@ class Service:
         """
         source = self._source(name)
         if is_exported(source):
-            return [key for key, suffix in _FILES.items() if suffix == Path(source).suffix.lower()]
+            return [backend for suffix, backend in EXPORTED.items() if suffix == Path(source).suffix.lower()]
         found = ["pytorch", "fused"]
         if importlib.util.find_spec("onnx") and importlib.util.find_spec("onnxscript"):
             found += [key for key in _FILES if importlib.util.find_spec(key)]
@@ -328,10 +328,8 @@ def _short_names(models: Sequence[str]) -> list[str]:
 def _free(stem: str, taken: set[str]) -> str:
     """The stem, with a number if it is taken; noted in ``taken``."""
     stem = re.sub(r"[^\w. -]+", "_", stem) or "image"
-    free, count = stem, 1
-    while free.lower() in taken or free in ("areas", "errors"):
-        count += 1
-        free = f"{stem}_{count}"
+    stems = (stem, *(f"{stem}_{number}" for number in range(2, len(taken) + 4)))
+    free = next(each for each in stems if each.lower() not in taken and each not in ("areas", "errors"))
     taken.add(free.lower())
     return free
 

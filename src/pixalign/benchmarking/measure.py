@@ -22,7 +22,6 @@ from pixalign.benchmarking.memory import memory_of
 from pixalign.benchmarking.variants import (
     BACKENDS,
     DEFAULT,
-    backend_of,
     build,
     images_for,
     is_architecture,
@@ -33,7 +32,7 @@ from pixalign.errors import InputError
 from pixalign.limits import SMALLEST
 from pixalign.models.cost import cost
 from pixalign.models.network import SegmentationNetwork
-from pixalign.runtime import Runtime
+from pixalign.runtime import EXPORTED, Runtime, is_exported
 from pixalign.text import first_line
 
 _WARM_UP = 2  # calls
@@ -90,7 +89,7 @@ def benchmark(
         with tempfile.TemporaryDirectory(prefix="pixalign-") as folder:
             torch.set_num_threads(threads)
             progress("loading the models")
-            networks = {source: None if backend_of(source) is not None else build(source) for source in sources}
+            networks = {source: None if is_exported(source) else build(source) for source in sources}
             variants = [
                 variant
                 for source, network in networks.items()
@@ -148,12 +147,7 @@ def by_turns(
 
 
 def _check(
-    sources: list[str],
-    sizes: list[tuple[int, int]],
-    backends: list[str],
-    threads: int | None,
-    rounds: int,
-    batch: int,
+    sources: list[str], sizes: list[tuple[int, int]], backends: list[str], threads: int | None, rounds: int, batch: int
 ) -> None:
     for what, given in (("model", sources), ("size", sizes), ("back-end", backends)):
         if not given:
@@ -189,7 +183,7 @@ def _variants(
     progress: Callable[[str], None],
 ) -> list[_Variant]:
     if network is None:  # an exported file that is broken is bad input
-        backend = backend_of(source) or ""
+        backend = EXPORTED.get(Path(source).suffix.lower(), "")
         return [_Variant(source, backend, source, prepare(source, backend, threads))]
     made = []
     for backend in backends:

@@ -15,7 +15,6 @@ from pixalign.text import markdown_table, number_of
 HEADINGS = (
     "model", "back-end", "ms", "p95", "images/s", "speed", "MiB", "M params", "GFLOPs", "of peak",
 )  # fmt: skip
-FILES = ("benchmark.json", "table.md", "benchmark.png")
 
 _INK, _GRAY, _FIRST = "#1c1c1e", "#6b6b70", "#b3541e"
 _COLORS = {  # a hue for each program that runs networks, darker in 8 bits
