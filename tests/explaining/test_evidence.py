@@ -9,7 +9,8 @@ from networks import NETWORKS, image, network, randomized
 from pixalign.aligners import ALIGNERS, create_aligner
 from pixalign.aligners.gated_flow import GatedFlowAlignment
 from pixalign.aligners.geometry import Displacement, Mixing, Points
-from pixalign.explaining.evidence import Alignment, aligners_of, captured, feature_steps, gates, moves, places
+from pixalign.explaining.evidence import Alignment, aligners_of, captured, feature_steps, gates, look, moves, places
+from pixalign.predicting import Predictor
 from pixalign.sampling import CONVENTIONS, resize, warp
 
 SIZE = (96, 160)  # of the image
@@ -185,6 +186,12 @@ def test_the_context_of_alignseg_reads_its_means_where_the_arrows_point():
     with torch.inference_mode():
         merged = model.context.local(found[0].fine) + part.read(model.context.grid(found[0].coarse))
     torch.testing.assert_close(merged, found[0].output)
+
+
+def test_maps_cover_the_image_as_it_was_filled_up_to_whole_cells():
+    evidence = look(Predictor(network("sfnet"), "cpu"), np.zeros((61, 83, 3), np.uint8), "sfnet")
+    assert evidence.covered == (64, 96)
+    assert evidence.alignments[-1].grid == evidence.features[0].shape[-2:] == (16, 24)
 
 
 def test_every_aligner_is_known_to_the_test_of_the_sheets():

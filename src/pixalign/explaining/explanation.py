@@ -116,7 +116,7 @@ def explain(
         about += ", where the predicted class borders are least certain"
     sheets: dict[str, Image.Image] = {}
     for evidence, predictor in zip(evidences, predictors):
-        scene = Scene(evidence.result.image, pixel, truth)
+        scene = Scene(evidence.result.image, pixel, truth, evidence.covered)
         encoder = predictor.config.arguments["encoder"]
         sheets[_free(f"{stem}_{_slug(evidence.name)}", sheets)] = draw_page(
             f"How {evidence.name} sees {called}", f"{about}. Encoder: {encoder}.", one_network(evidence, scene)
