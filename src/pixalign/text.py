@@ -1,5 +1,7 @@
 """Text for people: figures in words, names that may hold anything, messages of other libraries."""
 
+from collections.abc import Iterable, Sequence
+
 
 def first_line(error: Exception) -> str:
     """What another library's error says, in one line of at most 300 characters; its class where it says nothing."""
@@ -23,6 +25,13 @@ def shown(text: str, limit: int = 0) -> str:
 def number_of(count: int, noun: str, plural: str = "s") -> str:
     """Such as "1 image" and "1,200 images"."""
     return f"{count:,} {noun}{plural if count != 1 else ''}"
+
+
+def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> list[str]:
+    """Lines of a table in Markdown; columns behind the first ``left`` ones are set to the right."""
+    rule = "|" + "---|" * left + "---:|" * (len(headings) - left)
+    heading, *body = ("| " + " | ".join(cells) + " |" for cells in (headings, *rows))
+    return [heading, rule, *body]
 
 
 def percent(share: float) -> str:

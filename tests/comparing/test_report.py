@@ -169,10 +169,9 @@ def labels_of(results, tmp_path, monkeypatch):
     save = Figure.savefig
 
     def keep(figure, *arguments, **options):
-        renderer = figure.canvas.get_renderer()
         for axes in figure.axes:
             texts = [text for text in axes.texts if text.get_text()]
-            drawn.append({text.get_text(): text.get_window_extent(renderer) for text in texts})
+            drawn.append({text.get_text(): text.get_window_extent() for text in texts})
         save(figure, *arguments, **options)
 
     monkeypatch.setattr(Figure, "savefig", keep)

@@ -9,7 +9,8 @@ from networks import NETWORKS, image, network, randomized
 from pixalign.aligners import ALIGNERS, create_aligner
 from pixalign.aligners.gated_flow import GatedFlowAlignment
 from pixalign.aligners.geometry import Displacement, Mixing, Points
-from pixalign.explaining.evidence import Alignment, aligners_of, captured, feature_steps, gates, moves, places
+from pixalign.explaining.evidence import Alignment, aligners_of, captured, feature_steps, gates, look, moves, places
+from pixalign.predicting import Predictor
 from pixalign.sampling import CONVENTIONS, resize, warp
 
 SIZE = (96, 160)  # of the image
@@ -160,16 +161,37 @@ def test_what_ddsm_draws_is_the_branchs_sum_before_its_linear_layers():
 @pytest.mark.parametrize("key", NETWORKS)
 def test_every_aligner_of_every_network_is_found_in_the_order_of_its_work(key):
     model = network(key)
-    expected = {"alignseg": 4, "bialignnet": 2, "sfnet_lite": 1, "ifa": 0}.get(key, 3)
+    expected = {"alignseg": 5, "bialignnet": 2, "sfnet_lite": 1, "ifa": 0}.get(key, 3)
     assert len(list(aligners_of(model))) == expected
     with captured(model) as found, torch.inference_mode():
         model(image(64, 96))
     assert len(found) == expected
     widths = [alignment.coarse.shape[-1] for alignment in found]
-    assert widths == sorted(widths, reverse=key == "alignseg")
+    if key == "alignseg":  # which begins with the context, of 3 x 3 cells, and then goes from shallow to deep
+        assert widths.pop(0) == 3
+        widths.reverse()
+    assert widths == sorted(widths)
     with torch.inference_mode():
         model(image(64, 96))
     assert len(found) == expected  # the hooks are gone
+
+
+def test_the_context_of_alignseg_reads_its_means_where_the_arrows_point():
+    model = network("alignseg")
+    with captured(model) as found, torch.inference_mode():
+        model(image(*SIZE))
+    (move,), (part,) = moves(found[0], SIZE), found[0].parts(Displacement)
+    assert part.source == (3, 3)
+    np.testing.assert_allclose(move.pixels, read_places(part.flow, (3, 3), "pixel"), rtol=0, atol=2e-3)
+    with torch.inference_mode():
+        merged = model.context.local(found[0].fine) + part.read(model.context.grid(found[0].coarse))
+    torch.testing.assert_close(merged, found[0].output)
+
+
+def test_maps_cover_the_image_as_it_was_filled_up_to_whole_cells():
+    evidence = look(Predictor(network("sfnet"), "cpu"), np.zeros((61, 83, 3), np.uint8), "sfnet")
+    assert evidence.covered == (64, 96)
+    assert evidence.alignments[-1].grid == evidence.features[0].shape[-2:] == (16, 24)
 
 
 def test_every_aligner_is_known_to_the_test_of_the_sheets():

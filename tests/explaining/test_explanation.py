@@ -188,7 +188,7 @@ def evidence(probabilities: np.ndarray) -> Evidence:
     ids = probabilities.argmax(0).astype(np.uint8)
     pixels = np.zeros((*ids.shape, 3), np.uint8)
     result = Result(pixels, ids, ["a", "b"], [[0, 0, 0], [9, 9, 9]], probabilities)
-    return Evidence("net", torch.nn.Identity(), result, [], [])
+    return Evidence("net", torch.nn.Identity(), result, [], [], result.ids.shape)
 
 
 def test_the_marked_pixel_lies_on_the_border_that_is_least_certain():

@@ -54,9 +54,9 @@ def test_context_is_the_grid_where_the_offsets_say_added_to_the_local_map():
         assert grid.shape == (2, 16, 3, 3)
         offsets = context.offsets(local, grid)
         assert offsets.abs().mean() > 1
-        assert relative_error(context(x), local + warp(grid, offsets)) < 1e-5
+        assert relative_error(context(x, pooled), local + warp(grid, offsets)) < 1e-5
         torch.nn.init.zeros_(context.offsets.make_flow.weight)
-        assert relative_error(context(x), local + resize(grid, (14, 17))) < 1e-5
+        assert relative_error(context(x, pooled), local + resize(grid, (14, 17))) < 1e-5
 
 
 def test_class_weights_can_be_taken_back_from_the_last_layer(model):

@@ -1,6 +1,7 @@
 """The functions of the page for programs: named endpoints, called with gradio_client or curl (docs/app.md)."""
 
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,29 @@ from pixalign.predicting import Result
 
 
 def _functions(service: Service, folder: Path) -> dict[str, Callable[..., Any]]:
-    """What runs networks, by the names of the endpoints; files that they write go to ``folder``."""
+    """What runs networks, by the names of the endpoints; files that they write go to ``folder``.
+
+    The arguments are named after the components of `add_api`, and the docstrings are for visitors.
+    """
 
     def segment(image: Any, model: str, backend: str) -> tuple[str, dict[str, Any]]:
+        """Ids as a PNG file, and the classes' areas in percent."""
         path = uploaded(image, folder)
         result = service.segment(path, model, backend)
-        return write_ids(result, folder, path), summary(result)
+        return write("ids", result, folder, path), summary(result)
 
     def overlay(image: Any, model: str, backend: str, opacity: float) -> str:
+        """The image under the class colors, a PNG file."""
         path = uploaded(image, folder)
-        return write_overlay(service.segment(path, model, backend), folder, path, float(opacity))
+        return write("overlay", service.segment(path, model, backend), folder, path, float(opacity))
 
     def probabilities(image: Any, model: str, backend: str) -> str:
+        """A file .npz whose array `probabilities` is float16 of shape (classes, height, width)."""
         path = uploaded(image, folder)
-        return write_probabilities(service.segment(path, model, backend, probabilities=True), folder, path)
+        return write("probabilities", service.segment(path, model, backend, probabilities=True), folder, path)
 
     def pixel(image: Any, x: float, y: float, model: str, backend: str) -> dict[str, Any]:
+        """The class probabilities of a pixel, and where the aligners took its features from."""
         picked = service.pick(uploaded(image, folder), int(x), int(y), model, backend)
         return {
             "pixel": list(picked.pixel),
@@ -42,6 +50,7 @@ def _functions(service: Service, folder: Path) -> dict[str, Callable[..., Any]]:
     def compare(
         image: Any, first: str, first_backend: str, second: str, second_backend: str
     ) -> tuple[dict[str, Any], str | None]:
+        """Two models on one image: the share of pixels in percent at which they differ, and a map of these."""
         path = uploaded(image, folder)
         comparison = service.compare(path, (first, first_backend), (second, second_backend))
         share = comparison.share
@@ -57,6 +66,7 @@ def _functions(service: Service, folder: Path) -> dict[str, Callable[..., Any]]:
         return told, str(file)
 
     def batch(images: Any, model: str, backend: str) -> tuple[str, list[str]]:
+        """Many images: a zip of ids, overlays and areas.csv, and a line for each image that failed."""
         file = new_file(folder, "segmented.zip")
         paths = [uploaded(image, folder) for image in images or []]
         failed = service.batch(paths, file, model, backend)
@@ -82,47 +92,17 @@ def add_api(service: Service, folder: Path, queue: str) -> None:
         x, y = gr.Number(0, label="x", precision=0), gr.Number(0, label="y", precision=0)
         file, told, lines = gr.File(label="file"), gr.JSON(label="result"), gr.JSON(label="failed")
         start = gr.Button()
-    endpoints: list[tuple[str, list[Any], list[Any], str]] = [
-        (
-            "segment",
-            [image, model, backend],
-            [file, told],
-            "Ids as a PNG file, and the classes' areas in percent.",
-        ),
-        ("overlay", [image, model, backend, opacity], [file], "The image under the class colors, a PNG file."),
-        (
-            "probabilities",
-            [image, model, backend],
-            [file],
-            "A file .npz whose array `probabilities` is float16 of shape (classes, height, width).",
-        ),
-        (
-            "pixel",
-            [image, x, y, model, backend],
-            [told],
-            "The class probabilities of a pixel, and where the aligners took its features from.",
-        ),
-        (
-            "compare",
-            [image, model, backend, second, second_backend],
-            [told, file],
-            "Two models on one image: the share of pixels in percent at which they differ, and a map of these.",
-        ),
-        (
-            "batch",
-            [images, model, backend],
-            [file, lines],
-            "Many images: a zip of ids, overlays and areas.csv, and a line for each image that failed.",
-        ),
-    ]
-    functions = _functions(service, folder)
-    for name, inputs, outputs, about in endpoints:
+    asked: dict[str, Any] = {"image": image, "images": images, "opacity": opacity, "x": x, "y": y}
+    asked |= {"model": model, "backend": backend, "first": model, "first_backend": backend}
+    asked |= {"second": second, "second_backend": second_backend}
+    given: dict[str, Any] = {"segment": [file, told], "pixel": [told], "compare": [told, file], "batch": [file, lines]}
+    for name, function in _functions(service, folder).items():
         start.click(
-            spoken(functions[name]),
-            inputs,
-            outputs,
+            spoken(function),
+            [asked[argument] for argument in signature(function).parameters],
+            given.get(name, [file]),
             api_name=name,
-            api_description=about,
+            api_description=function.__doc__,
             preprocess=False,
             concurrency_id="batch" if name == "batch" else queue,
             concurrency_limit=1,
@@ -143,22 +123,16 @@ def summary(result: Result) -> dict[str, Any]:
     }
 
 
-def write_ids(result: Result, folder: Path, image: Path) -> str:
-    """Write the ids as a PNG with the class colors as its palette; return the path."""
-    file = new_file(folder, f"{image.stem}_ids.png")
-    write_image(result.id_image(), file, **ID_MAP)
-    return str(file)
+def write(kind: str, result: Result, folder: Path, image: Path, opacity: float = 0.5) -> str:
+    """Write a result's ids (PNG with the class colors as its palette), overlay (PNG) or probabilities; return the path.
 
-
-def write_overlay(result: Result, folder: Path, image: Path, opacity: float) -> str:
-    """Write the overlay as a PNG; return the path."""
-    file = new_file(folder, f"{image.stem}_overlay.png")
-    write_image(result.overlay(min(max(opacity, 0.0), 1.0)), file, compress_level=3)
-    return str(file)
-
-
-def write_probabilities(result: Result, folder: Path, image: Path) -> str:
-    """Write the probabilities as .npz, float16 (classes, height, width); return the path."""
-    file = new_file(folder, f"{image.stem}_probabilities.npz")
-    result.save_probabilities(file)
+    Probabilities are .npz, float16 (classes, height, width).
+    """
+    file = new_file(folder, f"{image.stem}_{kind}.{'npz' if kind == 'probabilities' else 'png'}")
+    if kind == "ids":
+        write_image(result.id_image(), file, **ID_MAP)
+    elif kind == "overlay":
+        write_image(result.overlay(min(max(opacity, 0.0), 1.0)), file, compress_level=3)
+    else:
+        result.save_probabilities(file)
     return str(file)

@@ -60,19 +60,11 @@ def sweep(folder: Path, age: float, most: int) -> set[str]:
     return deleted
 
 
-class Sweeper(threading.Thread):
-    """Sweeps a folder every minute; ``known`` are gradio's own sets of file names, which would grow for ever."""
-
-    def __init__(self, folder: Path, known: list[set[str]], age: float = 3600, most: int = 2_000_000_000) -> None:
-        super().__init__(daemon=True, name="pixalign-app-sweeper")
-        self._folder, self._known, self._age, self._most = folder, known, age, most
-        self._stopped = threading.Event()
-
-    def run(self) -> None:
-        while not self._stopped.wait(60):
-            deleted = sweep(self._folder, self._age, self._most)
-            for names in self._known:
-                names -= deleted
-
-    def stop(self) -> None:
-        self._stopped.set()
+def keep_swept(
+    folder: Path, known: list[set[str]], closed: threading.Event, age: float = 3600, most: int = 2_000_000_000
+) -> None:
+    """`sweep` a folder every minute; ``known`` are gradio's own sets of file names, which would grow for ever."""
+    while not closed.wait(60):
+        deleted = sweep(folder, age, most)
+        for names in known:
+            names -= deleted

@@ -5,6 +5,7 @@ import random
 import shutil
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from typing import Any
 import gradio as gr
 from gradio_client.utils import is_http_url_like
 
-from pixalign.app.api import add_api, write_ids, write_overlay, write_probabilities
-from pixalign.app.files import Sweeper, new_file, uploaded
+from pixalign.app.api import add_api, write
+from pixalign.app.files import keep_swept, new_file, uploaded
 from pixalign.app.sentences import spoken
 from pixalign.app.service import BACKENDS, Service
 from pixalign.app.view import disagreement_panel, picked_panel, verdict, viewed
@@ -52,11 +53,11 @@ class Server:
     address: str
     page: gr.Blocks
     folder: Path
-    sweeper: Sweeper
+    closed: threading.Event
 
     def close(self) -> None:
         """Stop serving, and delete all uploads and downloads."""
-        self.sweeper.stop()
+        self.closed.set()
         self.page.close(verbose=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -101,9 +102,9 @@ def launch(service: Service, host: str = "127.0.0.1", port: int = 7860) -> Serve
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise InputError(f"{host}:{port}: cannot be served at ({error}): choose another --port") from error
-    sweeper = Sweeper(folder, page.temp_file_sets)
-    sweeper.start()
-    return Server(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/", page, folder, sweeper)
+    closed = threading.Event()
+    threading.Thread(target=keep_swept, args=(folder, page.temp_file_sets, closed), daemon=True).start()
+    return Server(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/", page, folder, closed)
 
 
 def build_page(service: Service, folder: Path) -> gr.Blocks:
@@ -149,8 +150,7 @@ def _add_controls(service: Service) -> tuple[Any, ...]:
         allow_custom_value=service.allow_hub,
         info="or any model of the Hub, owner/name" if service.allow_hub else None,
     )
-    backend = _backends(service, service.names[0], elem_id="backend", label="Back-end")
-    _follow(service, model, backend)
+    backend = _backends(service, model, elem_id="backend", label="Back-end")
     run = gr.Button("Segment", variant="primary", elem_id="segment")
     return image, model, backend, draw, run
 
@@ -177,16 +177,10 @@ def _add_result(service: Service, folder: Path, image: Any, model: Any, backend:
         path, *which = _remembered(shown, folder)
         return picked_panel(service.pick(path, int(event.x), int(event.y), *which))
 
-    def write(kind: str, shown: Any, opacity: float) -> str:
+    def save(kind: str, shown: Any, opacity: float) -> str:
         path, model, backend = _remembered(shown, folder)
         result = service.segment(path, model, backend, probabilities=kind == "probabilities")
-        if kind == "ids":
-            return write_ids(result, folder, path)
-        return (
-            write_probabilities(result, folder, path)
-            if kind == "probabilities"
-            else write_overlay(result, folder, path, opacity)
-        )
+        return write(kind, result, folder, path, opacity)
 
     outputs = [viewer, shown, panel, downloads]
     waiting = {"preprocess": False, "show_progress_on": viewer, **_hidden(_QUEUE)}
@@ -195,7 +189,7 @@ def _add_result(service: Service, folder: Path, image: Any, model: Any, backend:
     drawn.success(spoken(segment), [image, model, backend], outputs, **waiting)
     viewer.pick(spoken(pick), shown, panel, **_hidden(_QUEUE))
     for kind, button in buttons.items():
-        done = button.click(spoken(partial(write, kind)), [shown, opacity], file, js=_READ_OPACITY, **_hidden(_QUEUE))
+        done = button.click(spoken(partial(save, kind)), [shown, opacity], file, js=_READ_OPACITY, **_hidden(_QUEUE))
         done.success(None, file, None, js=_SAVE)
 
 
@@ -221,8 +215,7 @@ def _add_comparison(service: Service, folder: Path, image: Any, model: Any, back
             allow_custom_value=service.allow_hub,
         )
         other = 1 if len(names) == 1 < len(service.backends(names[0])) else 0  # a model is not compared with itself
-        second_backend = _backends(service, names[-1], other, elem_id="second-backend", label="Its back-end")
-    _follow(service, second, second_backend)
+        second_backend = _backends(service, second, other, elem_id="second-backend", label="Its back-end")
     start = gr.Button("Compare", variant="primary", elem_id="compare")
     told = gr.HTML("", elem_id="verdict")
     with gr.Row():
@@ -280,20 +273,20 @@ def _viewer(name: str, label: str, pickable: bool = False, hint: str = _HINT) ->
     )
 
 
-def _backends(service: Service, name: str, chosen: int = 0, **options: Any) -> Any:
-    offered = service.backends(name)
-    return gr.Dropdown([(BACKENDS[key], key) for key in offered], value=offered[chosen], **options)
+def _backends(service: Service, model: Any, chosen: int = 0, **options: Any) -> Any:
+    """A choice of back-ends that follows the choice of a model."""
 
-
-def _follow(service: Service, model: Any, backend: Any) -> None:
-    """Have the choice of back-ends follow the model."""
+    def offered(name: str) -> list[tuple[str, str]]:
+        return [(BACKENDS[key], key) for key in service.backends(name)]
 
     def update(name: str, chosen: str) -> Any:
-        offered = service.backends(name)
-        value = chosen if chosen in offered else offered[0]
-        return gr.update(choices=[(BACKENDS[key], key) for key in offered], value=value)
+        keys = service.backends(name)
+        return gr.update(choices=offered(name), value=chosen if chosen in keys else keys[0])
 
+    choices = offered(model.value)
+    backend = gr.Dropdown(choices, value=choices[chosen][1], **options)
     model.change(spoken(update), [model, backend], backend, preprocess=False, queue=False, api_visibility="private")
+    return backend
 
 
 def _draw() -> Any:
@@ -351,35 +344,25 @@ def _check_free(host: str, port: int) -> None:
         ) from error
 
 
+_COLORS = {  # by day and by night
+    "body_background_fill": ("#fcfcfa", "#151618"),
+    "body_text_color": ("#1c1c1e", "#ececee"),
+    "body_text_color_subdued": ("#5f5f66", "#a9abb2"),
+    "block_background_fill": ("#ffffff", "#1d1e21"),
+    "border_color_primary": ("#e0e0dc", "#34363b"),
+    "block_label_text_color": ("#1c1c1e", "#ececee"),
+    "border_color_accent": ("#1b6638", "#9bdfb1"),
+    "color_accent_soft": ("#e9f5ed", "#14331f"),
+    "link_text_color": ("#1b6638", "#9bdfb1"),
+    "button_primary_background_fill": ("#1b6638", "#9bdfb1"),
+    "button_primary_background_fill_hover": ("#104a26", "#c9f2d6"),
+    "button_primary_text_color": ("#ffffff", "#10261a"),
+    "loader_color": ("#1b6638", "#9bdfb1"),
+    "slider_color": ("#1b6638", "#9bdfb1"),
+}
+
+
 def _theme() -> gr.themes.Base:
-    return gr.themes.Base(font=_SYSTEM, font_mono=_SYSTEM_MONO, radius_size="md").set(
-        body_background_fill="#fcfcfa",
-        body_background_fill_dark="#151618",
-        body_text_color="#1c1c1e",
-        body_text_color_dark="#ececee",
-        body_text_color_subdued="#5f5f66",
-        body_text_color_subdued_dark="#a9abb2",
-        block_background_fill="#ffffff",
-        block_background_fill_dark="#1d1e21",
-        border_color_primary="#e0e0dc",
-        border_color_primary_dark="#34363b",
-        block_label_text_color="#1c1c1e",
-        block_label_text_color_dark="#ececee",
-        color_accent="#1b6638",
-        border_color_accent="#1b6638",
-        border_color_accent_dark="#9bdfb1",
-        color_accent_soft="#e9f5ed",
-        color_accent_soft_dark="#14331f",
-        link_text_color="#1b6638",
-        link_text_color_dark="#9bdfb1",
-        button_primary_background_fill="#1b6638",
-        button_primary_background_fill_dark="#9bdfb1",
-        button_primary_background_fill_hover="#104a26",
-        button_primary_background_fill_hover_dark="#c9f2d6",
-        button_primary_text_color="#ffffff",
-        button_primary_text_color_dark="#10261a",
-        loader_color="#1b6638",
-        loader_color_dark="#9bdfb1",
-        slider_color="#1b6638",
-        slider_color_dark="#9bdfb1",
-    )
+    colors = {f"{name}{end}": color for name, both in _COLORS.items() for end, color in zip(("", "_dark"), both)}
+    base = gr.themes.Base(font=_SYSTEM, font_mono=_SYSTEM_MONO, radius_size="md")
+    return base.set(color_accent="#1b6638", **colors)

@@ -56,7 +56,7 @@ def _pick(predictor: Predictor, image: np.ndarray, pixel: tuple[int, int]) -> Pi
     pictures: list[tuple[str, Image.Image, str]] = []
     if predictor.network is not None and predictor.network.has_aligners:
         evidence = look(predictor, image, "")
-        result, (about, pictures) = evidence.result, _geometry(evidence, Scene(image, pixel))
+        result, (about, pictures) = evidence.result, _geometry(evidence, Scene(image, pixel, filled=evidence.covered))
     else:
         result = predictor(image, probabilities=True)
         about = (
@@ -83,7 +83,7 @@ def _geometry(evidence: Evidence, scene: Scene) -> tuple[str, list[tuple[str, Im
         return about, [_points(alignment, points, scene) for alignment, points in sampled]
     starts, ends, levels, told = [], [], [], []
     for alignment in evidence.alignments:
-        for move in moves(alignment, scene.size):
+        for move in moves(alignment, scene.covered):
             grid = move.pixels.shape[1:]
             displacement = move.pixels[:, *scene.cell(grid)]
             starts.append(scene.center(grid))
@@ -112,7 +112,7 @@ def _points(alignment: Alignment, points: Points, scene: Scene) -> tuple[str, Im
 
 
 def _levels(alignment: Alignment, scene: Scene) -> str:
-    return f"{scene.stride(alignment.coarse.shape[-1])} to {scene.stride(alignment.grid[1])}"
+    return f"{scene.stride(alignment.source)} to {scene.stride(alignment.grid)}"
 
 
 def _label(picture: Image.Image, view: View, places: list[np.ndarray], texts: list[str]) -> Image.Image:

@@ -36,7 +36,7 @@ BACKENDS = {
     "onnxruntime": "ONNX Runtime",
     "openvino": "OpenVINO",
 }
-_FILES = {"onnxruntime": ".onnx", "openvino": ".xml"}
+_FILES = {backend: suffix for suffix, backend in EXPORTED.items()}
 _KEPT = 4  # networks in memory
 _WHOLE, _TILED = 4_000_000, Mode(1024, 0.2)  # above so many pixels in tiles, which keeps the memory near 1 GB
 _EXPORT_SECONDS = 600
@@ -99,7 +99,7 @@ class Service:
         self._exports: dict[Path, Future[Path]] = {}
         self._closing = threading.Event()
         for name in self._sources:
-            self._worker.submit(self._load, name).result()
+            self._worker.submit(self._load, (name, self.backends(name)[0])).result()
 
     @property
     def names(self) -> list[str]:
@@ -114,7 +114,7 @@ class Service:
         """
         source = self._source(name)
         if is_exported(source):
-            return [key for key, suffix in _FILES.items() if suffix == Path(source).suffix.lower()]
+            return [backend for suffix, backend in EXPORTED.items() if suffix == Path(source).suffix.lower()]
         found = ["pytorch", "fused"]
         if importlib.util.find_spec("onnx") and importlib.util.find_spec("onnxscript"):
             found += [key for key in _FILES if importlib.util.find_spec(key)]
@@ -135,8 +135,7 @@ class Service:
         return self._worker.submit(self._segment, image, model, backend, probabilities).result()
 
     def _segment(self, image: str | Path, model: str, backend: str, probabilities: bool) -> Result:
-        with self._using(model, backend) as predictor, self._about(image):
-            pixels = self._read(image, predictor.channels)
+        with self._using(self._resolve(model, backend), image) as (predictor, pixels):
             predictor.mode = _TILED if pixels.shape[0] * pixels.shape[1] > _WHOLE else PLAIN
             return predictor(pixels, probabilities)
 
@@ -158,8 +157,7 @@ class Service:
     def _pick(self, image: str | Path, x: int, y: int, model: str, backend: str) -> Picked:
         name, backend = self._resolve(model, backend)
         look_into = backend if is_exported(self._source(name)) else "pytorch"
-        with self._using(name, look_into) as predictor, self._about(image):
-            pixels = self._read(image, predictor.channels)
+        with self._using((name, look_into), image) as (predictor, pixels):
             height, width = pixels.shape[:2]
             if not (0 <= x < width and 0 <= y < height):
                 raise InputError(f"pixel {x},{y} lies outside the image of {width} x {height}: choose one inside")
@@ -228,14 +226,18 @@ class Service:
         self._models.clear()
         self._folder.cleanup()
 
-    def _load(self, name: str) -> None:
-        with self._models.use((name, self.backends(name)[0])):
+    def _load(self, key: tuple[str, str]) -> None:
+        with self._models.use(key):
             pass
 
     @contextmanager
-    def _using(self, model: str, backend: str) -> Iterator[Predictor]:
-        with self._models.use(self._resolve(model, backend)) as predictor, within(self.limits.seconds):
-            yield predictor
+    def _using(self, key: tuple[str, str], image: str | Path) -> Iterator[tuple[Predictor, np.ndarray]]:
+        """The predictor of a model and back-end, for one request, and the image's pixels (H, W, C)."""
+        with self._models.use(key) as predictor, within(self.limits.seconds), _about(image):
+            size = Path(image).stat().st_size if Path(image).is_file() else 0
+            if size > self.limits.upload:
+                raise InputError(f"{size / 1e6:.1f} MB are more than the {self.limits.upload / 1e6:g} MB taken here")
+            yield predictor, read_image(image, self.limits.pixels, predictor.channels)
 
     def _resolve(self, model: str, backend: str) -> tuple[str, str]:
         name = model or self.names[0]
@@ -255,11 +257,9 @@ class Service:
 
     def _open(self, key: tuple[str, str]) -> Predictor:
         name, backend = key
-        source = self._source(name)
-        if is_exported(source):
-            return watched(Predictor(source))
-        if backend in _FILES:
-            return watched(Predictor(self._exported(name, backend)))
+        source: str | Path = self._source(name)
+        if backend in _FILES and not is_exported(source):
+            source = self._exported(name, backend)
         return watched(Predictor(open_runtime(source, "fused") if backend == "fused" else source))
 
     def _exported(self, name: str, backend: str) -> Path:
@@ -297,24 +297,19 @@ class Service:
             raise InputError(f"{backend} cannot run this model ({reason[0].removeprefix('pixalign: error: ')})")
         return path
 
-    def _read(self, image: str | Path, channels: int) -> np.ndarray:
-        size = Path(image).stat().st_size if Path(image).is_file() else 0
-        if size > self.limits.upload:
-            raise InputError(f"{size / 1e6:.1f} MB are more than the {self.limits.upload / 1e6:g} MB taken here")
-        return read_image(image, self.limits.pixels, channels)
 
-    @contextmanager
-    def _about(self, image: str | Path) -> Iterator[None]:
-        """Have errors name the image by its file name alone, and nothing that only the server's owner can do."""
-        name = Path(image).name
-        try:
-            yield
-        except InputError as error:
-            text = str(error).removeprefix("image: ").replace(str(image), name)
-            text = text.replace(", or raise --max-pixels if there is memory for it", "")
-            raise InputError(text if text.startswith(name) else f"{name}: {text}") from error
-        except Image.DecompressionBombError as error:
-            raise InputError(f"{name}: {first_line(error)}") from error
+@contextmanager
+def _about(image: str | Path) -> Iterator[None]:
+    """Have errors name the image by its file name alone, and nothing that only the server's owner can do."""
+    name = Path(image).name
+    try:
+        yield
+    except InputError as error:
+        text = str(error).removeprefix("image: ").replace(str(image), name)
+        text = text.replace(", or raise --max-pixels if there is memory for it", "")
+        raise InputError(text if text.startswith(name) else f"{name}: {text}") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{name}: {first_line(error)}") from error
 
 
 def encoded(picture: Image.Image, format: str, **options: Any) -> bytes:
@@ -333,10 +328,8 @@ def _short_names(models: Sequence[str]) -> list[str]:
 def _free(stem: str, taken: set[str]) -> str:
     """The stem, with a number if it is taken; noted in ``taken``."""
     stem = re.sub(r"[^\w. -]+", "_", stem) or "image"
-    free, count = stem, 1
-    while free.lower() in taken or free in ("areas", "errors"):
-        count += 1
-        free = f"{stem}_{count}"
+    stems = (stem, *(f"{stem}_{number}" for number in range(2, len(taken) + 4)))
+    free = next(each for each in stems if each.lower() not in taken and each not in ("areas", "errors"))
     taken.add(free.lower())
     return free
 

@@ -7,6 +7,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +22,6 @@ from pixalign.benchmarking.memory import memory_of
 from pixalign.benchmarking.variants import (
     BACKENDS,
     DEFAULT,
-    backend_of,
     build,
     images_for,
     is_architecture,
@@ -31,13 +32,14 @@ from pixalign.errors import InputError
 from pixalign.limits import SMALLEST
 from pixalign.models.cost import cost
 from pixalign.models.network import SegmentationNetwork
-from pixalign.runtime import Runtime
+from pixalign.runtime import EXPORTED, Runtime, is_exported
 from pixalign.text import first_line
 
 _WARM_UP = 2  # calls
 _PAUSE = 0.1  # seconds after a call with several threads, which go on waiting busily for a while
 _CHANNELS, _SIDE = 256, 128  # of the convolution that stands for the machine's peak
 _PEAK = "the convolution"
+_PACKAGES = ("torch", "onnxruntime", "openvino", "timm", "torchvision", "segmentation-models-pytorch", "transformers")
 
 
 def benchmark(
@@ -87,7 +89,7 @@ def benchmark(
         with tempfile.TemporaryDirectory(prefix="pixalign-") as folder:
             torch.set_num_threads(threads)
             progress("loading the models")
-            networks = {source: None if backend_of(source) is not None else build(source) for source in sources}
+            networks = {source: None if is_exported(source) else build(source) for source in sources}
             variants = [
                 variant
                 for source, network in networks.items()
@@ -145,12 +147,7 @@ def by_turns(
 
 
 def _check(
-    sources: list[str],
-    sizes: list[tuple[int, int]],
-    backends: list[str],
-    threads: int | None,
-    rounds: int,
-    batch: int,
+    sources: list[str], sizes: list[tuple[int, int]], backends: list[str], threads: int | None, rounds: int, batch: int
 ) -> None:
     for what, given in (("model", sources), ("size", sizes), ("back-end", backends)):
         if not given:
@@ -166,16 +163,15 @@ def _check(
             raise InputError(f"{what} is {value}: give {least} or more")
 
 
+@dataclass
 class _Variant:
-    """A network on a back-end, or why it is not available.
+    """A network on a back-end, or why it is not available; ``source`` makes it again in another process."""
 
-    ``source`` and ``backend`` make it again in another process.
-    """
-
-    def __init__(self, model: str, backend: str) -> None:
-        self.model, self.backend, self.source = model, backend, model
-        self.runtime: Runtime | None = None
-        self.error: str | None = None
+    model: str
+    backend: str
+    source: str
+    runtime: Runtime | None = None
+    error: str | None = None
 
 
 def _variants(
@@ -187,13 +183,12 @@ def _variants(
     progress: Callable[[str], None],
 ) -> list[_Variant]:
     if network is None:  # an exported file that is broken is bad input
-        variant = _Variant(source, backend_of(source) or "")
-        variant.runtime = prepare(source, variant.backend, threads)
-        return [variant]
+        backend = EXPORTED.get(Path(source).suffix.lower(), "")
+        return [_Variant(source, backend, source, prepare(source, backend, threads))]
     made = []
     for backend in backends:
         progress(f"{source}: making it ready for {backend}")
-        variant = _Variant(source, backend)
+        variant = _Variant(source, backend, source)
         made.append(variant)
         try:
             variant.source = source_for(source, backend, network, folder)
@@ -236,15 +231,14 @@ def _measure(
     speeds = [operations / taken for taken in times[_PEAK]]
     rows = []
     for i, variant in enumerate(variants):
+        row: dict[str, Any] = {"model": variant.model, "backend": variant.backend, "size": list(size)}
+        row["error"] = errors[i]
+        row |= _figures(times.get(str(i)), times.get("0"), _costs(networks[variant.model], size), speeds, batch)
+        row["memory"] = None
         if errors[i] is None:
             progress(f"{_by(size)}: memory of {variant.model} on {variant.backend}")
-        costs = _costs(networks[variant.model], size)
-        row = {"model": variant.model, "backend": variant.backend, "size": list(size), "error": errors[i]}
-        figures = _figures(times.get(str(i)), times.get("0"), costs, speeds, batch)
-        memory = None
-        if errors[i] is None:
-            memory = memory_of(variant.source, variant.backend, threads, batch, size)
-        rows.append({**row, **figures, "memory": memory})
+            row["memory"] = memory_of(variant.source, variant.backend, threads, batch, size)
+        rows.append(row)
     return rows, statistics.median(speeds)
 
 
@@ -297,33 +291,17 @@ def _convolution() -> tuple[Callable[[], Any], int]:
 
 def processor_name() -> str:
     """What the processor calls itself."""
-    processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        models = [
-            line.split(":", 1)[1].strip()
-            for line in cpuinfo.read_text(encoding="utf-8").splitlines()
-            if "model name" in line
-        ]
-        processor = models[0] if models else processor
-    return processor
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if "model name" in line)
+    return next(named, platform.processor() or platform.machine())
 
 
 def _machine(threads: int) -> dict[str, Any]:
     versions = {}
-    for package in (
-        "torch",
-        "onnxruntime",
-        "openvino",
-        "timm",
-        "torchvision",
-        "segmentation-models-pytorch",
-        "transformers",
-    ):
-        try:
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
             versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return {
         "processor": processor_name(),
         "cores": os.cpu_count(),

@@ -10,12 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from pixalign.files import replacing, write_text
-from pixalign.text import number_of
+from pixalign.text import markdown_table, number_of
 
 HEADINGS = (
     "model", "back-end", "ms", "p95", "images/s", "speed", "MiB", "M params", "GFLOPs", "of peak",
 )  # fmt: skip
-FILES = ("benchmark.json", "table.md", "benchmark.png")
 
 _INK, _GRAY, _FIRST = "#1c1c1e", "#6b6b70", "#b3541e"
 _COLORS = {  # a hue for each program that runs networks, darker in 8 bits
@@ -104,9 +103,8 @@ def write_report(result: Mapping[str, Any], folder: str | Path) -> None:
 def _markdown(result: Mapping[str, Any]) -> str:
     lines = ["# Benchmark"]
     for size in _sizes(result):
-        lines += ["", f"## {_title(size)}", "", "| " + " | ".join(HEADINGS) + " |"]
-        lines += ["|---|---|" + "---:|" * (len(HEADINGS) - 2)]
-        lines += ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows_of(result, size)]
+        cells = [[cell.replace("|", "/") for cell in row] for row in rows_of(result, size)]
+        lines += ["", f"## {_title(size)}", "", *markdown_table(HEADINGS, cells, 2)]
     lines += ["", *(f"- {said}" for said in (*_reasons(result), *notes(result)))]
     return "\n".join(lines) + "\n"
 
@@ -146,14 +144,12 @@ def _title(size: list[int]) -> str:
 
 def _draw(result: Mapping[str, Any], path: Path) -> None:
     """Bars of speed, a group for each model, a panel for each size."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     sizes = _sizes(result)
     groups = len({row["model"] for row in result["rows"]})
     lines = len([row for row in result["rows"] if row["size"] == sizes[0]]) + groups
     figure = Figure(figsize=(2.2 + 5.6 * len(sizes), 1.6 + 0.3 * lines), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
     for axes, size in zip(panels, sizes):
         _panel(axes, [row for row in result["rows"] if row["size"] == size])

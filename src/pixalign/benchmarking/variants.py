@@ -16,9 +16,9 @@ from pixalign.errors import InputError
 from pixalign.exporting import export
 from pixalign.fusing import fuse
 from pixalign.models import create_model, list_models
-from pixalign.models.network import NetworkConfig, SegmentationNetwork
+from pixalign.models.network import SegmentationNetwork, as_network
 from pixalign.palette import default_classes, default_colors
-from pixalign.runtime import Runtime, is_exported, open_runtime
+from pixalign.runtime import EXPORTED, Runtime, is_exported, open_runtime
 from pixalign.weights import load
 
 # name: what it is
@@ -36,36 +36,28 @@ BACKENDS = {
 DEFAULT = ("eager", "fused", "onnxruntime", "openvino")
 
 _FUSED: dict[str, dict[str, Any]] = {"fused": {}, "bf16": {"precision": "bf16"}, "compiled": {"compile": True}}
-_FILES = {"onnxruntime": ".onnx", "openvino": ".xml"}
+_FILES = {program: suffix for suffix, program in EXPORTED.items()}
 _CLASSES = 19  # of a network without weights
 _SCENES, _SCENE = 4, (192, 256)  # drawn streets that int8 graphs are calibrated on: their ranges do not matter for time
 
 
-class TorchvisionModel(SegmentationNetwork):
-    """A network of torchvision.models.segmentation, which gives logits (N, K, H, W)."""
-
-    any_output_size = False
-    has_aligners = False
+class TorchvisionModel(nn.Module):
+    """A network of torchvision.models.segmentation, which gives logits (N, K, H, W) and says what it is."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.config = NetworkConfig(
-            architecture="torchvision",
-            arguments={"num_classes": _CLASSES, "in_channels": 3},
-            classes=default_classes(_CLASSES),
-            colors=default_colors(_CLASSES),
-            mean=[0.485, 0.456, 0.406],
-            std=[0.229, 0.224, 0.225],
-        )
+        self.config = {
+            "architecture": "torchvision",
+            "arguments": {"num_classes": _CLASSES, "in_channels": 3},
+            "classes": default_classes(_CLASSES),
+            "colors": default_colors(_CLASSES),
+            "mean": [0.485, 0.456, 0.406],
+            "std": [0.229, 0.224, 0.225],
+        }
 
-    def encode(self, image: Tensor) -> list[Tensor]:
-        return [image]
-
-    def decode_heads(
-        self, features: list[Tensor], size: tuple[int, int] | None, heads: bool
-    ) -> tuple[Tensor, dict[str, Any]]:
-        return self.network(features[0])["out"], {"auxiliaries": []} if heads else {}
+    def forward(self, image: Tensor) -> Tensor:
+        return self.network(image)["out"]
 
 
 def is_architecture(source: str) -> bool:
@@ -104,7 +96,8 @@ def _torchvision(source: str, name: str) -> SegmentationNetwork:
     if name not in known:
         listed = ", ".join(f"torchvision/{n.replace('_', '@', 1)}" for n in known)
         raise InputError(f"{source}: is unknown: choose one of {listed}")
-    return TorchvisionModel(models.get_model(name, weights=None, weights_backbone=None, num_classes=_CLASSES))
+    network = models.get_model(name, weights=None, weights_backbone=None, num_classes=_CLASSES)
+    return as_network(TorchvisionModel(network))
 
 
 def source_for(source: str, backend: str, model: SegmentationNetwork, folder: Path) -> str:
@@ -124,14 +117,6 @@ def source_for(source: str, backend: str, model: SegmentationNetwork, folder: Pa
         for i in range(_SCENES):
             write_image(Image.fromarray(draw_scene(i, _SCENE)[0]), Path(scenes) / f"{i}.png")
         return str(export(model, target, int8=True, calibration=scenes)["file"])
-
-
-def backend_of(source: str) -> str | None:
-    """The back-end that an exported file is for; None for other sources."""
-    if not is_exported(source):
-        return None
-    names = {suffix: name for name, suffix in _FILES.items()}
-    return names.get(Path(source).suffix.lower(), "")
 
 
 def prepare(source: str, backend: str, threads: int, model: SegmentationNetwork | None = None) -> Runtime:

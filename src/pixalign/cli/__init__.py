@@ -23,21 +23,9 @@ from pixalign.errors import InputError, Stopped
 from pixalign.training.values import explained
 
 COMMANDS = (
-    "train",
-    "evaluate",
-    "adjust",
-    "compare",
-    "predict",
-    "explain",
-    "app",
-    "export",
-    "benchmark",
-    "data",
-    "demo",
-    "convert",
-    "models",
-    "encoders",
-)
+    "train", "evaluate", "adjust", "compare", "predict", "explain", "app", "export", "benchmark", "data", "demo",
+    "convert", "models", "encoders",
+)  # fmt: skip
 
 
 def build_parser(arguments: Sequence[str] = COMMANDS) -> ArgumentParser:

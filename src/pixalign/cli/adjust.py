@@ -6,22 +6,18 @@ the images that the model was trained on (--data.split, by default train); what 
 
 from jsonargparse import ArgumentParser, Namespace
 
+from pixalign.cli.mode import add_data_arguments, add_device_arguments
+
 HELP = "fit a trained model's class thresholds to the mean IoU"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("model", help="default, another bundled name, a folder or a Hub id")
-    parser.add_argument(
-        "--data.name", default="folder", help="folder for any folder of images/ and masks/, or what `data list` names"
-    )
-    parser.add_argument("--data.root", default="", help="where the data is")
-    parser.add_argument("--data.mask_template", default="", help="an image's mask, such as masks/{stem}_mask.png")
-    parser.add_argument("--data.groups", default="", help="as in training: which images of a folder belong together")
+    add_data_arguments(parser)
     parser.add_argument("--data.split", default="train", help="split to fit on")
     parser.add_argument("--data.val", default="val", help="split to show the gain on")
     parser.add_argument("--out", required=True, help="folder for the adjusted model")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs")
-    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="of the network")
+    add_device_arguments(parser)
 
 
 def run(args: Namespace) -> int:

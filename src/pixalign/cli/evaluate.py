@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
-from pixalign.cli.mode import add_mode_arguments, mode_in_words, mode_of
+from pixalign.cli.mode import add_data_arguments, add_device_arguments, add_mode_arguments, mode_in_words, mode_of
 
 if TYPE_CHECKING:
     from pixalign.runtime import Runtime
@@ -15,18 +15,12 @@ rewritten = mode_in_words
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("model", help="default, another bundled name, a folder, a Hub id, FILE.onnx or FILE.xml")
-    parser.add_argument(
-        "--data.name", default="folder", help="folder for any folder of images/ and masks/, or what `data list` names"
-    )
-    parser.add_argument("--data.root", default="", help="where the data is")
-    parser.add_argument("--data.mask_template", default="", help="an image's mask, such as masks/{stem}_mask.png")
-    parser.add_argument("--data.groups", default="", help="as in training: which images of a folder belong together")
+    add_data_arguments(parser)
     parser.add_argument("--data.split", default="val", help="split to measure on")
     parser.add_argument(
         "--out", type=str | None, help="folder for metrics.json, classes.csv, images.csv and the report, index.html"
     )
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs")
-    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="of the network")
+    add_device_arguments(parser)
     add_mode_arguments(parser)
 
 
@@ -52,27 +46,20 @@ def run(args: Namespace) -> int:
         args.data.name, args.data.root, args.data.split, args.data.mask_template, channels, args.data.groups
     )
     check_classes(runtime.config.classes, pairs.classes)
+    per_image = Path(args.out) / "images.csv" if args.out else None
     with counted(console, pairs.name, len(pairs)) as advance:
-        per_image = Path(args.out) / "images.csv" if args.out else None
-        result = evaluate(
-            runtime,
-            pairs,
-            mode=mode,
-            boundary=True,
-            per_image=per_image,
-            advance=advance,
-        )
-    if args.out:
+        result = evaluate(runtime, pairs, mode=mode, boundary=True, per_image=per_image, advance=advance)
+    if per_image:
         write_result(result, args.out)
     console.print(result_table(result))
-    if args.out:
+    if per_image:
         with counted(console, "report", shown_images(pairs)) as advance:
             report = write_report(
                 result,
                 pairs,
                 partial(predict_ids, runtime, mode=mode),
                 args.out,
-                per_image=Path(args.out) / "images.csv",
+                per_image=per_image,
                 model=args.model,
                 about=_about(runtime),
                 advance=advance,

@@ -1,4 +1,4 @@
-"""Arguments of the modes of prediction, for the commands that apply a network to images."""
+"""Arguments of the commands that apply a network to images: labeled data, device, mode of prediction."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,20 @@ if TYPE_CHECKING:
     from pixalign.predicting import Mode
 
 _TTA = (0.75, 1.0, 1.25)
+
+
+def add_data_arguments(parser: Any) -> None:
+    parser.add_argument(
+        "--data.name", default="folder", help="folder for any folder of images/ and masks/, or what `data list` names"
+    )
+    parser.add_argument("--data.root", default="", help="where the data is")
+    parser.add_argument("--data.mask_template", default="", help="an image's mask, such as masks/{stem}_mask.png")
+    parser.add_argument("--data.groups", default="", help="as in training: which images of a folder belong together")
+
+
+def add_device_arguments(parser: Any) -> None:
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs")
+    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="of the network")
 
 
 def add_mode_arguments(parser: Any) -> None:

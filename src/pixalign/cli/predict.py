@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from pixalign.cli.mode import add_mode_arguments, mode_in_words, mode_of
+from pixalign.cli.mode import add_device_arguments, add_mode_arguments, mode_in_words, mode_of
 from pixalign.training.values import Count
 
 HELP = "segment images, folders or patterns of them"
@@ -26,8 +26,7 @@ def add_arguments(parser: Any) -> None:
     )
     parser.add_argument("--probabilities", action="store_true", help="also write <stem>_probabilities.npz (float16)")
     parser.add_argument("--max-pixels", type=Count, default=250_000_000, help="refuse larger images from the header")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the network runs")
-    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="of the network")
+    add_device_arguments(parser)
     add_mode_arguments(parser)
     parser.add_argument("--force", action="store_true", help="predict again what is done")
 

@@ -10,11 +10,11 @@ from typing import Any
 from rich.console import Console
 
 from pixalign.comparing.config import Comparison, Run, expand, read_comparison
-from pixalign.comparing.measure import IMAGES, evaluate_run, evaluation_folder, measure_costs
+from pixalign.comparing.measure import evaluate_run, measure_costs
 from pixalign.comparing.page import write_page
 from pixalign.comparing.plot import draw_plot
-from pixalign.comparing.results import LEVEL, Measured, gains, read_measured, summarize
-from pixalign.comparing.runs import check_alike, check_data, state_of, train_missing
+from pixalign.comparing.results import LEVEL, Measured, gains, summarize
+from pixalign.comparing.runs import check_alike, check_data, known_of, state_of, train_missing
 from pixalign.comparing.table import result_table, write_tables
 from pixalign.data import open_data
 from pixalign.errors import InputError
@@ -111,9 +111,8 @@ def _measure(comparison: Comparison, runs: Sequence[Run], console: Console) -> d
         for run in done:
             for split, pairs in splits.items():
                 bar.update(task, description=f"measuring {run} on {split}")
-                result = evaluate_run(run, split, pairs, device, lambda count: bar.advance(task, count))
-                images = evaluation_folder(run, split) / IMAGES
-                figures[split].setdefault(run.method, {})[run.seed] = read_measured(result, images)
+                measured = evaluate_run(run, split, pairs, device, lambda count: bar.advance(task, count))
+                figures[split].setdefault(run.method, {})[run.seed] = measured
         bar.update(task, description="measuring latency, by turns", completed=0)
         costs = measure_costs(
             list({run.method: run for run in runs}.values()),
@@ -141,7 +140,7 @@ def _measure(comparison: Comparison, runs: Sequence[Run], console: Console) -> d
             for split, pairs in splits.items()
         },
         "classes": list(first.classes),
-        "training": json.loads((done[0].folder / "run.json").read_text(encoding="utf-8"))["data"]["train"],
+        "training": known_of(done[0])["data"]["train"],
         "recipe": comparison.recipe,
         "latency": {key: costs[key] for key in ("machine", "size", "rounds")},
         "methods": methods,
@@ -152,7 +151,7 @@ def _versions(done: Sequence[Run]) -> dict[str, list[str]]:
     """Which versions of each package, and which devices, trained the runs."""
     found: dict[str, set[str]] = {}
     for run in done:
-        for start in json.loads((run.folder / "run.json").read_text(encoding="utf-8"))["starts"]:
+        for start in known_of(run)["starts"]:
             for name, version in {**start["versions"], "device": start["device"]}.items():
                 found.setdefault(name, set()).add(version)
     return {name: sorted(versions) for name, versions in found.items()}

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from pixalign.errors import InputError
+from pixalign.errors import InputError, naming
 from pixalign.training.config import TrainConfig, path_text
 from pixalign.training.values import Name, Seed, check_values, explained
 
@@ -112,10 +112,8 @@ def expand(comparison: Comparison, source: str = "comparison") -> list[Run]:
     Raises:
         InputError: an unknown key, a value out of range, or methods that differ in data or budget; it names both.
     """
-    try:
+    with naming(source):
         comparison.check()
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from error
     runs = []
     for method, changes in comparison.methods.items():
         where = f"{source}: methods.{method}"
@@ -127,8 +125,7 @@ def expand(comparison: Comparison, source: str = "comparison") -> list[Run]:
                 )
         for seed in comparison.seeds:
             given = merged | {"seed": seed, "out": str(Path(comparison.out) / method / f"seed{seed}")}
-            config = _parsed(TrainConfig, given, where)
-            runs.append(Run(method, seed, config))
+            runs.append(Run(method, seed, _parsed(TrainConfig, given, where)))
     first = runs[0]
     for run in runs[1:]:
         for what, keys in PROTOCOL.items():
@@ -197,10 +194,8 @@ def _parsed(kind: Any, content: Mapping[str, Any], where: str) -> Any:
     except ArgumentError as error:
         raise InputError(f"{where}: {explained(error, kind)}") from error
     made = kind(**{name: parts[name] for name in names})
-    try:
+    with naming(where):
         made.check()
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
     return made
 
 

@@ -13,8 +13,9 @@ import torch
 
 from pixalign.benchmarking.measure import by_turns, processor_name
 from pixalign.comparing.config import Run
+from pixalign.comparing.results import Measured, read_measured
 from pixalign.data.samples import Data
-from pixalign.errors import InputError
+from pixalign.errors import InputError, naming
 from pixalign.evaluating import evaluate, write_result
 from pixalign.files import write_text
 from pixalign.models import create_model
@@ -23,14 +24,13 @@ from pixalign.models.network import SegmentationNetwork
 from pixalign.runtime import open_runtime
 from pixalign.weights import WEIGHTS, check_classes, load
 
-IMAGES = "images.csv"
 _ROUNDS, _FEWEST, _ENOUGH = 30, 5, 60.0  # rounds at most and at least, and seconds after which no other is begun
 
 
 def evaluate_run(
     run: Run, split: str, pairs: Data, device: torch.device, advance: Callable[[int], None] = lambda count: None
-) -> dict[str, Any]:
-    """Return the result of `pixalign.evaluating.evaluate` for the weights in ``last``, with boundaries.
+) -> Measured:
+    """Return what `pixalign.evaluating.evaluate` finds for the weights in ``last``, with boundaries.
 
     It is kept in ``eval/SPLIT`` of the run folder (metrics.json, classes.csv and images.csv), and measured again when
     the weights or the data have changed.
@@ -38,29 +38,23 @@ def evaluate_run(
     Raises:
         InputError: weights or data that cannot be read, or that have other classes.
     """
-    folder = evaluation_folder(run, split)
-    weights = hashlib.sha256((run.folder / "last" / WEIGHTS).read_bytes()).hexdigest()[:16]
-    kept = _read(folder / "metrics.json")
-    if (kept.get("weights"), kept.get("fingerprint")) == (weights, pairs.fingerprint()) and _has_boundaries(
-        folder / IMAGES
-    ):
+    folder, last = run.folder / "eval" / split.replace("/", "_"), run.folder / "last"
+    metrics, images = folder / "metrics.json", folder / "images.csv"
+    made_from = {
+        "weights": hashlib.sha256((last / WEIGHTS).read_bytes()).hexdigest()[:16],
+        "fingerprint": pairs.fingerprint(),
+    }
+    kept = _read(metrics)
+    if "boundary" in kept and images.is_file() and made_from.items() <= kept.items():
         advance(len(pairs))
-        return kept
-    model = load(run.folder / "last", device=device)
-    try:
+        return read_measured(kept, images)
+    model = load(last, device=device)
+    with naming(f"{last}, measured on {pairs.name}"):
         check_classes(model.config.classes, pairs.classes)
-    except InputError as error:
-        raise InputError(f"{run.folder / 'last'}, measured on {pairs.name}: {error}") from error
-    result = evaluate(
-        open_runtime(model, device=device), pairs, boundary=True, per_image=folder / IMAGES, advance=advance
-    )
-    write_result({**result, "weights": weights}, folder)
-    return _read(folder / "metrics.json")
-
-
-def evaluation_folder(run: Run, split: str) -> Path:
-    """Where the figures of a run on a split are."""
-    return run.folder / "eval" / split.replace("/", "_")
+    runtime = open_runtime(model, device=device)
+    result = evaluate(runtime, pairs, boundary=True, per_image=images, advance=advance)
+    write_result({**result, **made_from}, folder)
+    return read_measured(_read(metrics), images)
 
 
 def measure_costs(
@@ -158,15 +152,6 @@ def _machine(device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "torch": torch.__version__,
     }
-
-
-def _has_boundaries(images: Path) -> bool:
-    """Whether a file of counts is there and has those of boundaries."""
-    try:
-        with images.open(encoding="utf-8") as file:
-            return "edges_label" in file.readline()
-    except OSError:
-        return False
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -22,21 +22,18 @@ def draw_plot(results: Mapping[str, Any], path: Path) -> bool:
     Error bars are the interval of the gain, set on the baseline's figure: one that crosses the baseline's line does not
     tell the method from it. The line joins the methods that no other beats in both.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    costs = {name: method["cost"] for name, method in results["methods"].items() if method["cost"]}
-    if not costs:
+    latency = {n: 1e3 * method["cost"]["latency"] for n, method in results["methods"].items() if method["cost"]}
+    if not latency:
         path.unlink(missing_ok=True)
         return False
     splits = list(results["splits"])
     figure = Figure(figsize=(1.2 + 5.2 * len(splits), 5.6), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(splits), squeeze=False)[0]
-    slowest, quickest = (choose(cost["latency"] for cost in costs.values()) for choose in (max, min))
     for axes, split in zip(panels, splits):
-        _panel(axes, results, split, {name: 1e3 * cost["latency"] for name, cost in costs.items()})
-        if slowest > 6 * quickest:
+        _panel(axes, results, split, latency)
+        if max(latency.values()) > 6 * min(latency.values()):
             axes.set_xscale("log")
         axes.margins(x=0.16, y=0.12)
         axes.set_title(f"{split}: {results['splits'][split]['images']} images", loc="left", fontsize=11)
@@ -50,7 +47,7 @@ def draw_plot(results: Mapping[str, Any], path: Path) -> bool:
     panels[0].set_ylabel("mIoU %")
     figure.draw_without_rendering()
     for axes, split in zip(panels, splits):
-        _label(axes, results, split, {name: 1e3 * cost["latency"] for name, cost in costs.items()})
+        _label(axes, results, split, latency)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
     return True
@@ -84,8 +81,7 @@ def _label(axes: Any, results: Mapping[str, Any], split: str, latency: Mapping[s
     from matplotlib.transforms import Bbox
 
     places = _places(results, split, latency)
-    renderer = axes.figure.canvas.get_renderer()
-    frame = axes.get_window_extent(renderer)
+    frame = axes.get_window_extent()
     scale = axes.figure.dpi / 72
     centers = dict(zip(places, axes.transData.transform(list(places.values()))))
     taken = [Bbox.from_extents(x - 5 * scale, y - 5 * scale, x + 5 * scale, y + 5 * scale) for x, y in centers.values()]
@@ -104,7 +100,7 @@ def _label(axes: Any, results: Mapping[str, Any], split: str, latency: Mapping[s
             path_effects=[withStroke(linewidth=3, foreground="white", alpha=0.8)],
             zorder=5,
         )
-        size = text.get_window_extent(renderer)
+        size = text.get_window_extent()
         best, least = None, float("inf")
         for reach, dx, dy in _TRIES:
             x, y = centers[name][0] + dx * scale, centers[name][1] + dy * scale

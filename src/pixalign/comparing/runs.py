@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -41,6 +42,11 @@ def state_of(run: Run) -> State:
     if finished and all((run.folder / "last" / name).is_file() for name in (WEIGHTS, CONFIG)):
         return "done"
     return "begun" if find_state(run.folder / "state") else "not run yet"
+
+
+def known_of(run: Run) -> dict[str, Any]:
+    """What run.json says: "data", by its use, and "starts", each with versions and device."""
+    return _json(run.folder / "run.json")
 
 
 def check_alike(runs: Sequence[Run]) -> None:
@@ -73,7 +79,9 @@ def check_data(runs: Sequence[Run]) -> None:
     data = runs[0].config.data
     now = open_data(data.name, data.root, data.train, data.mask_template, runs[0].config.model.in_channels, data.groups)
     for run in runs:
-        if state_of(run) != "not run yet" and (then := _data(run)["train"]["fingerprint"]) != now.fingerprint():
+        if state_of(run) == "not run yet":
+            continue
+        if (then := known_of(run)["data"]["train"]["fingerprint"]) != now.fingerprint():
             raise InputError(
                 f"data.root {data.root}: its {data.train} has the fingerprint {now.fingerprint()}, but {run.folder} "
                 f"was trained on {then}: give that data, or choose another --out"
@@ -102,7 +110,11 @@ def train_missing(runs: Sequence[Run], console: Console, jobs: int | None = None
     active: dict[int, _Training] = {}
     failed: dict[Run, str] = {}
     seconds: list[float] = []  # of the runs that ended
-    with _ending_as_interrupt(), _Line(console, len(waiting)) as line:
+    total = len(waiting)
+    bar = bars(console, "{task.completed:.0f} of {task.total:.0f} runs", BarColumn(20), "{task.description}")
+    task = bar.add_task("", total=total)
+    say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
+    with _ending_as_interrupt(), bar:
         try:
             while waiting or active:
                 while waiting and free:
@@ -112,7 +124,7 @@ def train_missing(runs: Sequence[Run], console: Console, jobs: int | None = None
                         free.append(slot)
                     else:
                         active[slot] = training
-                        line.say(f"{run}: {'resumed' if training.resumed else 'started'}")
+                        say(f"{run}: {'resumed' if training.resumed else 'started'}")
                 time.sleep(_LOOK_EVERY)
                 for slot, training in list(active.items()):
                     status = training.process.poll()
@@ -124,13 +136,14 @@ def train_missing(runs: Sequence[Run], console: Console, jobs: int | None = None
                     training.lock.close()
                     if status == 0 and state_of(training.run) == "done":
                         seconds.append(time.monotonic() - training.started)
-                        line.say(f"{training.run}: done")
+                        say(f"{training.run}: done")
                     else:
                         failed[training.run] = _last_words(training.run, status)
-                        line.say(f"{training.run}: failed: {failed[training.run]}")
-                line.show(list(active.values()), len(waiting), _time_left(list(active.values()), len(waiting), seconds))
+                        say(f"{training.run}: failed: {failed[training.run]}")
+                said = _under_way(list(active.values()), len(waiting), seconds)
+                bar.update(task, completed=total - len(waiting) - len(active), description=said)
         except BaseException:
-            line.say("saving the state of what is being trained; start the same command again to go on")
+            say("saving the state of what is being trained; start the same command again to go on")
             _stop(list(active.values()))
             raise
     return failed
@@ -209,12 +222,8 @@ def _visible_gpus() -> list[str]:
 @contextmanager
 def _ending_as_interrupt() -> Iterator[None]:
     """Take being told to end as Ctrl-C."""
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
     try:
-        previous = signal.signal(signal.SIGTERM, interrupt)
+        previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     except ValueError:  # not in the main thread
         yield
         return
@@ -255,28 +264,11 @@ def _time_left(active: Sequence[_Training], waiting: int, ended: Sequence[float]
     return (under_way + waiting * sum(whole) / len(whole)) / max(1, len(active))
 
 
-class _Line:
-    """One line of progress on a terminal; elsewhere only what `say` is given."""
-
-    def __init__(self, console: Console, total: int) -> None:
-        self.console, self.total = console, total
-        self.bar = bars(console, "{task.completed:.0f} of {task.total:.0f} runs", BarColumn(20), "{task.description}")
-        self.task = self.bar.add_task("", total=total)
-
-    def __enter__(self) -> "_Line":
-        self.bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.stop()
-
-    def say(self, text: str) -> None:
-        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
-
-    def show(self, active: Sequence[_Training], waiting: int, left: float | None) -> None:
-        runs = "; ".join(f"{t.run}: epoch {_epochs_done(t.run)}/{t.run.config.epochs}" for t in active)
-        text = f"{runs}  {_duration(left)} left" if left is not None else runs
-        self.bar.update(self.task, completed=self.total - waiting - len(active), description=text)
+def _under_way(active: Sequence[_Training], waiting: int, ended: Sequence[float]) -> str:
+    """What is being trained, and the time left, in a line."""
+    runs = "; ".join(f"{t.run}: epoch {_epochs_done(t.run)}/{t.run.config.epochs}" for t in active)
+    left = _time_left(active, waiting, ended)
+    return runs if left is None else f"{runs}  {_duration(left)} left"
 
 
 def _duration(seconds: float) -> str:
@@ -286,7 +278,7 @@ def _duration(seconds: float) -> str:
 
 def _facts(run: Run) -> dict[str, Any]:
     """What runs of one table have in common, as their folders tell it: what it is -> its value."""
-    data = _data(run)
+    data = known_of(run)["data"]
     facts = {
         "the training data's fingerprint is": data["train"]["fingerprint"],
         "the classes are": data["train"]["classes"],
@@ -299,11 +291,6 @@ def _facts(run: Run) -> dict[str, Any]:
         if weights.get("data", {}).get("fingerprint") != data["train"]["fingerprint"]:
             raise InputError(f"{run.folder / 'last'}: was not trained on the data of run.json: remove this run folder")
     return facts
-
-
-def _data(run: Run) -> dict[str, Any]:
-    """What run.json says about the data."""
-    return _json(run.folder / "run.json")["data"]
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from pixalign.comparing.results import RADII, told_apart
 from pixalign.files import replacing, write_text
-from pixalign.text import number_of, points
+from pixalign.text import markdown_table, number_of, points
 
 Cell = tuple[str, bool]  # text, and whether it is bold
 
@@ -78,7 +78,8 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     )
     waiting = [run for run in results["unfinished"] if run["state"] != "failed"]
     if waiting:
-        said.append("Not in the table: " + "; ".join(_unfinished(waiting, state) for state in _states(waiting)) + ".")
+        states = dict.fromkeys(run["state"] for run in waiting)
+        said.append("Not in the table: " + "; ".join(_unfinished(waiting, state) for state in states) + ".")
     said += [
         f"Failed: {run['method']}, seed {run['seed']}: {run['reason']}."
         for run in results["unfinished"]
@@ -123,21 +124,15 @@ def write_tables(results: Mapping[str, Any], folder: Path) -> None:
     lines = [f"# {title(results)}"]
     for split, described in results["splits"].items():
         lines += ["", f"## {split}: {described['images']} images of {described['data']}", ""]
-        lines += ["| " + " | ".join(HEADINGS) + " |", "|---|" + "---:|" * (len(HEADINGS) - 1)]
-        for row in rows(results, split):
-            lines.append("| " + " | ".join(f"**{text}**" if bold else text for text, bold in row) + " |")
+        cells = [[f"**{text}**" if bold else text for text, bold in row] for row in rows(results, split)]
+        lines += markdown_table(HEADINGS, cells)
     lines += ["", *(f"- {note}" for note in notes(results))]
     write_text(folder / "table.md", "\n".join(lines) + "\n")
+    plain = [_plain(results, name, split) for split in results["splits"] for name in order(results, split)]
     with replacing(folder / "table.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        gains = [f"{m}_gain{end}" for m in _MEASURES for end in ("", "_low", "_high")]
-        spreads = [f"{m}{end}" for m in _MEASURES for end in ("", "_deviation")]
-        writer.writerow(
-            ["split", "method", "seeds", *spreads, *gains, "parameters", "operations", "latency", "latency_ratio"]
-        )
-        for split in results["splits"]:
-            for name in order(results, split):
-                writer.writerow([split, name, *_plain(results["methods"][name], split)])
+        writer = csv.DictWriter(file, list(plain[0]))
+        writer.writeheader()
+        writer.writerows(plain)
 
 
 def interval(gain: Mapping[str, Any]) -> str:
@@ -174,25 +169,29 @@ def _spread(figure: Mapping[str, Any]) -> str:
     return points(figure["mean"]) + deviation
 
 
-def _plain(method: Mapping[str, Any], split: str) -> list[Any]:
-    figures, cost = method["splits"][split], method["cost"]
-    values: list[float | None] = [v for m in _MEASURES for v in (figures[m]["mean"], figures[m]["deviation"])]
-    for measure in _MEASURES:
-        gain = figures["gain"][measure] if figures["gain"] else {}
-        values += [gain.get(key) for key in ("difference", "low", "high")]
-    shown = ["" if value is None else f"{value:.6f}" for value in values]
-    costs = [cost["parameters"], cost["operations"], f"{cost['latency']:.6f}", cost["ratio"]] if cost else [""] * 4
-    return [len(method["seeds"]), *shown, *costs]
+def _plain(results: Mapping[str, Any], name: str, split: str) -> dict[str, Any]:
+    """A row of table.csv."""
+    method = results["methods"][name]
+    figures, cost = method["splits"][split], method["cost"] or {}
+    row = {"split": split, "method": name, "seeds": len(method["seeds"])}
+    for m in _MEASURES:
+        row |= {m: _digits(figures[m]["mean"]), f"{m}_deviation": _digits(figures[m]["deviation"])}
+    for m in _MEASURES:
+        gain = figures["gain"][m] if figures["gain"] else {}
+        row |= {f"{m}_gain": _digits(gain.get("difference"))}
+        row |= {f"{m}_gain_{end}": _digits(gain.get(end)) for end in ("low", "high")}
+    row |= {"parameters": cost.get("parameters"), "operations": cost.get("operations")}
+    return row | {"latency": _digits(cost.get("latency")), "latency_ratio": cost.get("ratio")}
+
+
+def _digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.6f}"
 
 
 def title(results: Mapping[str, Any]) -> str:
     """What to call a comparison."""
     count = len(results["methods"])
     return f"{number_of(count, 'method')} on {', '.join(s['data'] for s in results['splits'].values())}"
-
-
-def _states(runs: list[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(run["state"] for run in runs))
 
 
 def _unfinished(runs: list[dict[str, Any]], state: str) -> str:

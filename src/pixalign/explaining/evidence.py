@@ -21,7 +21,7 @@ from pixalign.data.normalization import normalize
 from pixalign.errors import InputError
 from pixalign.models.network import SegmentationNetwork
 from pixalign.predicting import Predictor, Result
-from pixalign.sampling import Size, grid_of, resize, sampling_grid
+from pixalign.sampling import Size, fill, grid_of, resize, sampling_grid
 
 _CORNERS = ("sfnet", "alignseg_std")  # conventions whose grid refers to the centers of the first and last cell
 
@@ -42,6 +42,11 @@ class Alignment:
     def grid(self) -> Size:
         """(H, W) of the fine map, on which the geometry lies."""
         return grid_of(self.fine)
+
+    @property
+    def source(self) -> Size:
+        """(h, w) of the coarse map."""
+        return grid_of(self.coarse)
 
     def parts(self, kind: type[P]) -> list[P]:
         """The parts of the geometry that are of one kind."""
@@ -68,6 +73,7 @@ class Evidence:
         result: its prediction, with probabilities.
         alignments: what its aligners did, in the order of the calls; none for networks without aligners.
         features: what its ``encode`` gave, (1, C, h, w) each.
+        covered: (H, W) that the cells of all maps cover: the image, filled up at its end (`pixalign.sampling.fill`).
         cell_maps: those of which it reads one cell at any point, finest first, if it does that.
     """
 
@@ -76,6 +82,7 @@ class Evidence:
     result: Result
     alignments: list[Alignment]
     features: list[Tensor]
+    covered: Size
     cell_maps: list[Tensor] = field(default_factory=list)
 
 
@@ -88,8 +95,9 @@ def look(predictor: Predictor, image: Any, name: str) -> Evidence:
         result = predictor(image, probabilities=True)
     with torch.inference_mode():
         batch = torch.tensor(result.image, device=predictor.runtime.device).permute(2, 0, 1)[None]
-        features = [x.float() for x in model.encode(normalize(batch, model.config.mean, model.config.std))]
-        return Evidence(name, model, result, alignments, features, model.cell_maps(features))
+        filled = fill(normalize(batch, model.config.mean, model.config.std), model.step)
+        features = [x.float() for x in model.encode(filled)]
+        return Evidence(name, model, result, alignments, features, grid_of(filled), model.cell_maps(features))
 
 
 @contextmanager
@@ -123,7 +131,7 @@ def moves(alignment: Alignment, image: Size) -> list[Move]:
 
     Args:
         alignment: what an aligner did.
-        image: (H, W) of the image.
+        image: (H, W) of the image, as far as the maps' cells cover it.
     """
     found = []
     for part in alignment.geometry:

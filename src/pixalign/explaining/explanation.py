@@ -116,7 +116,7 @@ def explain(
         about += ", where the predicted class borders are least certain"
     sheets: dict[str, Image.Image] = {}
     for evidence, predictor in zip(evidences, predictors):
-        scene = Scene(evidence.result.image, pixel, truth)
+        scene = Scene(evidence.result.image, pixel, truth, evidence.covered)
         encoder = predictor.config.arguments["encoder"]
         sheets[_free(f"{stem}_{_slug(evidence.name)}", sheets)] = draw_page(
             f"How {evidence.name} sees {called}", f"{about}. Encoder: {encoder}.", one_network(evidence, scene)
@@ -213,8 +213,5 @@ def _slug(name: str) -> str:
 
 def _free(stem: str, taken: dict[str, Any]) -> str:
     """The stem, with a number if it is taken."""
-    count, free = 1, stem
-    while free in taken:
-        count += 1
-        free = f"{stem}_{count}"
-    return free
+    stems = (stem, *(f"{stem}_{number}" for number in range(2, len(taken) + 2)))
+    return next(free for free in stems if free not in taken)

@@ -47,16 +47,25 @@ class View:
 
 @dataclass(frozen=True)
 class Scene:
-    """What networks are shown on: the image (H, W, C), the marked pixel (x, y), the label (H, W) or None."""
+    """What networks are shown on: the image (H, W, C), the marked pixel (x, y), the label (H, W) or None.
+
+    ``filled`` is (H, W) that the cells of a network's maps cover, from the upper left corner on; None: the image.
+    """
 
     image: np.ndarray
     pixel: tuple[int, int]
     label: np.ndarray | None = None
+    filled: tuple[int, int] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
         """(H, W)."""
         return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def covered(self) -> tuple[int, int]:
+        """(H, W) that the cells of maps cover."""
+        return self.filled or self.size
 
     @property
     def whole(self) -> "View":
@@ -69,8 +78,8 @@ class Scene:
         return window(self.image, self.pixel)
 
     def paint(self, values: np.ndarray, view: View, smooth: bool = False) -> Image.Image:
-        """Show a map (h, w, 3) uint8 that covers the whole image in a view, see `paint`."""
-        return paint(values, view, self.size, smooth)
+        """Show a picture (H, W, 3) uint8 of the image's size, or a map (h, w, 3) of cells, in a view, see `paint`."""
+        return paint(values, view, self.size if values.shape[:2] == self.size else self.covered, smooth)
 
     def photo(self, view: View, smooth: bool = True) -> Image.Image:
         """Show the image in a view."""
@@ -83,17 +92,18 @@ class Scene:
 
     def cell(self, grid: Sequence[int]) -> tuple[int, int]:
         """Row and column of the marked pixel's cell in a grid (H, W)."""
-        (x, y), (height, width) = self.pixel, self.size
+        (x, y), (height, width) = self.pixel, self.covered
         return int((y + 0.5) * grid[0] / height), int((x + 0.5) * grid[1] / width)
 
     def center(self, grid: Sequence[int]) -> np.ndarray:
         """x, y of the center of that cell, in pixels of the image."""
         row, column = self.cell(grid)
-        return np.array([(column + 0.5) * self.size[1] / grid[1], (row + 0.5) * self.size[0] / grid[0]])
+        return np.array([(column + 0.5) * self.covered[1] / grid[1], (row + 0.5) * self.covered[0] / grid[0]])
 
-    def stride(self, columns: int) -> str:
-        """Resolution of a map of so many columns: 1/4, 1/8, ..."""
-        return f"1/{2 ** round(float(np.log2(self.size[1] / columns)))}"
+    def stride(self, grid: Sequence[int]) -> str:
+        """Resolution of a map (H, W): 1/4, 1/8, ..., and of one coarser than any encoder's its number of cells."""
+        stride = 2 ** round(float(np.log2(self.covered[1] / grid[1])))
+        return f"1/{stride}" if stride <= 32 else f"{grid[0]}\u00a0×\u00a0{grid[1]} cells"
 
 
 def window(image: np.ndarray, pixel: tuple[int, int], share: float = 0.2, largest: int = 128) -> View:

@@ -112,8 +112,8 @@ def _alignment(evidence: Evidence, scene: Scene) -> list[Section]:
         return [_cells_and_answers(evidence, scene)]
     if not evidence.alignments:
         return []
-    about = evidence.alignments[0].module.about
-    moved = [(a, move) for a in evidence.alignments for move in moves(a, scene.size)]
+    about = " ".join(filter(None, dict.fromkeys(a.module.about for a in evidence.alignments)))
+    moved = [(a, move) for a in evidence.alignments for move in moves(a, scene.covered)]
     sampled = [(a, part) for a in evidence.alignments for part in a.parts(Points)]
     mixed = [(a, part) for a in evidence.alignments for part in a.parts(Mixing)]
     sections = []
@@ -150,7 +150,7 @@ def _field(alignment: Alignment, move: Move, scene: Scene, ids: np.ndarray) -> P
     length = np.hypot(*move.pixels)
     largest = max(float(np.percentile(length, 98)), 0.05)
     picture = with_borders(scene.paint(flow_colors(move.pixels, largest), view), ids, view, 0.4)
-    picture = draw.mark(draw.draw_field(picture, view, move.pixels, scene.size, largest), view, scene.pixel)
+    picture = draw.mark(draw.draw_field(picture, view, move.pixels, scene.covered, largest), view, scene.pixel)
     here = move.pixels[:, *scene.cell(move.pixels.shape[1:])]
     origin = "it stays in place" if np.hypot(*here) < 0.05 else f"from {words(here)}"
     caption = f"At the ring: {origin}. Mean over the image: {words(move.pixels.mean((1, 2)))}, "
@@ -174,7 +174,7 @@ def _gate(gate: Gate, name: str, values: np.ndarray, scene: Scene, evidence: Evi
 def _true_fields(scene: Scene, moved: list[tuple[Alignment, Move]]) -> Section:
     panels = []
     for alignment, move in moved if len(moved) <= 4 else [pair for pair in moved if pair[1].what == "coarse"]:
-        starts, ends = draw.cells_in(scene.window, move.pixels, scene.size)
+        starts, ends = draw.cells_in(scene.window, move.pixels, scene.covered)
         view = draw.around(scene.window, ends, scene.size)
         picture = scene.pale(view)
         if view.width > 1.5 * scene.window.width:
@@ -198,7 +198,7 @@ def _points(sampled: list[tuple[Alignment, Points]], scene: Scene) -> Section:
         if points.affinity is None:
             caption = f"{count} groups of channels, each with a place of its own."
         else:
-            caption += f"{100 * places(points, scene.size)[1].max(0).mean():.0f}%."
+            caption += f"{100 * places(points, scene.covered)[1].max(0).mean():.0f}%."
         panels.append(Panel(_title(alignment, "coarse", scene), picture, caption))
     text = "Lines go from the marked pixel's cell to "
     if sampled[0][1].affinity is None:
@@ -216,7 +216,7 @@ def draw_points(points: Points, alignment: Alignment, scene: Scene) -> tuple[Ima
     Returns:
         The picture, the number of points, the largest share in percent, and in words where that point lies.
     """
-    offsets, shares = (x[..., *scene.cell(alignment.grid)] for x in places(points, scene.size))  # (P, 2) and (P,)
+    offsets, shares = (x[..., *scene.cell(alignment.grid)] for x in places(points, scene.covered))  # (P, 2) and (P,)
     start = scene.center(alignment.grid)
     ends = start + offsets
     margin = 0.15 * np.ptp(ends, axis=0)
@@ -265,9 +265,9 @@ def draw_cells(grids: list[Size], scene: Scene) -> tuple[Image.Image, list[str]]
     """Draw the cells of grids (h, w) that hold the marked pixel; return the picture and the resolution of each map."""
     read = []
     for grid in grids:
-        (row, column), height, width = scene.cell(grid), scene.size[0] / grid[0], scene.size[1] / grid[1]
+        (row, column), height, width = scene.cell(grid), scene.covered[0] / grid[0], scene.covered[1] / grid[1]
         box = (column * width, row * height, (column + 1) * width, (row + 1) * height)
-        read.append((scene.stride(grid[1]), box))
+        read.append((scene.stride(grid), box))
     x, y = scene.pixel[0] + 0.5, scene.pixel[1] + 0.5
     corners = np.array([corner for _, box in read for corner in (box[:2], box[2:])])
     view = draw.around(View(x, y, 0, 0), corners, scene.size)
@@ -281,7 +281,7 @@ def _features(evidence: Evidence, scene: Scene) -> list[Section]:
         panels = []
         for x in laterals(evidence):
             colors = scene.paint(feature_colors([x[0].float().cpu().numpy()])[0], scene.whole)
-            panels.append(Panel(f"Map at {scene.stride(x.shape[-1])}", colors))
+            panels.append(Panel(f"Map at {scene.stride(x.shape[-2:])}", colors))
         heading, text = "The maps that it reads", f"{same} Each map has colors of its own."
         if not evidence.cell_maps:
             heading, none = "Features", "This network has no aligner of pixalign, so there is no geometry to show; "
@@ -337,8 +337,8 @@ def _ids_at(evidence: Evidence, scene: Scene, zoom: int) -> np.ndarray:
     model: Any = evidence.model
     window, features = scene.window, evidence.features
     columns, rows = round(window.width) * zoom, round(window.height) * zoom
-    x = (window.left + (torch.arange(columns) + 0.5) / zoom) / scene.size[1] * 2 - 1
-    y = (window.top + (torch.arange(rows) + 0.5) / zoom) / scene.size[0] * 2 - 1
+    x = (window.left + (torch.arange(columns) + 0.5) / zoom) / scene.covered[1] * 2 - 1
+    y = (window.top + (torch.arange(rows) + 0.5) / zoom) / scene.covered[0] * 2 - 1
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).flatten(0, 1)[None].to(features[0].device)
     with torch.inference_mode():
         logits = model.decode(features, points=grid)
@@ -347,12 +347,12 @@ def _ids_at(evidence: Evidence, scene: Scene, zoom: int) -> np.ndarray:
 
 def _title(alignment: Alignment, what: str, scene: Scene) -> str:
     if what == "fine":
-        return f"Fine map at {scene.stride(alignment.grid[1])}"
+        return f"Fine map at {scene.stride(alignment.grid)}"
     return f"Coarse map, {_levels(alignment, scene)}"
 
 
 def _levels(alignment: Alignment, scene: Scene) -> str:
-    return f"{scene.stride(alignment.coarse.shape[-1])}\u00a0→\u00a0{scene.stride(alignment.grid[1])}"
+    return f"{scene.stride(alignment.source)}\u00a0→\u00a0{scene.stride(alignment.grid)}"
 
 
 def _legend(shown: list[np.ndarray], scene: Scene, result: Result) -> list[tuple[str, Sequence[int]]]:

@@ -198,10 +198,10 @@ class QuickAlignedContext(AlignedContext):
     def prepare(self) -> None:
         self.merged = MergedOffsets([self.offsets])
 
-    def forward(self, x: Tensor) -> Tensor:
-        if not quick(x):
-            return super().forward(x)
-        grid, local = self.grid(pool_to_bins(x, 3)), self.local(x)
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        if not quick(fine):
+            return super().forward(fine, coarse)
+        grid, local = self.grid(coarse), self.local(fine)
         return local + warp(grid, each_image(self.merged.flows, local, grid), self.convention)
 
 
@@ -225,7 +225,7 @@ class QuickAlignSeg(AlignSeg):
 
     def _logits(self, maps: list[Tensor]) -> Tensor:
         """Logits (1, K, H/4, W/4) of one image's maps, finest first; the list is emptied."""
-        maps.append(self.context(maps[3]))
+        maps.append(self.context(maps[3], pool_to_bins(maps[3], 3)))
         fused = self.laterals[0](maps.pop(0))
         steps: Any = zip(self.laterals[1:], self.aligners, self.refine)
         for lateral, aligner, refine in steps:

@@ -21,7 +21,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pixalign.aligners import Aligner
 from pixalign.aligners.dual_flow import SLOPE, DualFlow, Offsets
+from pixalign.aligners.geometry import Displacement, Part, grid_of
 from pixalign.encoders import TimmEncoder
 from pixalign.models.network import SegmentationNetwork
 from pixalign.sampling import Size, check_convention, pool_to_bins, warp
@@ -64,7 +66,7 @@ class AlignSeg(SegmentationNetwork):
 
     def decode_heads(self, features: list[Tensor], size: Size | None, heads: bool) -> tuple[Tensor, dict[str, Any]]:
         """Return logits at ``size`` or at 1/4 of the image, and, with ``heads``, "auxiliaries" [logits at 1/4]."""
-        deeper = [*features[1:], self.context(features[3])]
+        deeper = [*features[1:], self.context(features[3], pool_to_bins(features[3], 3))]
         fused = self.laterals[0](features[0])
         others: dict[str, Any] = {}
         steps = zip(deeper, self.laterals[1:], self.aligners, self.refine)
@@ -76,8 +78,8 @@ class AlignSeg(SegmentationNetwork):
         return self._resized(logits, size), others
 
 
-class AlignedContext(nn.Module):
-    """Aligned Context Modeling (AlignCM): local(x) + warp(grid(x), offsets), where grid(x) has 3 x 3 cells.
+class AlignedContext(Aligner):
+    """Aligned Context Modeling (AlignCM): local(x) + warp(grid(pooled), offsets), where ``pooled`` are x's 3 x 3 means.
 
     Without offsets each pixel would read the bilinearly resized grid.
 
@@ -87,17 +89,24 @@ class AlignedContext(nn.Module):
         convention: sampling convention of resize and warp (`pixalign.sampling`).
     """
 
+    about = "The coarsest map is averaged over 3 × 3 cells; each of its pixels chooses which context it reads there."
+
     def __init__(self, in_channels: int, channels: int, convention: str = "pixel") -> None:
-        super().__init__()
-        self.convention = convention
+        super().__init__(convention)
         self.grid = nn.Sequential(*_conv_norm(in_channels, in_channels), *_conv_norm(in_channels, channels, 3))
         self.local = nn.Sequential(*_conv_norm(in_channels, in_channels), *_conv_norm(in_channels, channels, 3))
         self.offsets = Offsets(channels, convention)
 
-    def forward(self, x: Tensor) -> Tensor:
-        grid = self.grid(pool_to_bins(x, 3))  # (N, C, 3, 3)
-        local: Tensor = self.local(x)
-        return local + warp(grid, self.offsets(local, grid), self.convention)  # (N, C, h, w)
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Merge fine (N, in_channels, h, w) and coarse, its means (N, in_channels, 3, 3), into (N, C, h, w)."""
+        local, grid = self.local(fine), self.grid(coarse)  # (N, C, h, w), (N, C, 3, 3)
+        merged: Tensor = local + warp(grid, self.offsets(local, grid), self.convention)
+        return merged
+
+    def geometry(self, fine: Tensor, coarse: Tensor) -> list[Part]:
+        """Return the displacement of the means."""
+        flow = self.offsets(self.local(fine), self.grid(coarse))
+        return [Displacement("coarse", flow, grid_of(coarse), self.convention)]
 
 
 class RefinementBlock(nn.Module):

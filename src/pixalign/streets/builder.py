@@ -60,7 +60,7 @@ class Builder:
 
     def texture(self, kind: str) -> int:
         """One of the textures of a kind."""
-        return self.bank.first[kind] + int(self.dice.random() * self.bank.count[kind])
+        return pick(self.dice, self.bank.kinds[kind])
 
     def cast(self, x0: float, x1: float, z0: float, z1: float, height: float) -> None:
         """The shadow on the ground of a wall from (x0, z0) to (x1, z1), if the sun shines."""

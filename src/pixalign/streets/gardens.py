@@ -18,7 +18,7 @@ def add_plant(build: Builder, kind: str, x: float, z: float, high: float) -> Non
         ratio = {"leafy": dice.uniform(0.7, 1.1), "fir": dice.uniform(0.4, 0.7), "bush": dice.uniform(0.9, 2)}[kind]
     wide = high * ratio * (1 if dice.random() < 0.5 else -1)
     if kind in ("leafy", "fir"):
-        trunk, bark = 0.022 * high, build.bank.first["bark"]
+        trunk, bark = 0.022 * high, build.bank.kinds["bark"][0]
         build.upright(x - trunk, x + trunk, CURB, CURB + 0.5 * high, z, (84, 76, 66), TREE, None, bark)
     build.plant(kind, (x, CURB, z), wide, high, color, TREE, texture)
     thick = 0.15 if kind == "bare" else 0.25 * abs(wide)

@@ -50,7 +50,7 @@ def _add_side(build: Builder, side: int, curb: float, width: float, gap: tuple[f
     dice, (g0, g1) = build.dice, gap
     grassy = dice.random() < 0.25 and not open_
     paving, slabs = build.texture("paving" if dice.random() < 0.7 else "asphalt"), dice.uniform(2, 4)
-    grass = build.bank.first["leaves"]
+    grass = build.bank.kinds["leaves"][0]
     tone = dice.uniform(105, 165)
     stone = (tone * 1.02, tone, tone * dice.uniform(0.92, 1.0))
     behind = varied(dice, (84, 92, 50), 0.15) if grassy else scaled(stone, dice.uniform(0.8, 1.05))

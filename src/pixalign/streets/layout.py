@@ -178,4 +178,4 @@ def _add_hood(build: Builder, camera: Camera, dice: Random) -> None:
     ):
         turns = np.linspace(math.pi, 0, 8)
         outline = [at(middle + wide * math.cos(t), 1.02 + drop - (rise + 0.02) * math.sin(t)) for t in turns.tolist()]
-        build.polygons(np.array([outline]), np.array([color]), IGNORE, -1.0, build.bank.first["paint"], lit)
+        build.polygons(np.array([outline]), np.array([color]), IGNORE, -1.0, build.bank.kinds["paint"][0], lit)

@@ -36,16 +36,14 @@ class Bank:
 
     Attributes:
         texels: (textures * TEXELS,) uint32, the four bytes of each texel.
-        first: name of a kind of texture -> index of its first.
-        count: name of a kind of texture -> how many there are.
+        kinds: name of a kind of texture -> the indices of its textures.
         stencils: kind of plant -> list of (label, shown), each (STENCIL, STENCIL) uint8 of 0 and 1, top row first.
         clouds: (N, TILE, TILE) float32, of zero mean and unit deviation.
         noise: (M,) float32 of unit deviation, as sensor noise.
     """
 
     texels: np.ndarray
-    first: dict[str, int]
-    count: dict[str, int]
+    kinds: dict[str, range]
     stencils: dict[str, list[tuple[np.ndarray, np.ndarray]]]
     clouds: np.ndarray
     noise: np.ndarray
@@ -55,7 +53,7 @@ class Bank:
 def bank() -> Bank:
     """Return the textures and stencils, the same in every process."""
     rng, dice = np.random.default_rng(11), Random(11)
-    kinds: dict[str, tuple[int, Callable[[np.random.Generator], np.ndarray]]] = {
+    makers: dict[str, tuple[int, Callable[[np.random.Generator], np.ndarray]]] = {
         "flat": (1, lambda rng: _wall(1 + 0.05 * _noise(rng, 1.0))),
         "asphalt": (4, _asphalt),
         "paving": (3, _paving),
@@ -74,10 +72,10 @@ def bank() -> Bank:
         "letters": (6, _letters),
         "skyline": (2, lambda rng: _wall(1 + 0.3 * _noise(rng, 1.2))),
     }
-    first: dict[str, int] = {}
+    kinds: dict[str, range] = {}
     tiles: list[np.ndarray] = []
-    for name, (count, make) in kinds.items():
-        first[name] = len(tiles)
+    for name, (count, make) in makers.items():
+        kinds[name] = range(len(tiles), len(tiles) + count)
         tiles.extend(make(rng) for _ in range(count))
     stencils = {
         "bare": [_bare(dice, rng) for _ in range(10)],
@@ -87,8 +85,7 @@ def bank() -> Bank:
     }
     return Bank(
         np.concatenate([_levels(tile) for tile in tiles]),
-        first,
-        {name: count for name, (count, _) in kinds.items()},
+        kinds,
         stencils,
         np.stack([_noise(rng, beta) for beta in (1.5, 1.7, 1.9, 1.6, 1.8, 2.1)]).astype(np.float32),
         rng.normal(0, 1, 1 << 21).astype(np.float32),

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from pixalign.text import points
+from pixalign.text import markdown_table, points
 
 
 def model_card(config: dict[str, Any], name: str) -> str:
@@ -72,22 +72,21 @@ def _figures(metrics: list[dict[str, Any]]) -> list[str]:
     """A table of mIoU and one of IoU by class, each column headed by the data that it was measured on."""
     if not metrics:
         return ["None recorded."]
-    rows = ["| measured on | images | mIoU % | pixel accuracy % |", "|---|---:|---:|---:|"]
-    for entry in metrics:
-        measured_on = f"{entry.get('data', 'not stated')} {entry.get('split', '')}".strip()
-        cells = (
-            measured_on,
-            entry.get("images", ""),
+    figures = [
+        (
+            f"{entry.get('data', 'not stated')} {entry.get('split', '')}".strip(),
+            str(entry.get("images", "")),
             points(entry.get("miou")),
             points(entry.get("pixel_accuracy")),
         )
-        rows.append("| " + " | ".join(map(str, cells)) + " |")
+        for entry in metrics
+    ]
+    rows = markdown_table(("measured on", "images", "mIoU %", "pixel accuracy %"), figures)
     detailed = [entry for entry in metrics if entry.get("iou")]
     if detailed:
-        rows += ["", "IoU % by class:", "", "| class | " + " | ".join(str(e.get("data")) for e in detailed) + " |"]
-        rows.append("|---|" + "---:|" * len(detailed))
-        for label in detailed[0]["iou"]:
-            rows.append(f"| {label} | " + " | ".join(points(e["iou"].get(label)) for e in detailed) + " |")
+        shares = ((label, *(points(e["iou"].get(label)) for e in detailed)) for label in detailed[0]["iou"])
+        rows += ["", "IoU % by class:", ""]
+        rows += markdown_table(("class", *(str(e.get("data")) for e in detailed)), shares)
     return rows
 
 
