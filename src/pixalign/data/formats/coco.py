@@ -21,7 +21,6 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -124,17 +123,17 @@ def _pairs(root: Path, file: Path, split: str) -> Found:
     if not content["images"]:
         raise InputError(f"{file}: lists no image: export it again")
     images: dict[_Id, tuple[str, tuple[int, int]]] = {}
+    listed: set[str] = set()
     for image in content["images"]:
         key = _id(image.get("id")) if isinstance(image, dict) else None
         if key is None or not isinstance(image.get("file_name"), str):
             raise InputError(f"{file}: an image has no id or file_name: export the file again")
         name = _file_name(file, image["file_name"])
-        if key in images:
+        if key in images or name in listed:
             raise InputError(f"{file}: two images have one id or file_name ({key}, {name}): export the file again")
         size = picture_size(image.get("height"), image.get("width"), f"{file}: image {image['file_name']!r}")
         images[key] = name, size
-    if twice := [name for name, count in Counter(name for name, _ in images.values()).items() if count > 1]:
-        raise InputError(f"{file}: two images have one id or file_name ({twice[0]}): export the file again")
+        listed.add(name)
     shapes = _shapes(file, content["annotations"], images, names)
     base = _image_folder(root, file, split, [name for name, _ in images.values()])
     found = Found([], [], [], [], folders=(base, file))

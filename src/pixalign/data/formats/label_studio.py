@@ -116,9 +116,7 @@ def _path_of(named: str) -> str:
 
 def _labels(file: Path) -> Labels:
     """The labels of all areas, by name."""
-    names: set[str] = set()
-    for what, _, results in _tasks(file):
-        names |= {label for _, label in _labeled(results or (), what)}
+    names = {label for what, _, results in _tasks(file) for _, label in _labeled(results or (), what)}
     if not names:
         raise InputError(f"{file}: holds no labeled area: draw some")
     return drawn(sorted(names), file)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from pixalign.data.formats.files import entries, images_in, keyed, pair, read_lines, unique
-from pixalign.data.formats.layout import SPLITS, Found, Layout, split_of
+from pixalign.data.formats.files import entries, read_lines, unique
+from pixalign.data.formats.layout import SPLITS, Layout, split_of
+from pixalign.data.formats.plain import Place, beside
 from pixalign.data.masks import Labels
 from pixalign.errors import InputError
 from pixalign.palette import IGNORE, default_colors
@@ -28,16 +29,10 @@ def find(root: Path) -> Layout | None:
             folders[split] = path
     if not folders:
         return None
-    splits = {split: partial(_pairs, folders[split]) for split in SPLITS if split in folders}
-    labels = partial(_labels, [folders[split] / _FILE for split in splits])
+    folders = {split: folders[split] for split in SPLITS if split in folders}
+    splits = {split: partial(beside, _MARK, Place(folder, folder)) for split, folder in folders.items()}
+    labels = partial(_labels, [folder / _FILE for folder in folders.values()])
     return Layout("Roboflow semantic masks", splits, root, labels, _FILE)
-
-
-def _pairs(folder: Path) -> Found:
-    pictures = keyed(images_in(folder), folder)
-    masks = {path: key[: -len(_MARK)] for path, key in pictures.items() if path.name.endswith(f"{_MARK}.png")}
-    images = {path: key for path, key in pictures.items() if path not in masks}
-    return pair(images, masks, folders=(folder, folder))
 
 
 def _labels(files: Sequence[Path]) -> Labels:
