@@ -21,6 +21,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -39,7 +40,7 @@ from pixalign.data.formats.annotations import (
     until_changed,
 )
 from pixalign.data.formats.files import entries
-from pixalign.data.formats.layout import SPLIT_FOLDERS, SPLIT_OF, SPLITS, Found, Layout, drawn, split_of
+from pixalign.data.formats.layout import SPLIT_NAMES, SPLIT_OF, SPLITS, Found, Layout, drawn, split_of
 from pixalign.data.images import IMAGE_SUFFIXES
 from pixalign.data.masks import Labels
 from pixalign.errors import InputError
@@ -123,17 +124,17 @@ def _pairs(root: Path, file: Path, split: str) -> Found:
     if not content["images"]:
         raise InputError(f"{file}: lists no image: export it again")
     images: dict[_Id, tuple[str, tuple[int, int]]] = {}
-    listed: set[str] = set()
     for image in content["images"]:
         key = _id(image.get("id")) if isinstance(image, dict) else None
         if key is None or not isinstance(image.get("file_name"), str):
             raise InputError(f"{file}: an image has no id or file_name: export the file again")
         name = _file_name(file, image["file_name"])
-        if key in images or name in listed:
+        if key in images:
             raise InputError(f"{file}: two images have one id or file_name ({key}, {name}): export the file again")
         size = picture_size(image.get("height"), image.get("width"), f"{file}: image {image['file_name']!r}")
         images[key] = name, size
-        listed.add(name)
+    if twice := [name for name, count in Counter(name for name, _ in images.values()).items() if count > 1]:
+        raise InputError(f"{file}: two images have one id or file_name ({twice[0]}): export the file again")
     shapes = _shapes(file, content["annotations"], images, names)
     base = _image_folder(root, file, split, [name for name, _ in images.values()])
     found = Found([], [], [], [], folders=(base, file))
@@ -187,7 +188,7 @@ def _json_files(root: Path) -> list[Path]:
 
 def _named(root: Path, file: Path) -> bool:
     """Whether a file has a name that says that it is a COCO file."""
-    known = any(file.stem in names for names in SPLIT_FOLDERS.values()) or file.name.startswith("instances_")
+    known = file.stem in SPLIT_OF or file.name.startswith("instances_")
     return (
         file.name == "_annotations.coco.json"
         or file == root / "annotations.json"
@@ -257,7 +258,7 @@ def _categories(file: Path) -> tuple[dict[_Id, dict[str, Any]], set[_Id | None]]
 
 def _image_folder(root: Path, file: Path, split: str, names: Sequence[str]) -> Path:
     """The folder that holds most of the images; InputError if none holds any."""
-    words = dict.fromkeys([file.stem.removeprefix("instances_"), *SPLIT_FOLDERS.get(split, ())])
+    words = dict.fromkeys([file.stem.removeprefix("instances_"), *SPLIT_NAMES.get(split, ())])
     folders = [root / "images" / word for word in words]
     folders += [root / "images", root / "data", file.parent / "images", file.parent / "data", file.parent]
     folders += [root / word / inner for word in words for inner in ("", "images", "data")]

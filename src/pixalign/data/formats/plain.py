@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pixalign.data.formats.colors import colors_beside
 from pixalign.data.formats.files import PICTURES, below, entries, holds, images_in, keyed, pair
-from pixalign.data.formats.layout import SPLIT_NAMES, SPLITS, Found, Layout, split_of
+from pixalign.data.formats.layout import SPLIT_NAMES, SPLIT_OF, SPLITS, Found, Layout, split_of
 from pixalign.data.images import IMAGE_SUFFIXES, walk
 from pixalign.data.masks import LOSSY_SUFFIXES, MASK_SUFFIXES
 from pixalign.errors import InputError
@@ -170,7 +170,7 @@ def _split_folder(root: Path, images: Path) -> str:
     parts = images.relative_to(root).parts
     if folders := [part for part in parts if split_of(part)]:
         return folders[0]
-    names = sorted((name for names in SPLIT_NAMES.values() for name in names), key=len, reverse=True)
+    names = sorted(SPLIT_OF, key=len, reverse=True)
     found = re.match("|".join(names), parts[0], re.IGNORECASE) or re.search(f"({'|'.join(names)})$", parts[0], re.I)
     return found[0] if found else parts[0]
 

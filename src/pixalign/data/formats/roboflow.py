@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from pixalign.data.formats.files import entries, read_lines, unique
-from pixalign.data.formats.layout import SPLITS, Layout, split_of
+from pixalign.data.formats.files import entries, read_lines, split_folders, unique
+from pixalign.data.formats.layout import Layout
 from pixalign.data.formats.plain import Place, beside
 from pixalign.data.masks import Labels
 from pixalign.errors import InputError
@@ -20,19 +20,17 @@ _FILE, _MARK = "_classes.csv", "_mask"
 
 def find(root: Path) -> Layout | None:
     """Return the layout of a folder whose folders of splits hold _classes.csv and masks."""
-    folders: dict[str, Path] = {}
-    for path in entries(root)[0]:
-        split, files = split_of(path.name), entries(path)[1]
-        if split and (path / _FILE).is_file() and any(file.name.endswith(f"{_MARK}.png") for file in files):
-            if split in folders:
-                raise InputError(f"{root}: {folders[split].name}/ and {path.name}/ are the same split: remove one")
-            folders[split] = path
+    folders = split_folders(root, _is_split)
     if not folders:
         return None
-    folders = {split: folders[split] for split in SPLITS if split in folders}
     splits = {split: partial(beside, _MARK, Place(folder, folder)) for split, folder in folders.items()}
     labels = partial(_labels, [folder / _FILE for folder in folders.values()])
     return Layout("Roboflow semantic masks", splits, root, labels, _FILE)
+
+
+def _is_split(folder: Path) -> bool:
+    files = [path.name for path in entries(folder)[1]]
+    return _FILE in files and any(name.endswith(f"{_MARK}.png") for name in files)
 
 
 def _labels(files: Sequence[Path]) -> Labels:
