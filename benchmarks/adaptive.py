@@ -25,7 +25,7 @@ from pixalign.benchmarking import by_turns
 from pixalign.data import open_data
 from pixalign.data.sets.streets import Streets
 from pixalign.data.transforms import normalize
-from pixalign.metrics import BandIoU, BoundaryFScore, Confusion, summary
+from pixalign.metrics import band_counts, band_scores, boundary_scores, confusion_matrix, edge_counts, summary
 
 SHARES = (0, 0.05, 0.1, 0.15, 0.2, 1)
 SIZE, TIMES = (360, 480), 4
@@ -52,22 +52,25 @@ def prepared(model: Any, image: np.ndarray) -> torch.Tensor:
 
 def measure(model: Any, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
     names = list(model.config.classes)
+    count = len(names)
     found = {
-        share: (BoundaryFScore(len(names), (1,)), BandIoU(len(names), (3,)), Confusion(len(names))) for share in SHARES
+        share: [np.zeros(shape, np.int64) for shape in ((2, 2, count), (2, 3, 2, count), (count, count))]
+        for share in SHARES
     }
     images = 0
     for image, label in pairs:
         images += 1
         with torch.inference_mode():
             features = model.encode(prepared(model, image))
-            for share, measures in found.items():
+            for share, (edges, bands, matrix) in found.items():
                 ids = model.decode(features, label.shape, refine=share)[0].argmax(0).byte().numpy()
-                for each in measures:
-                    each.update(ids, label)
+                edges += edge_counts(ids, label, count, (1,))
+                bands += band_counts(ids, label, count, (3,))
+                matrix += confusion_matrix(ids, label, count)
     rows = {}
-    for share, (edges, bands, confusion) in found.items():
-        trimap = bands.summary(names)["trimap"]["mean"]["3"]
-        figures = (edges.summary(names)["mean"]["1"], trimap, summary(confusion.matrix, names)["miou"])
+    for share, (edges, bands, matrix) in found.items():
+        trimap = band_scores(bands, names, (3,))["trimap"]["mean"]["3"]
+        figures = (boundary_scores(edges, names, (1,))["mean"]["1"], trimap, summary(matrix, names)["miou"])
         rows[share] = [100 * figure for figure in figures]
     print(f"{images} images\n\n| refine | boundary F, 1 px | recovered | trimap IoU, 3 px | recovered | mIoU |")
     print("|---:|---:|---:|---:|---:|---:|")

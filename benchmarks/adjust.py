@@ -8,6 +8,7 @@ written to RUN/adjusted: the same as training with `loss.adjust: SHARE`.
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from jsonargparse import ArgumentParser
 from rich.console import Console
@@ -16,7 +17,7 @@ from rich.table import Table
 from pixalign.cli import train as command
 from pixalign.data import class_pixels, label_counts, open_data
 from pixalign.losses.weights import adjust_logits, class_weights
-from pixalign.metrics.confusion import Confusion, summary
+from pixalign.metrics.confusion import confusion_matrix, summary
 from pixalign.runtime import open_runtime
 from pixalign.weights import load, save
 
@@ -41,14 +42,14 @@ def main() -> None:
     scores = {}
     for split in args.splits:
         pairs = open_data(name, root, split)
-        counts = {share: Confusion(len(pairs.classes)) for share in SHARES}
+        counts = {share: np.zeros((len(pairs.classes),) * 2, np.int64) for share in SHARES}
         for image, label in (pairs[i] for i in range(len(pairs))):
             batch = torch.from_numpy(image).permute(2, 0, 1)[None]
             logits = runtime.logits(batch)[0].float()
-            for share, confusion in counts.items():
+            for share, matrix in counts.items():
                 ids = (logits - share * weight.log().view(-1, 1, 1)).argmax(0)
-                confusion.update(ids.to(torch.uint8).numpy(), label)
-        scores[split] = {share: summary(counts[share].matrix, pairs.classes)["miou"] for share in SHARES}
+                matrix += confusion_matrix(ids.to(torch.uint8).numpy(), label, len(matrix))
+        scores[split] = {share: summary(counts[share], pairs.classes)["miou"] for share in SHARES}
     console = Console()
     table = Table("share", *(f"{split} mIoU %" for split in scores), title=f"{args.run.name}, weights {scheme}")
     for share in SHARES:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from pixalign.data import open_data
 from pixalign.evaluating import evaluate
-from pixalign.metrics import Confusion, summary
+from pixalign.metrics import confusion_matrix, summary
 from pixalign.weights import load
 
 UNET = ["--model.name", "smp/Unet", "--model.encoder", "tf_efficientnet_lite0", "--model.pretrained", "true"]
@@ -59,11 +59,12 @@ def yolo(arguments: argparse.Namespace) -> dict:
         project=str(arguments.out.resolve()), name="run", plots=False, val=False,
     )  # fmt: skip
     trained = YOLO(arguments.out / "run" / "weights" / "last.pt")
-    confusion = Confusion(len(val.classes))
+    count = len(val.classes)
+    matrix = np.zeros((count, count), np.int64)
     for i, image in enumerate(val.images):
         ids = trained.predict(str(image), device="cpu", verbose=False)[0].semantic_mask.data
-        confusion.update(np.asarray(ids, np.uint8)[None], np.asarray(val[i][1])[None])
-    return summary(confusion.matrix, val.classes)
+        matrix += confusion_matrix(np.asarray(ids, np.uint8)[None], np.asarray(val[i][1])[None], count)
+    return summary(matrix, val.classes)
 
 
 def main() -> None:

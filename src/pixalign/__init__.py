@@ -42,7 +42,7 @@ _PUBLIC = {
     "push_to_hub": "pixalign.weights",
     "reused_memory": "pixalign.memory",
     "save": "pixalign.weights",
-    "train": "pixalign.training",
+    "train": "pixalign.training.loop",
 }
 
 __all__ = [
@@ -101,8 +101,9 @@ if TYPE_CHECKING:
     from pixalign.models.network import NetworkConfig, SegmentationNetwork
     from pixalign.predicting import Mode, Predictor, Result, predict_files
     from pixalign.runtime import Runtime, open_runtime
-    from pixalign.training import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig, train
+    from pixalign.training import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
     from pixalign.training.chosen import choose_settings
+    from pixalign.training.loop import train
     from pixalign.weights import load, push_to_hub, save
 
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.ndimage import distance_transform_edt
 
 from pixalign.errors import InputError
-from pixalign.metrics.boundary import BoundaryFScore
+from pixalign.metrics.boundary import RADII, boundary_scores, edge_counts
 
 SIZES = st.tuples(st.integers(1, 14), st.integers(1, 14))
 
@@ -45,11 +45,11 @@ def plain_counts(prediction, label, classes, radii):
 def test_counts_are_those_of_the_definition(data, size, classes):
     prediction = data.draw(arrays(np.uint8, size, elements=st.integers(0, classes - 1)))
     label = data.draw(arrays(np.uint8, size, elements=st.sampled_from([*range(classes), 255])))
-    score = BoundaryFScore(classes, (0, 1, 1.5, 3, 5))
-    score.update(prediction, label)
-    matched, edges = plain_counts(prediction, label, classes, score.radii)
-    assert np.array_equal(score.matched, matched)
-    assert np.array_equal(score.edges, edges)
+    radii = (0, 1, 1.5, 3, 5)
+    counts = edge_counts(prediction, label, classes, radii)
+    matched, edges = plain_counts(prediction, label, classes, radii)
+    assert np.array_equal(counts[:, 1:], matched)
+    assert np.array_equal(counts[:, 0], edges)
 
 
 def test_a_border_that_is_off_by_three_pixels_counts_from_radius_three_on():
@@ -57,16 +57,13 @@ def test_a_border_that_is_off_by_three_pixels_counts_from_radius_three_on():
     label[:, 20:] = 1
     prediction = np.roll(label, 3, 1)
     prediction[:, :3] = 0
-    score = BoundaryFScore(2)
-    score.update(prediction, label)
-    assert score.summary(["a", "b"])["mean"] == {"1": 0, "3": 1, "5": 1, "9": 1, "12": 1}
+    scores = boundary_scores(edge_counts(prediction, label, 2), ["a", "b"])
+    assert scores["mean"] == {"1": 0, "3": 1, "5": 1, "9": 1, "12": 1}
 
 
 def test_a_perfect_prediction_has_score_one_and_absent_classes_are_left_out():
     label = np.random.default_rng(0).integers(0, 3, (30, 40)).astype(np.uint8)
-    score = BoundaryFScore(4)
-    score.update(label, label)
-    result = score.summary(list("abcd"))
+    result = boundary_scores(edge_counts(label, label, 4), list("abcd"))
     assert result["mean"]["1"] == 1
     assert result["by_class"]["1"] == {"a": 1, "b": 1, "c": 1, "d": None}
 
@@ -76,28 +73,24 @@ def test_counts_are_summed_over_the_split_and_over_processes():
     images = [
         (rng.integers(0, 3, (20, 30)).astype(np.uint8), rng.integers(0, 3, (20, 30)).astype(np.uint8)) for _ in range(4)
     ]
-    whole, parts = BoundaryFScore(3), [BoundaryFScore(3), BoundaryFScore(3)]
-    for i, (prediction, label) in enumerate(images):
-        whole.update(prediction, label)
-        parts[i % 2].update(prediction, label)
-    parts[0].matched += parts[1].matched
-    parts[0].edges += parts[1].edges
-    assert np.array_equal(parts[0].matched, whole.matched)
-    assert parts[0].summary(list("abc")) == whole.summary(list("abc"))
+    whole = sum(edge_counts(*image, 3) for image in images)
+    parts = [sum(edge_counts(*image, 3) for image in images[first::2]) for first in range(2)]
+    assert np.array_equal(parts[0] + parts[1], whole)
+    edges = sum(plain_counts(*image, 3, RADII)[1] for image in images)
+    assert np.array_equal(whole[:, 0], edges)
 
 
 def test_a_split_without_borders_has_no_score():
-    score = BoundaryFScore(2)
-    score.update(np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint8))
-    assert score.summary(["a", "b"])["mean"]["1"] is None
+    counts = edge_counts(np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint8), 2)
+    assert boundary_scores(counts, ["a", "b"])["mean"]["1"] is None
 
 
 @pytest.mark.parametrize(("classes", "radii"), [(0, (1,)), (256, (1,)), (3, ()), (3, (3, 1)), (3, (-1, 2))])
 def test_what_cannot_be_counted_is_refused(classes, radii):
     with pytest.raises(InputError):
-        BoundaryFScore(classes, radii)
+        edge_counts(np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8), classes, radii)
 
 
 def test_shapes_that_differ_are_refused():
     with pytest.raises(ValueError, match=r"\(4, 4\).*\(4, 5\)"):
-        BoundaryFScore(2).update(np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.uint8))
+        edge_counts(np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.uint8), 2)

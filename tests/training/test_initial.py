@@ -12,7 +12,6 @@ from networks import CLASSES, NETWORKS, image, randomized
 from networks import network as registered
 from pixalign.errors import InputError
 from pixalign.models import MODELS
-from pixalign.models.network import SegmentationNetwork
 from pixalign.training.config import DataConfig, ModelConfig, OptimConfig, TrainConfig
 from pixalign.training.initial import initialize, learning_rate_factor
 from pixalign.training.loop import train
@@ -108,35 +107,23 @@ def test_every_registered_network_and_aligner_is_among_those_tested():
     assert CLASSES == 5  # abcde
 
 
-class Mixing(SegmentationNetwork):
-    """A network whose tensors depend on the classes in ways that have no block of rows for each."""
-
-    def __init__(self, encoder, num_classes, pretrained, in_channels):
-        super().__init__()
-        self.encoder = torch.nn.Identity()
-        self.encoder.mean, self.encoder.std = (0.5,), (0.5,)
-        self.columns = torch.nn.Linear(num_classes, 4, bias=False)
-        self.one_more = torch.nn.Linear(2, num_classes + 1, bias=False)
-        self.several = torch.nn.Linear(2, 3 * num_classes, bias=False)
+@pytest.mark.parametrize("key", NETWORKS)
+def test_the_tensors_that_depend_on_the_classes_are_those_of_the_layers_that_a_network_names(key):
+    model, other = of_classes(key, "abcde"), of_classes(key, "abcdef").state_dict()
+    differ = {name for name, tensor in model.state_dict().items() if other[name].shape != tensor.shape}
+    layers = [(name, module) for name, module in model.named_modules() if module in model.class_layers]
+    assert differ == {f"{name}.{key}" for name, module in layers for key, _ in module.named_parameters()}
+    assert all(other[name].shape[0] * 5 == model.state_dict()[name].shape[0] * 6 for name in differ)
 
 
-def test_tensors_without_a_block_of_rows_for_each_class_are_taken_for_the_same_classes_alone(monkeypatch):
-    monkeypatch.setitem(MODELS, "mixing", Mixing)
-
-    def mixing(classes):
-        model = pixalign.create_model("mixing", num_classes=len(classes))
-        model.config.classes = list(classes)
-        return model
-
-    source, same, turned = mixing("ab"), mixing("ab"), mixing("ba")
-    assert initialize(same, source) == ([], [])
-    assert all(torch.equal(same.state_dict()[k], x) for k, x in source.state_dict().items())
-    left, _ = initialize(turned, source)
-    assert left == [
-        "columns.weight (4, 2): depends on the classes, but has no rows for each",
-        "one_more.weight (3, 2): depends on the classes, but has no rows for each",
-    ]
-    assert torch.equal(turned.several.weight, source.several.weight.roll(3, 0))
+def test_layers_that_a_network_does_not_name_are_taken_as_they_are():
+    source, turned, more = network("ab"), network("ba"), network("abc")
+    for model in (source, turned, more):
+        model.columns = torch.nn.Linear(len(model.config.classes), 4, bias=False)
+    assert initialize(turned, source) == ([], [])
+    assert torch.equal(turned.columns.weight, source.columns.weight)
+    left, _ = initialize(more, source)
+    assert left == ["columns.weight (4, 3): has shape (4, 2) there"]
 
 
 def test_a_class_layer_of_another_number_of_rows_for_each_class_is_named_and_stays():

@@ -83,5 +83,5 @@ def test_an_evaluation_is_foretold_from_its_start_and_its_images(images, monkeyp
     def evaluate(share):
         clock[0] += 2 + 0.5 * len(range(share[0], images, share[1]))
 
-    timed = Timed(lambda update: None, lambda: None, iter(()), [(evaluate, images)], 1, lambda seconds: seconds)
-    assert timed.evaluation() == pytest.approx(2 + 0.5 * images)
+    timed = Timed(lambda: None, [(evaluate, images)], 1, lambda seconds: seconds)
+    assert timed.seconds_to_evaluate() == pytest.approx(2 + 0.5 * images)

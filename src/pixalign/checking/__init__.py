@@ -5,7 +5,7 @@
 warning is worth a look. The limits for both are our choice.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +14,7 @@ import numpy as np
 
 from pixalign.checking import classes, problems
 from pixalign.checking.page import write_report
-from pixalign.checking.report import Problem, Report, SplitStats
+from pixalign.checking.report import Problem, Report
 from pixalign.checking.scan import Looked, Progress, Tally, scan_split
 from pixalign.data import open_data
 from pixalign.data.catalog import CATALOG
@@ -55,7 +55,7 @@ def check_data(
     opened = _opened(wanted, lambda split: open_data(name, root, split, mask_template, channels, groups), early, "test")
     if not all(isinstance(data, Pairs) for data in opened.values()):
         raise InputError(f"data.name {name!r} has no files that could be checked: name the data of a folder")
-    return _report(root, opened, early, progress)
+    return check_splits(opened, root, progress, early)
 
 
 def _opened(splits: Iterable[str], read: Callable[[str], _T], early: list[Problem], spare: str = "") -> dict[str, _T]:
@@ -91,7 +91,7 @@ def _check_folder(root: Path, mask_template: str, channels: int, progress: Progr
         split: Pairs(f"{name}/{split}", part.images, part.masks, known, channels, part.drawings)
         for split, part in found.items()
     }
-    report = _report(root, opened, early + wrong, progress, raw=labels is None, tell=not wrong)
+    report = check_splits(opened, root, progress, early + wrong, raw=labels is None, tell=not wrong)
     return replace(report, layout=describe(root, mask_template, groups) + unread(root, found.values()))
 
 
@@ -99,6 +99,9 @@ def check_splits(
     splits: Mapping[str, Pairs],
     source: str | Path = "data",
     progress: Progress = lambda split, done, total: None,
+    early: Sequence[Problem] = (),
+    raw: bool = False,
+    tell: bool = True,
 ) -> Report:
     """Check splits that are open already, every pair of them.
 
@@ -106,55 +109,48 @@ def check_splits(
         splits: by name; the first one is trained on.
         source: what to call the data: its folder, if it has one.
         progress: called with split, pairs done and pairs in all.
+        early: problems that were found before.
+        raw: the classes are not known.
+        tell: then the masks shall tell them.
     """
-    return _report(source, splits, [], progress)
-
-
-def _report(
-    source: str | Path,
-    opened_splits: Mapping[str, Pairs],
-    early: list[Problem],
-    progress: Progress,
-    raw: bool = False,
-    tell: bool = True,
-) -> Report:
-    """Look at all pairs and judge them; ``raw``: the classes are not known, and ``tell``: the masks shall tell them."""
-    splits = [scan_split(name, pairs, raw, progress) for name, pairs in opened_splits.items()]
+    looked = [scan_split(name, pairs, raw, progress) for name, pairs in splits.items()]
     root = Path(source)
-    labels = splits[0].pairs.labels
+    labels = looked[0].pairs.labels
     found: list[Problem] = []
     told = None
     if raw:
-        told = classes.labels_after(root, splits) if tell and not classes.smoothed(splits) else None
-        if told is None and (values := classes.values_of(splits, None)):
-            labels = classes.provisional(splits, values)
-            found += [classes.untold(root, splits, values)] if tell else []
+        told = classes.labels_after(root, looked) if tell and not classes.smoothed(looked) else None
+        if told is None and (values := classes.values_of(looked, None)):
+            labels = classes.provisional(looked, values)
+            found += [classes.untold(root, looked, values)] if tell else []
         else:
             labels = told or labels
-        for split in splits:
+        for split in looked:
             split.pairs = replace(split.pairs, labels=labels)
             split.counts = classes.renumbered(split.counts, labels)
             if told:
                 split.unknown, split.strange = {}, []
     else:
-        found += classes.wrong_values(root, splits, labels) + classes.binary(splits, labels)
+        found += classes.wrong_values(root, looked, labels) + classes.binary(looked, labels)
     wrong = bool(found)
-    stats = [_stats(split, labels, raw and told is None) for split in splits]
-    found += [] if raw else classes.stretched(splits, labels)
-    found += problems.noted(root, splits) + problems.duplicates(root, splits) + problems.of_splits(stats, wrong)
+    for split in looked:
+        _sum_up(split, labels, raw and told is None)
+    found += [] if raw else classes.stretched(looked, labels)
+    found += problems.noted(root, looked) + problems.duplicates(root, looked) + problems.of_splits(looked, wrong)
     if not wrong and (told or not raw):
-        found += problems.of_classes(stats, labels)
+        found += problems.of_classes(looked, labels)
     if any(problem.kind == "no-mask" for problem in early):
         found = [problem for problem in found if problem.kind != "no-pairs"]
     ordered = sorted([*early, *found], key=lambda problem: problem.severity == "warning")
-    return Report(str(source), labels, stats, ordered, splits)
+    return Report(str(source), labels, looked, ordered)
 
 
-def _stats(split: Looked, labels: Labels, provisional: bool) -> SplitStats:
+def _sum_up(split: Looked, labels: Labels, provisional: bool) -> None:
+    """Note what a split holds of each class."""
     count = len(labels.classes)
-    pixels, images, unlabeled = split.counts.sum(0), (split.counts > 0).sum(0), int(split.counts[:, count:].sum())
+    split.pixels, split.images = split.counts.sum(0)[:count], (split.counts > 0).sum(0)[:count]
+    split.unlabeled = int(split.counts[:, count:].sum())
     if provisional and labels.ids == {}:  # colors of which no class list is known
         tallies = [split.unknown.get(name.removeprefix("value "), Tally()) for name in labels.classes]
-        pixels, images = np.array([[t.pixels, t.files] for t in tallies], np.int64).T
-        unlabeled = 0
-    return SplitStats(split.name, len(split.pairs), split.sizes, pixels[:count], images[:count], unlabeled)
+        split.pixels, split.images = np.array([[t.pixels, t.files] for t in tallies], np.int64).T
+        split.unlabeled = 0

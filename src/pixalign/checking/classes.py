@@ -113,7 +113,7 @@ def wrong_values(root: Path, splits: Sequence[Looked], labels: Labels) -> list[P
         numbers |= {IGNORE} if present[IGNORE] > sum(tally.pixels for tally in values.values()) else set()
     remedy, snippet = labels.remedy, ""
     if not remedy:
-        remedy, snippet = _remedy_for(_pixels(values), sorted(numbers), labels)
+        remedy, snippet = _remedy_for(values, sorted(numbers), labels)
     title, examples = f"Label values outside the {len(labels.classes)} classes", _strange_files(root, splits)
     return [Problem("label-values", "error", title, remedy, examples, _listing(root, splits, values), snippet)]
 
@@ -133,7 +133,7 @@ def binary(splits: Sequence[Looked], labels: Labels) -> list[Problem]:
 def untold(root: Path, splits: Sequence[Looked], values: Mapping[str, Tally]) -> Problem:
     """The problem that the masks do not tell the classes."""
     numbers = sorted(int(value) for value in values if value.isdecimal())
-    remedy, snippet = _remedy_for(_pixels(values), numbers, None)
+    remedy, snippet = _remedy_for(values, numbers, None)
     title = "The masks alone do not tell the classes, and there is no classes.yaml"
     return Problem("classes", "error", title, remedy, [], _listing(root, splits, values), snippet)
 
@@ -177,15 +177,11 @@ def _where(root: Path, splits: Sequence[Looked], first: tuple[str, int]) -> str:
     return below(root, split.pairs.images[first[1]] if split.pairs.drawings else split.pairs.masks[first[1]])
 
 
-def _pixels(values: Mapping[str, Tally]) -> dict[str, int]:
-    return {value: tally.pixels for value, tally in values.items()}
-
-
-def _remedy_for(values: Mapping[str, int], numbers: Sequence[int], labels: Labels | None) -> tuple[str, str]:
+def _remedy_for(values: Mapping[str, Tally], numbers: Sequence[int], labels: Labels | None) -> tuple[str, str]:
     """Return what to do about values that mean no class, and the lines for classes.yaml.
 
     Args:
-        values: that mean no class (all, without ``labels``), most frequent first -> pixels.
+        values: that mean no class (all, without ``labels``), most frequent first.
         numbers: these and the ids that occur, ascending.
         labels: the classes, if known.
     """
@@ -200,9 +196,9 @@ def _remedy_for(values: Mapping[str, int], numbers: Sequence[int], labels: Label
     if colors:
         if labels and labels.mask_colors:
             return "give each to a class, or to `ignore`", "ignore:" + _items(f"[{value[1:-1]}]" for value in colors)
-        total = sum(values.values())
+        total = sum(tally.pixels for tally in values.values())
         entries = _items(
-            f"{{name: class_{i}, color: [{value[1:-1]}]}}  # {percent(values[value] / total)}"
+            f"{{name: class_{i}, color: [{value[1:-1]}]}}  # {percent(values[value].pixels / total)}"
             for i, value in enumerate(colors)
         )
         return (

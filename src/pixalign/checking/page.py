@@ -5,13 +5,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from pixalign.checking.report import Example, Problem, Report, SplitStats
+from pixalign.checking.report import Example, Problem, Report
 from pixalign.checking.scan import Looked, mask_of
 from pixalign.data.images import read_image, rgb, write_image
 from pixalign.data.masks import Labels, pack, read_values
@@ -54,7 +55,7 @@ _LISTED = 200  # files of a problem on the page
 
 def _choose(report: Report) -> list[tuple[Looked, int]]:
     """Pairs for the contact sheet: one of every class, rare classes first, then evenly spread over the splits."""
-    sound = [(split, int(index)) for split in report.looked for index in np.flatnonzero(split.sound)]
+    sound = [(split, int(index)) for split in report.splits for index in np.flatnonzero(split.sound)]
     if not sound:
         return []
     count = len(report.labels.classes)
@@ -67,12 +68,10 @@ def _choose(report: Report) -> list[tuple[Looked, int]]:
     for label in sorted(np.flatnonzero(images).tolist(), key=lambda label: int(images[label])):
         if len(chosen) < SAMPLES and not any(counts[i, label] for i in chosen):
             chosen.append(int(counts[:, label].argmax()))
-    left = [[i for i, (owner, _) in enumerate(sound) if owner is split] for split in report.looked]
+    left = [[i for i, (owner, _) in enumerate(sound) if owner is split] for split in report.splits]
     queues = [_spread([i for i in queue if i not in chosen], SAMPLES) for queue in left]
-    while len(chosen) < SAMPLES and any(queues):
-        for queue in queues:
-            if queue and len(chosen) < SAMPLES:
-                chosen.append(queue.pop(0))
+    in_turn = [i for turn in zip_longest(*queues) for i in turn if i is not None]
+    chosen += in_turn[: SAMPLES - len(chosen)]
     return [sound[i] for i in sorted(chosen)]
 
 
@@ -126,7 +125,7 @@ def _painted(ids: np.ndarray, labels: Labels) -> Image.Image:
 
 def _evidence(report: Report, problem: Problem, example: Example) -> Image.Image | None:
     """A small picture that shows an example of a problem, or None where there is nothing to see."""
-    split = next((split for split in report.looked if split.name == example.split), None)
+    split = next((split for split in report.splits if split.name == example.split), None)
     with suppress(InputError):
         if split is None or example.index < 0:
             path = Path(report.source) / example.file
@@ -159,7 +158,7 @@ def _wrong_pixels(split: Looked, index: int) -> np.ndarray:
 
 def _sheet(report: Report, samples: Sequence[tuple[Looked, int, Image.Image]]) -> Image.Image:
     """The contact sheet: overlays with their names, and the classes with their colors and shares."""
-    pairs = sum(split.pairs for split in report.splits)
+    pairs = sum(len(split.pairs) for split in report.splits)
     names = [f"{split.name}: {shown(split.pairs.images[index].name, 26)}" for split, index, _ in samples]
     panels = [Panel("", overlay, name) for name, (_, _, overlay) in zip(names, samples)]
     return draw_sheet(
@@ -197,7 +196,7 @@ def _page(report: Report, samples: Sequence[tuple[Looked, int, Image.Image]]) ->
         title=f"{shown(name)}: data check",
         name=name,
         report=report,
-        pairs=sum(split.pairs for split in report.splits),
+        pairs=sum(len(split.pairs) for split in report.splits),
         state="error" if not report.ready else "warning" if report.problems else "good",
         sizes_text=sizes_text,
         problems=problems,
@@ -214,7 +213,7 @@ def _figure(picture: Image.Image, file: str, note: str) -> dict[str, Any]:
     return {"picture": jpeg(picture, 82), "file": file, "note": note}
 
 
-def sizes_text(split: SplitStats) -> str:
+def sizes_text(split: Looked) -> str:
     """The sizes of a split's images in a few words."""
     if not split.sizes:
         return "none could be read"

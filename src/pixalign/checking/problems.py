@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixalign.checking.report import Example, Problem, SplitStats
+from pixalign.checking.report import Example, Problem
 from pixalign.checking.scan import Looked
 from pixalign.data.folder import folder
 from pixalign.data.formats.files import below
@@ -97,28 +97,28 @@ def duplicates(root: Path, splits: Sequence[Looked]) -> list[Problem]:
     return [problem for problem in (across, shared, within) if problem.examples]
 
 
-def of_splits(stats: Sequence[SplitStats], wrong: bool) -> list[Problem]:
+def of_splits(splits: Sequence[Looked], wrong: bool) -> list[Problem]:
     """Splits that are too small; ``wrong`` values, which are reported, leave pixels without label, too."""
     problems = []
-    for split in stats:
+    for split in splits:
         read = int(split.pixels.sum()) + split.unlabeled
-        if not split.pairs:
+        if not len(split.pairs):
             title = f"No image of the split {split.name} has a mask"
             problems.append(Problem("no-pairs", "error", title, "add the masks"))
         elif read and not split.pixels.any() and not wrong:
             title = f"Not one labeled pixel in the split {split.name}"
             problems.append(Problem("no-label", "error", title, "label some of its masks"))
-        elif split.pairs == 1:
+        elif len(split.pairs) == 1:
             title = f"One image alone in the split {split.name}"
             problems.append(Problem("one-image", "warning", title, "add more: one picture says little about others"))
     return problems
 
 
-def of_classes(stats: Sequence[SplitStats], labels: Labels) -> list[Problem]:
+def of_classes(splits: Sequence[Looked], labels: Labels) -> list[Problem]:
     """Classes that do not occur where they should, or too little or too much."""
-    train, others = stats[0], stats[1:]
+    train, others = splits[0], splits[1:]
     names = labels.classes
-    total = np.sum([split.pixels for split in stats], 0)
+    total = np.sum([split.pixels for split in splits], 0)
     if not total.any():
         return []
     by_plain: dict[str, list[str]] = {}

@@ -1,10 +1,7 @@
 """What a check found, as data."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
-
-import numpy as np
 
 from pixalign.checking.scan import Looked
 from pixalign.data.masks import Labels
@@ -56,52 +53,21 @@ class Problem:
 
 
 @dataclass
-class SplitStats:
-    """What a split holds.
-
-    Attributes:
-        name: of the split.
-        pairs: images with a mask.
-        sizes: (height, width) of the images that could be read -> their number.
-        pixels: (K,) int64, labeled pixels by class.
-        images: (K,) int64, pairs in which the class occurs.
-        unlabeled: pixels without a label, or with a value that means no class.
-    """
-
-    name: str
-    pairs: int
-    sizes: Counter[tuple[int, int]]
-    pixels: np.ndarray
-    images: np.ndarray
-    unlabeled: int
-
-    def shares(self) -> list[float]:
-        """Share of the labeled pixels by class, 0 to 1."""
-        return (self.pixels / max(1, int(self.pixels.sum()))).tolist()
-
-    def labeled(self) -> float:
-        """Share of the pixels that have a label, 0 to 1."""
-        labeled = int(self.pixels.sum())
-        return labeled / max(1, labeled + self.unlabeled)
-
-
-@dataclass
 class Report:
     """What a check found.
 
     Attributes:
         source: the data's folder, or what else to call it.
         labels: the classes; where they cannot be told, the values that the masks hold.
-        splits, problems: errors come first.
-        looked: the pairs, for pictures.
+        splits: what they hold.
+        problems: errors come first.
         layout: what a folder was recognized as, in a line; otherwise empty.
     """
 
     source: str
     labels: Labels
-    splits: list[SplitStats]
+    splits: list[Looked] = field(repr=False)
     problems: list[Problem]
-    looked: list[Looked] = field(default_factory=list, repr=False)
     layout: str = ""
 
     def of(self, severity: str) -> list[Problem]:
@@ -138,7 +104,7 @@ class Report:
             "classes": [{"name": n, "color": c} for n, c in zip(self.labels.classes, self.labels.colors)],
             "splits": {
                 split.name: {
-                    "pairs": split.pairs,
+                    "pairs": len(split.pairs),
                     "sizes": [{"height": h, "width": w, "images": n} for (h, w), n in split.sizes.most_common()],
                     "labeled_share": split.labeled(),
                     "labeled_pixels": int(split.pixels.sum()),

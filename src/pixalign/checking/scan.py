@@ -44,18 +44,34 @@ class Tally:
 
 @dataclass
 class Looked:
-    """A split, and what its pairs turned out to be."""
+    """A split, and what its pairs turned out to be.
+
+    The last three are known once the classes are: labeled pixels by class (K,) int64, pairs in which the class occurs
+    (K,) int64, and pixels without a label, or with a value that means no class.
+    """
 
     name: str
     pairs: Pairs
     counts: np.ndarray  # (N, 256) int32: pixels by id, of which 255 is no label
     sound: np.ndarray  # (N,) bool: readable, of one size, nothing unknown
-    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # (height, width) of the readable images
     digests: list[tuple[bytes, bytes]] = field(default_factory=list)
     notes: list[tuple[int, Note]] = field(default_factory=list)
     unknown: dict[str, Tally] = field(default_factory=dict)
     strange: list[tuple[int, list[str], int]] = field(default_factory=list)  # pair, values that mean no class, pixels
     unlisted: int = 0  # pixels of further such values
+    pixels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    images: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    unlabeled: int = 0
+
+    def shares(self) -> list[float]:
+        """Share of the labeled pixels by class, 0 to 1."""
+        return (self.pixels / max(1, int(self.pixels.sum()))).tolist()
+
+    def labeled(self) -> float:
+        """Share of the pixels that have a label, 0 to 1."""
+        labeled = int(self.pixels.sum())
+        return labeled / max(1, labeled + self.unlabeled)
 
 
 def scan_split(name: str, pairs: Pairs, raw: bool, progress: Progress) -> Looked:

@@ -136,7 +136,7 @@ def _print(console: "Console", report: "Report") -> None:
         table.add_column(heading, justify="left" if heading == "split" else "right")
     table.add_column("width x height")
     for split in report.splits:
-        table.add_row(split.name, f"{split.pairs:,}", percent(split.labeled()), sizes_text(split))
+        table.add_row(split.name, f"{len(split.pairs):,}", percent(split.labeled()), sizes_text(split))
     if report.layout:
         console.print(shown(report.layout), soft_wrap=True, markup=False)
     console.print(table)

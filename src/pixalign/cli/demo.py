@@ -24,7 +24,7 @@ def run(args: Any) -> int:
     from pixalign.data.images import write_image
     from pixalign.data.sets.camvid import CLASSES
     from pixalign.data.sets.streets import draw_scene
-    from pixalign.metrics.confusion import Confusion, summary
+    from pixalign.metrics.confusion import confusion_matrix, summary
     from pixalign.pages.sheet import Panel, draw_sheet
     from pixalign.predicting import Predictor
     from pixalign.predicting.result import draw_overlay
@@ -40,9 +40,7 @@ def run(args: Any) -> int:
     classes, colors, areas = result.classes, result.colors, result.areas()
     scores = None
     if label is not None and classes == CLASSES:
-        confusion = Confusion(len(classes))
-        confusion.update(result.ids, label)
-        scores = summary(confusion.matrix, classes)
+        scores = summary(confusion_matrix(result.ids, label, len(classes)), classes)
 
     panels = [Panel("image", Image.fromarray(result.image.squeeze())), Panel("prediction", result.overlay(0.6))]
     if label is not None and scores:

@@ -76,7 +76,6 @@ def error_line(error: Exception) -> str:
 
 
 def run(args: Namespace) -> int:
-    from pixalign.training import train
     from pixalign.training.launch import start_missing_processes
 
     if start_missing_processes(sys.argv[1:]):
@@ -91,6 +90,9 @@ def run(args: Namespace) -> int:
         if os.environ.get("RANK", "0") == "0":
             print("settings from the data (any of them can be set; config.yaml will have all):")
             print(*(f"  {line}" for line in lines), sep="\n")
+
+    from pixalign.training.loop import train  # torch comes with it
+
     train(config, resume=args.resume)
     return 0
 

@@ -10,7 +10,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from pixalign.errors import InputError, naming
-from pixalign.training.config import TrainConfig, path_text
+from pixalign.training.config import TrainConfig, flat, path_text
 from pixalign.training.values import Name, Seed, check_values, explained
 
 # What one comparison holds fixed. What else a method may change (network, loss, optimizer, augmentation) is what it is.
@@ -153,17 +153,6 @@ def differences(first: TrainConfig, second: TrainConfig) -> list[tuple[str, Any,
     ours, theirs = flat(asdict(first)), flat(asdict(second))
     keys = [key for key in {**ours, **theirs} if key not in _FREE and ours.get(key) != theirs.get(key)]
     return [(key, ours.get(key), theirs.get(key)) for key in keys]
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level with dotted keys; tuples become lists, and an empty mapping nothing."""
-    result: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            result |= flat(value, f"{prefix}{key}.")
-        else:
-            result[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
-    return result
 
 
 def _fixed(config: TrainConfig, key: str) -> Any:

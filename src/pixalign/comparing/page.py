@@ -6,12 +6,12 @@ from typing import Any
 
 import yaml
 
-from pixalign.comparing.config import flat
 from pixalign.comparing.results import pareto_front, told_apart
 from pixalign.comparing.table import HEADINGS, interval, notes, order, rows, title
 from pixalign.files import write_text
 from pixalign.pages import data_uri, render
 from pixalign.text import points
+from pixalign.training.config import flat
 
 _MEASURES = {"miou": "mIoU", "boundary_f_3": "boundary F at 3 px"}
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from pixalign.data.samples import Data
-from pixalign.errors import InputError
+from pixalign.errors import naming
 from pixalign.files import replacing, write_text
 from pixalign.memory import reused_memory
-from pixalign.metrics.boundary import BoundaryFScore
-from pixalign.metrics.boundary_iou import BandIoU
-from pixalign.metrics.confusion import Confusion, summary
+from pixalign.metrics.boundary import RADII, boundary_scores, edge_counts
+from pixalign.metrics.boundary_iou import band_counts, band_scores
+from pixalign.metrics.confusion import confusion_matrix, summary
 from pixalign.predicting.inference import LARGE, PLAIN, Mode, predict_ids
 from pixalign.runtime import Source, open_runtime
 from pixalign.text import points
@@ -64,13 +64,13 @@ def evaluate(
         InputError: a file that cannot be read, a label outside the classes, or an image beyond the memory.
     """
     runtime = open_runtime(model, device=None, precision=precision)
-    confusion = Confusion(len(pairs.classes))
-    borders, bands = BoundaryFScore(len(pairs.classes)), BandIoU(len(pairs.classes))
-    radii = [f"{radius:g}" for radius in borders.radii] if boundary else []
+    count = len(pairs.classes)
+    shapes = (count, count), (2, 1 + len(RADII), count), (2, 3, 1 + len(RADII), count)
+    matrix, edges, bands = (np.zeros(shape, np.int64) for shape in shapes)
     with ExitStack() as stack:
         memory = stack.enter_context(ExitStack())
         memory.enter_context(reused_memory())
-        write = stack.enter_context(_per_image_writer(per_image, pairs.classes, radii)) if per_image else None
+        write = stack.enter_context(_per_image_writer(per_image, pairs.classes, boundary)) if per_image else None
         threads = stack.enter_context(ThreadPoolExecutor(1))
         ours = range(share[0], len(pairs), share[1])
         upcoming = [threads.submit(pairs.__getitem__, index) for index in ours[:1]]
@@ -80,28 +80,28 @@ def evaluate(
                 upcoming.append(threads.submit(pairs.__getitem__, index + share[1]))
             if image.shape[0] * image.shape[1] > LARGE:
                 memory.close()  # what tiles leave behind would add to the peak of a large image
-            try:
+            with naming(pairs.where(index)):
                 ids = predict_ids(runtime, image, mode)
                 if mode.output_size is not None:
                     ids = resize_ids(ids, label.shape)
-                columns = list(confusion.update(ids, label))
+                own = confusion_matrix(ids, label, count)
+                matrix += own
+                columns = [own.diagonal(), own.sum(0), own.sum(1)]
                 if boundary:
-                    matched, edges = borders.update(ids, label)
-                    columns += [*edges, *matched[0], *matched[1]]
-                    bands.update(ids, label)
-            except InputError as error:
-                raise InputError(f"{pairs.where(index)}: {error}") from error
+                    own = edge_counts(ids, label, count)
+                    edges += own
+                    columns += [*own[:, 0], *own[0, 1:], *own[1, 1:]]
+                    bands += band_counts(ids, label, count)
             if write:
                 write(Path(pairs.where(index)).name, columns)
             advance(1)
-    matrix = add_up(confusion.matrix)
-    result = {**summary(matrix, pairs.classes), "confusion": matrix.tolist()}
-    if boundary:
-        borders.matched, borders.edges = add_up(borders.matched), add_up(borders.edges)
-        bands.boundary, bands.trimap = add_up(bands.boundary), add_up(bands.trimap)
-        result["boundary"] = {**borders.summary(pairs.classes), **bands.summary(pairs.classes)}
+    matrix = add_up(matrix)
     about = {"data": pairs.name, "images": len(pairs), "fingerprint": pairs.fingerprint(), "mode": str(mode)}
-    return {**about, **result}
+    result = {**about, **summary(matrix, pairs.classes), "confusion": matrix.tolist()}
+    if boundary:
+        measured = boundary_scores(add_up(edges), pairs.classes), band_scores(add_up(bands), pairs.classes)
+        result["boundary"] = {**measured[0], **measured[1]}
+    return result
 
 
 def result_table(result: dict[str, Any]) -> Any:
@@ -151,13 +151,13 @@ def resize_ids(ids: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
 
 @contextmanager
 def _per_image_writer(
-    path: str | Path, classes: list[str], radii: list[str]
+    path: str | Path, classes: list[str], boundary: bool
 ) -> Iterator[Callable[[str, list[np.ndarray]], None]]:
     """Yield ``write(image name, columns)``, which appends a row per class to a CSV file; columns hold (K,) counts."""
     header = ["image", "class", "intersection", "prediction", "label"]
-    if radii:
+    if boundary:
         header += ["edges_prediction", "edges_label"]
-        header += [f"matched_{side}_{radius}" for side in ("prediction", "label") for radius in radii]
+        header += [f"matched_{side}_{radius:g}" for side in ("prediction", "label") for radius in RADII]
     with (
         replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,

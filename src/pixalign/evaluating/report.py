@@ -103,9 +103,7 @@ def choose(scores: np.ndarray) -> tuple[list[int], list[int]]:
 def _look(pairs: Data, predict: Callable[[np.ndarray], np.ndarray], index: int, name: str, score: float) -> Shown:
     """Predict an image again and draw what there is to see."""
     image, label = pairs[index]
-    ids = predict(image)
-    if ids.shape != label.shape:
-        ids = resize_ids(ids, label.shape)
+    ids = resize_ids(predict(image), label.shape)
     confused = confusion_matrix(ids, label, len(pairs.classes))
     np.fill_diagonal(confused, 0)
     true, called = divmod(int(confused.argmax()), len(pairs.classes))

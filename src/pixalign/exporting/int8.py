@@ -32,7 +32,7 @@ from pixalign.data.normalization import normalize
 from pixalign.errors import InputError, naming
 from pixalign.exporting.graph import INPUT, save_onnx, save_openvino
 from pixalign.limits import SMALLEST
-from pixalign.metrics.confusion import Confusion, summary
+from pixalign.metrics.confusion import confusion_matrix, summary
 from pixalign.runtime import Runtime
 
 MOST = 300  # images: ranges hardly change with more (NNCF's own default)
@@ -161,7 +161,8 @@ def agreement(exact: Runtime, quantized: Runtime, calibration: Calibration) -> d
         ``miou`` and ``miou_float`` (0 to 1), at full size.
     """
     equal, pixels = np.zeros(2, np.int64), np.zeros(2, np.int64)
-    confusions = [Confusion(len(calibration.classes)) for _ in range(2)] if calibration.classes else []
+    count = len(calibration.classes)
+    matrices = np.zeros((2, count, count), np.int64)
     for (image, label), (name, _) in zip(calibration, calibration.images):
         whole = as_batch(image)
         for i, batch in enumerate((whole, _halved(whole))):
@@ -170,14 +171,16 @@ def agreement(exact: Runtime, quantized: Runtime, calibration: Calibration) -> d
             pixels[i] += ids[0].size
             if i or label is None:
                 continue
-            for confusion, found in zip(confusions, ids):
-                with naming(name):
-                    confusion.update(found, label)
+            with naming(name):
+                matrices += [confusion_matrix(found, label, count) for found in ids]
     shares = (equal / pixels).tolist()
-    result: dict[str, Any] = {"images": len(calibration.images)}
-    result |= {"labels_equal": shares[0], "labels_equal_half": shares[1]}
-    if confusions:
-        exact_miou, miou = (summary(confusion.matrix, calibration.classes)["miou"] for confusion in confusions)
+    result: dict[str, Any] = {
+        "images": len(calibration.images),
+        "labels_equal": shares[0],
+        "labels_equal_half": shares[1],
+    }
+    if count:
+        exact_miou, miou = (summary(matrix, calibration.classes)["miou"] for matrix in matrices)
         result |= {"miou": miou, "miou_float": exact_miou}
     return result
 

@@ -12,7 +12,7 @@ the nearest on, for the edge pixels that still wait for a partner.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,87 +25,76 @@ RADII = (1, 3, 5, 9, 12)
 _BITS = 64
 
 
-class EdgeCounts(NamedTuple):
-    """Edge pixels of one image, as in the attributes of `BoundaryFScore`: (2, R, K) and (2, K) int64."""
-
-    matched: NDArray[np.int64]
-    edges: NDArray[np.int64]
-
-
-class BoundaryFScore:
-    """Edge pixels and matched edge pixels, summed over the images of a split.
+def edge_counts(
+    prediction: NDArray[Any], label: NDArray[Any], num_classes: int, radii: Sequence[float] = RADII
+) -> NDArray[np.int64]:
+    """Count the edge pixels of an image and those that have a partner; counts of images and of processes add up.
 
     Args:
+        prediction, label: class ids (H, W), 255 in the label where there is none.
         num_classes: number of classes K, 1 to 255.
-        radii: pixels, rising.
+        radii: R numbers of pixels, rising.
 
-    Attributes:
-        matched: (2, R, K) int64: of the prediction's edge pixels (row 0) and of the label's (row 1), those with an edge
-            pixel of the same class in the other map within each radius.
-        edges: (2, K) int64, edge pixels of both. Both attributes of several processes add up.
+    Returns:
+        (2, 1 + R, K) int64, of the prediction (row 0) and of the label (row 1): edge pixels; then, for each radius,
+        those with an edge pixel of the same class in the other map within it.
+
+    Raises:
+        InputError: a number of classes or radii that cannot be counted.
+        ValueError: shapes that differ, or that are not (H, W).
     """
+    check_count(num_classes)
+    if list(radii) != sorted(set(radii)) or not radii or radii[0] < 0:
+        raise InputError(f"radii {list(radii)}: expected different numbers of pixels, 0 or more, rising")
+    check_shapes(prediction, label)
+    counted = ~_around(label == IGNORE)
+    counts = np.zeros((2, 1 + len(radii), num_classes), np.int64)
+    for first in range(0, num_classes, _BITS):
+        count = min(_BITS, num_classes - first)
+        maps = [np.where(counted, _edges(ids, first, count), 0) for ids in (prediction, label)]
+        for side, (own, other) in enumerate((maps, maps[::-1])):
+            part = slice(first, first + count)
+            counts[side, 0, part] = _by_class(own[own > 0], count)
+            counts[side, 1:, part] = _match(own, other, radii, count)
+    return counts
 
-    def __init__(self, num_classes: int, radii: Sequence[float] = RADII) -> None:
-        check_count(num_classes)
-        if list(radii) != sorted(set(radii)) or not radii or radii[0] < 0:
-            raise InputError(f"radii {list(radii)}: expected different numbers of pixels, 0 or more, rising")
-        self.num_classes, self.radii = num_classes, tuple(radii)
-        self.matched = np.zeros((2, len(self.radii), num_classes), np.int64)
-        self.edges = np.zeros((2, num_classes), np.int64)
 
-    def update(self, prediction: NDArray[Any], label: NDArray[Any]) -> EdgeCounts:
-        """Add an image, class ids (H, W) of both, 255 in the label where there is none, and return its own counts.
+def boundary_scores(
+    counts: NDArray[np.int64], classes: Sequence[str], radii: Sequence[float] = RADII
+) -> dict[str, Any]:
+    """Return F by radius: {"mean": {"1": ...}, "by_class": {"1": {name: F or None}}}, in [0, 1], of summed counts.
 
-        Raises:
-            ValueError: shapes that differ, or that are not (H, W).
-        """
-        check_shapes(prediction, label)
-        counted = ~_around(label == IGNORE)
-        image = EdgeCounts(np.zeros_like(self.matched), np.zeros_like(self.edges))
-        for first in range(0, self.num_classes, _BITS):
-            count = min(_BITS, self.num_classes - first)
-            maps = [np.where(counted, _edges(ids, first, count), 0) for ids in (prediction, label)]
-            for side, (own, other) in enumerate((maps, maps[::-1])):
-                part = slice(first, first + count)
-                image.edges[side, part] = _by_class(own[own > 0], count)
-                image.matched[side, :, part] = self._match(own, other, count)
-        self.matched += image.matched
-        self.edges += image.edges
-        return image
+    A class without an edge pixel in the labels of the split is None and left out of the mean; the mean is None where
+    that leaves no class.
+    """
+    precision, recall = counts[:, 1:] / np.maximum(counts[:, :1], 1)  # (R, K) each
+    score = 2 * precision * recall / np.maximum(precision + recall, 1e-300)
+    known = np.broadcast_to(counts[1, 0] > 0, score.shape)
+    return by_width([f"{radius:g}" for radius in radii], score, known, classes)
 
-    def _match(self, own: NDArray[Any], other: NDArray[Any], count: int) -> NDArray[np.int64]:
-        """Return (R, count): edge pixels of ``own`` (bits by class) with one of ``other`` within each radius."""
-        reach = int(self.radii[-1])
-        rows, columns = np.nonzero(own)
-        wanted = own[rows, columns]
-        padded = np.pad(other, reach)
-        stride = padded.shape[1]
-        place = (rows + reach) * stride + columns + reach
-        flat, found = padded.ravel(), np.zeros_like(wanted)
-        matched = np.zeros((len(self.radii), count), np.int64)
-        done = np.zeros(count, np.int64)
-        offsets = _disc(self.radii[-1])
-        for index, (radius, before) in enumerate(zip(self.radii, (-1.0, *self.radii))):
-            inside = (offsets[0] <= radius) & (offsets[0] > before)
-            for dy, dx in zip(offsets[1][inside].tolist(), offsets[2][inside].tolist()):
-                found |= flat[place + (dy * stride + dx)]
-            found &= wanted
-            matched[index] = done + _by_class(found, count)
-            waiting = found != wanted
-            done += _by_class(found[~waiting], count)
-            place, wanted, found = place[waiting], wanted[waiting], found[waiting]
-        return matched
 
-    def summary(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Return F by radius: {"mean": {"1": ...}, "by_class": {"1": {name: F or None}}}, in [0, 1].
-
-        A class without an edge pixel in the labels of the split is None and left out of the mean; the mean is None
-        where that leaves no class.
-        """
-        precision, recall = self.matched / np.maximum(self.edges[:, None], 1)  # (R, K) each
-        score = 2 * precision * recall / np.maximum(precision + recall, 1e-300)
-        radii = [f"{radius:g}" for radius in self.radii]
-        return by_width(radii, score, np.broadcast_to(self.edges[1] > 0, score.shape), classes)
+def _match(own: NDArray[Any], other: NDArray[Any], radii: Sequence[float], count: int) -> NDArray[np.int64]:
+    """Return (R, count): edge pixels of ``own`` (bits by class) with one of ``other`` within each radius."""
+    reach = int(radii[-1])
+    rows, columns = np.nonzero(own)
+    wanted = own[rows, columns]
+    padded = np.pad(other, reach)
+    stride = padded.shape[1]
+    place = (rows + reach) * stride + columns + reach
+    flat, found = padded.ravel(), np.zeros_like(wanted)
+    matched = np.zeros((len(radii), count), np.int64)
+    done = np.zeros(count, np.int64)
+    offsets = _disc(radii[-1])
+    for index, (radius, before) in enumerate(zip(radii, (-1.0, *radii))):
+        inside = (offsets[0] <= radius) & (offsets[0] > before)
+        for dy, dx in zip(offsets[1][inside].tolist(), offsets[2][inside].tolist()):
+            found |= flat[place + (dy * stride + dx)]
+        found &= wanted
+        matched[index] = done + _by_class(found, count)
+        waiting = found != wanted
+        done += _by_class(found[~waiting], count)
+        place, wanted, found = place[waiting], wanted[waiting], found[waiting]
+    return matched
 
 
 def check_shapes(prediction: NDArray[Any], label: NDArray[Any]) -> None:

@@ -30,74 +30,65 @@ from pixalign.palette import IGNORE
 SHARE = 0.02
 
 
-class BandIoU:
-    """Intersection, prediction and label pixels in the bands, summed over the images of a split.
+def band_counts(
+    prediction: NDArray[Any], label: NDArray[Any], num_classes: int, widths: Sequence[int] = RADII
+) -> NDArray[np.int64]:
+    """Count the pixels of an image in the bands; counts of images and of processes add up.
 
     Args:
+        prediction, label: class ids (H, W), 255 in the label where there is none.
         num_classes: number of classes K, 1 to 255.
         widths: W band widths d in pixels, whole numbers from 1, rising.
 
-    Attributes:
-        boundary: (3, 1 + W, K) int64, of Boundary IoU: pixels in both bands, in the prediction's and in the label's;
-            the first width is `SHARE` of each image's diagonal, at least 1 pixel.
-        trimap: (3, W, K) int64, of trimap IoU: intersection, prediction and label. Both attributes of several
-            processes add up.
+    Returns:
+        (2, 3, 1 + W, K) int64, by width, of which the first is `SHARE` of the image's diagonal, at least 1 pixel. Of
+        Boundary IoU: pixels in both bands, in the prediction's and in the label's; of trimap IoU: intersection,
+        prediction and label.
+
+    Raises:
+        InputError: a number of classes or widths that cannot be counted.
+        ValueError: shapes that differ, or that are not (H, W).
     """
+    check_count(num_classes)
+    if list(widths) != sorted(set(widths)) or not widths or widths[0] < 1 or any(w % 1 for w in widths):
+        raise InputError(f"band widths {list(widths)}: expected different whole numbers of pixels, 1 or more, rising")
+    check_shapes(prediction, label)
+    shared = max(1, round(SHARE * math.hypot(*label.shape)))
+    reaches, row = np.unique([shared, *widths], return_inverse=True)
+    counted = label != IGNORE
+    of_prediction, of_label = (_levels(ids, counted, reaches) for ids in (prediction, label))
+    of_border = _border_levels(label.shape, reaches)
+    used = counted & (np.minimum(np.minimum(of_prediction, of_label), of_border) < len(reaches))
+    guess, truth = prediction[used], label[used]
+    inner, border = of_label[used], of_border[used]
+    own, other = np.minimum(of_prediction[used], border), np.minimum(inner, border)
+    hit = guess == truth
 
-    def __init__(self, num_classes: int, widths: Sequence[int] = RADII) -> None:
-        check_count(num_classes)
-        if list(widths) != sorted(set(widths)) or not widths or widths[0] < 1 or any(w % 1 for w in widths):
-            raise InputError(
-                f"band widths {list(widths)}: expected different whole numbers of pixels, 1 or more, rising"
-            )
-        self.num_classes, self.widths = num_classes, tuple(widths)
-        self.boundary = np.zeros((3, 1 + len(self.widths), num_classes), np.int64)
-        self.trimap = np.zeros((3, len(self.widths), num_classes), np.int64)
+    def count(ids: NDArray[Any], level: NDArray[Any]) -> NDArray[np.int64]:
+        """Return (1 + W, K): pixels by class whose level says that they lie in the band of each width."""
+        size = reaches.size * num_classes
+        cells = np.bincount(level.astype(np.intp) * num_classes + ids, minlength=size)[:size]
+        return cells.reshape(-1, num_classes).cumsum(0)[row]
 
-    def update(self, prediction: NDArray[Any], label: NDArray[Any]) -> None:
-        """Add an image: class ids (H, W) of both, 255 in the label where there is none.
+    both = np.maximum(own, other)[hit]
+    boundary = [count(truth[hit], both), count(guess, own), count(truth, other)]
+    return np.array([boundary, [count(truth[hit], inner[hit]), count(guess, inner), count(truth, inner)]])
 
-        Raises:
-            ValueError: shapes that differ, or that are not (H, W).
-        """
-        check_shapes(prediction, label)
-        shared = max(1, round(SHARE * math.hypot(*label.shape)))
-        reaches, row = np.unique([shared, *self.widths], return_inverse=True)
-        counted = label != IGNORE
-        of_prediction, of_label = (_levels(ids, counted, reaches) for ids in (prediction, label))
-        of_border = _border_levels(label.shape, reaches)
-        used = counted & (np.minimum(np.minimum(of_prediction, of_label), of_border) < len(reaches))
-        guess, truth = prediction[used], label[used]
-        inner, border = of_label[used], of_border[used]
-        own, other = np.minimum(of_prediction[used], border), np.minimum(inner, border)
-        hit = guess == truth
 
-        def count(ids: NDArray[Any], level: NDArray[Any]) -> NDArray[np.int64]:
-            """Return (1 + W, K): pixels by class whose level says that they lie in the band of each width."""
-            size = reaches.size * self.num_classes
-            cells = np.bincount(level.astype(np.intp) * self.num_classes + ids, minlength=size)[:size]
-            return cells.reshape(-1, self.num_classes).cumsum(0)[row]
+def band_scores(counts: NDArray[np.int64], classes: Sequence[str], widths: Sequence[int] = RADII) -> dict[str, Any]:
+    """Return {"iou": ..., "trimap": ...}, each {"mean": {"3": ...}, "by_class": {"3": {name: IoU or None}}}.
 
-        both = np.maximum(own, other)[hit]
-        self.boundary += [count(truth[hit], both), count(guess, own), count(truth, other)]
-        self.trimap += np.stack([count(truth[hit], inner[hit]), count(guess, inner), count(truth, inner)])[:, 1:]
-
-    def summary(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Return {"iou": ..., "trimap": ...}, each {"mean": {"3": ...}, "by_class": {"3": {name: IoU or None}}}.
-
-        IoU is in [0, 1], by width in pixels; Boundary IoU ("iou") also by "2%" of the diagonal. A class without a pixel
-        of the label in the bands of the split is None and left out of the mean; the mean is None where that leaves no
-        class.
-        """
-        widths = [f"{width:g}" for width in self.widths]
-        result = {}
-        for measure, names, counts in (
-            ("iou", [f"{100 * SHARE:g}%", *widths], self.boundary),
-            ("trimap", widths, self.trimap),
-        ):
-            hits, prediction, label = counts
-            result[measure] = by_width(names, hits / np.maximum(prediction + label - hits, 1), label > 0, classes)
-        return result
+    IoU is in [0, 1], of summed counts, by width in pixels; Boundary IoU ("iou") also by "2%" of the diagonal. A class
+    without a pixel of the label in the bands of the split is None and left out of the mean; the mean is None where that
+    leaves no class.
+    """
+    hits, prediction, label = np.moveaxis(counts, 1, 0)  # (2, 1 + W, K) each
+    iou, known = hits / np.maximum(prediction + label - hits, 1), label > 0
+    names = [f"{100 * SHARE:g}%", *(f"{width:g}" for width in widths)]
+    return {
+        "iou": by_width(names, iou[0], known[0], classes),
+        "trimap": by_width(names[1:], iou[1, 1:], known[1, 1:], classes),
+    }
 
 
 def _levels(ids: NDArray[Any], counted: NDArray[np.bool_], reaches: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """Confusion matrix of a split in exact integers, and the measures that follow from it."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,59 +10,28 @@ from pixalign.errors import InputError
 from pixalign.palette import IGNORE
 
 
-class Counts(NamedTuple):
-    """Pixels of one image per class, each (K,) int64, over its labeled pixels alone."""
-
-    intersection: NDArray[np.int64]
-    prediction: NDArray[np.int64]
-    label: NDArray[np.int64]
-
-
 def check_count(num_classes: int) -> None:
     """Raise InputError for a number of classes that ids cannot tell apart."""
     if not 1 <= num_classes <= IGNORE:
         raise InputError(f"{num_classes} classes: expected 1 to 255, because 255 is the id of ignored pixels")
 
 
-class Confusion:
-    """Confusion matrix summed over the images of a split.
+def confusion_matrix(prediction: NDArray[Any], label: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
+    """Return the (K, K) int64 counts of pixels by label (row) and prediction (column) of an image, or several stacked.
+
+    Matrices of images add up. Of one, the diagonal, the sums of the columns and those of the rows are each class's
+    pixels in the intersection, the prediction and the label.
 
     Args:
+        prediction: class ids 0..K-1 of any integer dtype, (H, W).
+        label: class ids 0..K-1, or 255 for ignored pixels, of the prediction's shape.
         num_classes: number of classes K, 1 to 255.
 
-    Attributes:
-        matrix: (K, K) int64, pixels by label (row) and prediction (column). Matrices of several processes add up.
+    Raises:
+        InputError: a label that is neither a class nor 255; it names the values and the pixels.
+        ValueError: shapes that differ, a dtype that is not integer, or a prediction that is no class.
     """
-
-    def __init__(self, num_classes: int) -> None:
-        check_count(num_classes)
-        self.num_classes = num_classes
-        self.matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
-
-    def update(self, prediction: NDArray[Any], label: NDArray[Any]) -> Counts:
-        """Add one image, or several stacked, and return its own counts.
-
-        Args:
-            prediction: class ids 0..K-1 of any integer dtype, (H, W).
-            label: class ids 0..K-1, or 255 for ignored pixels, of the prediction's shape.
-
-        Returns:
-            Intersection, prediction and label pixels per class, each (K,) int64, counted on labeled pixels.
-
-        Raises:
-            InputError: a label that is neither a class nor 255; it names the values and the pixels. Nothing is added.
-            ValueError: shapes that differ, a dtype that is not integer, or a prediction that is no class.
-        """
-        image = confusion_matrix(prediction, label, self.num_classes)
-        self.matrix += image
-        return Counts(image.diagonal().copy(), image.sum(axis=0), image.sum(axis=1))
-
-
-def confusion_matrix(prediction: NDArray[Any], label: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
-    """Return the (K, K) int64 counts of pixels by label (row) and prediction (column); 255 in the label is ignored.
-
-    Arguments and errors are those of `Confusion.update`.
-    """
+    check_count(num_classes)
     if prediction.shape != label.shape:
         raise ValueError(f"prediction {prediction.shape} and label {label.shape} differ in shape")
     label = _ids(label, num_classes, "label")

@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from pixalign.aligners import Aligner
 from pixalign.aligners.dual_flow import SLOPE, DualFlow, Offsets
-from pixalign.aligners.geometry import Displacement, Part, grid_of
+from pixalign.aligners.geometry import Displacement, Part
 from pixalign.encoders import TimmEncoder
 from pixalign.models.network import SegmentationNetwork
-from pixalign.sampling import Size, check_convention, pool_to_bins, warp
+from pixalign.sampling import Size, check_convention, grid_of, pool_to_bins, warp
 
 
 class AlignSeg(SegmentationNetwork):

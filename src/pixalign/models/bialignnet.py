@@ -85,6 +85,11 @@ class BiAlignNet(SegmentationNetwork):
         """
         return [*self.encoder(image), self.spatial(image)]
 
+    @property
+    def class_layers(self) -> list[nn.Module]:
+        """The last layers of every head."""
+        return [self.classify, *self.auxiliaries]
+
     def decode_heads(self, features: list[Tensor], size: Size | None, heads: bool) -> tuple[Tensor, dict[str, Any]]:
         """Return logits at ``size`` or at 8 x the size of the spatial map, and, with ``heads``, what is for the loss.
 

@@ -161,6 +161,12 @@ class SegmentationNetwork(nn.Module):
         """
         return _class_layer(self)
 
+    @property
+    def class_layers(self) -> list[nn.Module]:
+        """All layers that hold a block of rows for each class, one row or several: the last ones, of every head."""
+        heads: list[Any] = [head for name, head in self.named_children() if name == "auxiliary"]
+        return [self.class_layer, *(head[-1] for head in heads)]
+
     def shift_logits(self, shift: Tensor) -> None:
         """Add a number for each class, (K,), to the network's logits, for good."""
         bias: Tensor = self.class_layer.bias

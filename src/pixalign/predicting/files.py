@@ -63,7 +63,6 @@ def plan(images: Mapping[Path, Path], out: str | Path) -> dict[Path, Path]:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file: name a folder for the results")
     inside = out.resolve()
-    targets: dict[Path, Path] = {}
     taken: dict[Path, Path] = {}
     alike = Counter(relative.with_suffix("") for relative in images.values())
     for image, relative in images.items():
@@ -81,10 +80,9 @@ def plan(images: Mapping[Path, Path], out: str | Path) -> dict[Path, Path]:
                 "name a folder above both, or run them with two output folders"
             )
         taken[target] = image
-        targets[image] = target
-    if not targets:
+    if not taken:
         raise InputError(f"{out}: all images given lie in the folder for the results: choose another folder for these")
-    return targets
+    return {image: target for target, image in taken.items()}
 
 
 def predict_files(

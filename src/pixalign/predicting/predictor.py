@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from pixalign.data.images import read_image, to_pixels
-from pixalign.errors import InputError
+from pixalign.errors import InputError, naming
 from pixalign.limits import SMALLEST
 from pixalign.models.network import NetworkConfig, SegmentationNetwork
 from pixalign.predicting.forks import check_process, check_threads
@@ -84,14 +84,12 @@ class Predictor:
         height, width = pixels.shape[:2]
         if min(height, width) < SMALLEST:
             raise InputError(f"{name}: {width} x {height} pixels are too few: {SMALLEST} x {SMALLEST} are needed")
-        try:
+        with naming(name):
             if probabilities:
                 shares = predict_probabilities(self.runtime, pixels, self.mode)
                 ids = shares.argmax(0).astype(np.uint8)
             else:
                 shares, ids = None, predict_ids(self.runtime, pixels, self.mode)
-        except InputError as error:
-            raise InputError(f"{name}: {error}") from error
         if pixels.shape[:2] != ids.shape:
             pixels = _resized(pixels, ids.shape)
         return Result(pixels, ids, list(self.config.classes), list(self.config.colors), shares)

@@ -1,9 +1,8 @@
 """What training asks of Hugging Face Accelerate: the device, one Accelerator for a run, its trackers."""
 
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -54,14 +53,3 @@ def trackers_ended(accelerator: Accelerator) -> Iterator[None]:
     finally:
         for tracker in accelerator.trackers:
             tracker.finish()
-
-
-def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level of plain values, which is what trackers take."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= flattened(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value if isinstance(value, int | float | str | bool) else str(value)
-    return flat

@@ -1,9 +1,10 @@
 """The configuration of a training run: dataclasses, read from YAML and dotted overrides. Imports no torch."""
 
+import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import reduce
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -250,19 +251,24 @@ def path_text(path: str | os.PathLike[str]) -> str:
     return os.fsdecode(os.path.expanduser(path).encode("utf-8", "surrogateescape"))
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level with dotted keys; tuples become lists, and an empty mapping nothing."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            result |= flat(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
+    return result
+
+
 def write_config(config: TrainConfig, path: str | Path) -> None:
     """Write the configuration as YAML that reproduces the run."""
-    write_text(path, yaml.safe_dump(_plain(asdict(config)), sort_keys=False, allow_unicode=True))
+    # by way of JSON: tuples become lists, and numbers of other types plain ones
+    plain = json.loads(encodable(json.dumps(asdict(config), default=_plain, ensure_ascii=False)))
+    write_text(path, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
 
 
-def _plain(value: Any) -> Any:
-    """What YAML has: a tuple as a list, a path as text, a number of a type of its own as a number."""
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, str | os.PathLike):
-        return encodable(str(value))
-    if isinstance(value, Real) and not isinstance(value, bool):
-        return int(value) if isinstance(value, Integral) else float(value)
-    return value
+def _plain(value: Any) -> str | int | float:
+    """A path as text, a number of NumPy as a number."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value.item()

@@ -33,7 +33,7 @@ from pixalign.data.loader import AugmentedPairs, EpochBatches, training_loader
 from pixalign.data.normalization import normalize
 from pixalign.data.samples import Data, require_two_labels
 from pixalign.data.transforms import UsersTransform
-from pixalign.errors import InputError, Stopped
+from pixalign.errors import InputError, Stopped, naming
 from pixalign.evaluating import evaluate
 from pixalign.fusing import computes_bfloat16
 from pixalign.losses import total_loss
@@ -44,8 +44,8 @@ from pixalign.models.network import SegmentationNetwork
 from pixalign.palette import IGNORE
 from pixalign.runtime import open_runtime
 from pixalign.sampling import fill
-from pixalign.training.accelerator import find_device, flattened, make_accelerator, trackers_ended
-from pixalign.training.config import ModelConfig, OptimConfig, TrainConfig, write_config
+from pixalign.training.accelerator import find_device, make_accelerator, trackers_ended
+from pixalign.training.config import ModelConfig, OptimConfig, TrainConfig, flat, write_config
 from pixalign.training.groups import parameter_groups
 from pixalign.training.initial import check_parts, freeze, initialize, model_config
 from pixalign.training.messages import one_line_errors, remedy, warned
@@ -159,7 +159,9 @@ def train(
     optimizer: Any = _optimizer(model, config.optim)
     needs_counts = config.loss.class_weights != "none" or config.data.class_uniform
     counts = class_pixels(training) if needs_counts else np.zeros((1, len(training.classes)), np.int64)
-    weight = _class_weights(counts, config, accelerator.device)
+    weight = None
+    if config.loss.class_weights != "none":
+        weight = class_weights(config.loss.class_weights, *label_counts(counts)).to(accelerator.device)
     loss_options = {key: value for key, value in asdict(config.loss).items() if key not in ("class_weights", "adjust")}
     loss_options["mean_over_processes"] = mean_over_processes()
 
@@ -207,10 +209,14 @@ def train(
 
     if config.minutes and state is None:
         order = EpochBatches(len(training), config.batch_size, config.seed, 10**6, config.accumulate, world=processes)
+        updates = _updates(training_loader(samples, order, config.data.workers), config.accumulate)
+
+        def one_update() -> None:
+            learn(next(updates), config.optim.lr)
+            pending.read(0, False)
+
         timed = Timed(
-            learn=partial(learn, rate=config.optim.lr),
-            done=lambda: pending.read(0, False),
-            updates=_updates(training_loader(samples, order, config.data.workers), config.accumulate),
+            update=one_update,
             evaluations=[(partial(evaluate, averaged, d, precision=config.precision), len(d)) for d in validation],
             processes=processes,
             longest=lambda s: max(accelerator.gather(torch.tensor([s], device=accelerator.device)).tolist()),
@@ -258,7 +264,10 @@ def train(
         log(f"resumed after {step} of {total_steps} batches")
     loader = training_loader(samples, batches, config.data.workers)
     if config.trackers:
-        accelerator.init_trackers("pixalign", config=flattened(asdict(config)))
+        settings = {k: v if isinstance(v, int | float | str) else str(v) for k, v in flat(asdict(config)).items()}
+        accelerator.init_trackers("pixalign", config=settings)
+
+    progress = TrainingProgress(total_steps, step, batches.per_epoch, log.console, is_main)
 
     def shown() -> SegmentationNetwork:
         """The network as it is evaluated and saved."""
@@ -347,7 +356,7 @@ def train(
         stop_on_signals() as interrupted,
         reused_memory(),
         trackers_ended(accelerator),
-        TrainingProgress(total_steps, step, batches.per_epoch, log.console, is_main) as progress,
+        progress.bar,
     ):
         if to_be_ended:
             stop = end_epoch()
@@ -411,16 +420,13 @@ def load_teacher(config: TrainConfig, classes: Sequence[str], device: torch.devi
     """Load ``config.teacher``; what is returned gives its logits (N, K, H, W) for images (N, C, H, W) uint8."""
     precision = "fp32" if config.precision == "fp32" else "auto"
     runtime = open_runtime(config.teacher, "fused", device, precision)
-    try:
-        check_classes(runtime.config.classes, classes)
-    except InputError as error:
-        raise InputError(f"teacher {config.teacher}: {error}") from error
     channels = runtime.config.in_channels
-    if channels != config.model.in_channels:
-        raise InputError(
-            f"teacher {config.teacher}: it takes images of {channels} channels, and the network those of "
-            f"{config.model.in_channels}"
-        )
+    with naming(f"teacher {config.teacher}"):
+        check_classes(runtime.config.classes, classes)
+        if channels != config.model.in_channels:
+            raise InputError(
+                f"it takes images of {channels} channels, and the network those of {config.model.in_channels}"
+            )
     return runtime.logits
 
 
@@ -454,13 +460,6 @@ def _optimizer(model: nn.Module, optim: OptimConfig) -> torch.optim.Optimizer:
     if optim.name == "adamw":
         return torch.optim.AdamW(groups, lr=optim.lr)
     return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum, nesterov=optim.momentum > 0)
-
-
-def _class_weights(counts: np.ndarray, config: TrainConfig, device: torch.device) -> torch.Tensor | None:
-    """Weights from the training masks' pixel counts (N, K), or None."""
-    if config.loss.class_weights == "none":
-        return None
-    return class_weights(config.loss.class_weights, *label_counts(counts)).to(device)
 
 
 class _Interrupted(Exception):

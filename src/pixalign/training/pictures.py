@@ -15,14 +15,14 @@ from pixalign.predicting.inference import predict_ids
 from pixalign.predicting.result import draw_overlay
 from pixalign.runtime import open_runtime
 
-_HEIGHT, _GAP = 240, 6
+_ROWS, _HEIGHT, _GAP = 4, 240, 6
 
 
-def draw_predictions(model: SegmentationNetwork, data: Data, path: Path, count: int = 4) -> None:
-    """Draw the predictions of a network in evaluation mode for ``count`` pairs spread over a split."""
+def draw_predictions(model: SegmentationNetwork, data: Data, path: Path) -> None:
+    """Draw the predictions of a network in evaluation mode for a few pairs spread over a split."""
     runtime = open_runtime(model, device=None)
     samples = []
-    for index in sorted({round(i * (len(data) - 1) / (count - 1)) for i in range(count)}):
+    for index in sorted({round(i * (len(data) - 1) / (_ROWS - 1)) for i in range(_ROWS)}):
         image, label = data[index]
         samples.append((image, label, predict_ids(runtime, image)))
     prediction_sheet(samples, data.colors, path)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 from torch import nn
@@ -45,29 +44,25 @@ class Timed:
     """What is timed.
 
     Attributes:
-        learn: makes an update.
-        done: waits until it is done.
-        updates: what it is made of, without an end.
+        update: loads and makes an update, and waits until it is done.
         evaluations: for each split of val a function that measures its ``share`` (i, n), every n-th image from the i-th
             on, and its images.
         processes: that divide an evaluation among them.
         longest: the highest of their numbers, so that all plan the same.
     """
 
-    learn: Callable[[Any], None]
-    done: Callable[[], object]
-    updates: Iterator[Any]
+    update: Callable[[], object]
     evaluations: list[tuple[Callable[..., object], int]]
     processes: int
     longest: Callable[[float], float]
 
-    def update(self) -> float:
+    def seconds_to_update(self) -> float:
         """Seconds for an update, loading included: of about five seconds' worth, behind two that do not count."""
         self._seconds(1)
         count = min(max(round(5 / self._seconds(1)), 2), 50)
         return self._seconds(count) / count
 
-    def evaluation(self) -> float:
+    def seconds_to_evaluate(self) -> float:
         """Seconds for an evaluation, from those of one image and of a few (all, where there are fewer than six)."""
         total = 0.0
         for evaluate, images in self.evaluations:
@@ -83,9 +78,8 @@ class Timed:
 
     def _seconds(self, count: int) -> float:
         began = time.perf_counter()
-        for update in islice(self.updates, count):
-            self.learn(update)
-            self.done()
+        for _ in range(count):
+            self.update()
         return self.longest(time.perf_counter() - began)
 
 
@@ -103,7 +97,7 @@ def plan(config: TrainConfig, began: float, timed: Timed, a_pass: int, log: Call
         InputError: too few minutes.
     """
     log(f"timing a few updates to end in {config.minutes:g} minutes")
-    update, evaluation = timed.update(), timed.evaluation()
+    update, evaluation = timed.seconds_to_update(), timed.seconds_to_evaluate()
     left = 60 * config.minutes - timed.longest(time.perf_counter() - began)
     chosen = planned(config, left, update, evaluation, a_pass)
     log(

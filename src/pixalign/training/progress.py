@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +11,10 @@ from pixalign.progress import bars
 
 
 class TrainingProgress:
-    """Progress over ``total`` steps of which ``done`` are done; shows loss, images/s, time left and the last mIoU."""
+    """Progress over ``total`` steps of which ``done`` are done: loss, images/s, time left and the last mIoU.
+
+    It is seen while its ``bar`` is entered, a context.
+    """
 
     def __init__(self, total: int, done: int, per_epoch: int, console: Console, show: bool = True) -> None:
         self.per_epoch, self.console, self.show = per_epoch, console, show
@@ -30,14 +32,6 @@ class TrainingProgress:
         epochs = f"{done // per_epoch}/{total // per_epoch}"
         self.task = self.bar.add_task("", total=total, completed=done, epoch=epochs, speed="starting", miou="")
         self.total, self.loss, self.rate, self.last = total, 0.0, 0.0, time.perf_counter()
-
-    def __enter__(self) -> "TrainingProgress":
-        self.bar.start()
-        self.last = time.perf_counter()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        self.bar.stop()
 
     def steps(self, done: int, losses: Sequence[float], images: int) -> None:
         """Show that ``done`` steps are done, the last of them with these losses on ``images`` images each.

@@ -97,11 +97,9 @@ def write_run(out: Path, command: str, data: Mapping[str, Data], processes: int,
 
 def draw_curves(lines: Sequence[dict[str, Any]], path: Path) -> None:
     """Draw loss, learning rate and mIoU by epoch from the lines of metrics.jsonl as one picture."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4), layout="constrained")
-    FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     epochs = [line["epoch"] for line in lines]
     marker = "o" if len(lines) < 3 else ""

@@ -125,13 +125,9 @@ def check_resumed(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any])
     """
     if then["per_epoch"] == now["per_epoch"] and then["images"] == now["images"]:
         return
-    parts = {
-        "images": "training images",
-        "batch_size": "batch_size",
-        "accumulate": "accumulate",
-        "processes": "processes",
-    }
-    changed = [f"{then[key]} {name} (now {now[key]})" for key, name in parts.items() if then[key] != now[key]]
+    keys = ("images", "batch_size", "accumulate", "processes")
+    names = ("training images", *keys[1:])
+    changed = [f"{then[key]} {name} (now {now[key]})" for key, name in zip(keys, names) if then[key] != now[key]]
     last = folder.parent.parent / "last"
     another = f"start a new run with --init {last}" if last.is_dir() else "start a new run"
     remedy = "restore the data" if then["images"] != now["images"] else "set it back"
@@ -147,16 +143,13 @@ def all_finite(*networks: nn.Module) -> bool:
 @contextmanager
 def random_state_kept() -> Iterator[None]:
     """Give Python's, NumPy's and torch's global generators back the states that they had."""
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    on_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-        torch.set_rng_state(states[2])
-        if on_gpus:
-            torch.cuda.set_rng_state_all(on_gpus)
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)):
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
 
 
 def random_state() -> Tensor:

@@ -166,11 +166,6 @@ def _meets(value: Any, kind: Any) -> bool:
             return False
     elif not isinstance(value, str | os.PathLike if issubclass(kind, str) else kind):
         return False
-    return _in_range(value, kind)
-
-
-def _in_range(value: Any, kind: Any) -> bool:
-    """Whether a range type takes the value; every other type does."""
     if kind in _RANGES:
         try:
             kind(value)

@@ -351,6 +351,13 @@ def test_several_files_of_one_split_are_named(tmp_path, names):
         open_data("folder", tmp_path, "train")
 
 
+@pytest.mark.parametrize("name", ["valid", "validation"])
+def test_files_of_two_splits_are_told_by_their_names_alone(tmp_path, name):
+    for split in ("train", name):
+        write(tmp_path / "annotations" / f"{split}.json", [], folder=tmp_path / "images")
+    assert [*coco_files(tmp_path)] == ["train", "val"]
+
+
 @pytest.mark.parametrize("name", ["person_keypoints_train2017.json", "captions_train2017.json", "panoptic_val.json"])
 def test_other_kinds_of_annotations_are_passed_over(tmp_path, name):
     write(tmp_path / "annotations" / name, [], folder=tmp_path / "images")

@@ -52,3 +52,10 @@ def test_other_exports_are_refused_by_name(tmp_path):
         (tmp_path / name).write_text("{}")
     with pytest.raises(InputError, match=r"samples.json: FiftyOne's own form of a data set, which is not read"):
         open_data("folder", tmp_path, "train")
+
+
+def test_two_folders_of_one_split_are_refused(tmp_path):
+    for split in ("train", "val", "valid"):
+        write(tmp_path / split, 2)
+    with pytest.raises(InputError, match=r"val/ and valid/ are the same split: remove one"):
+        splits(tmp_path)

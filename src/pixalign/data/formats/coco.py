@@ -40,7 +40,7 @@ from pixalign.data.formats.annotations import (
     until_changed,
 )
 from pixalign.data.formats.files import entries
-from pixalign.data.formats.layout import SPLIT_FOLDERS, SPLIT_OF, SPLITS, Found, Layout, drawn, split_of
+from pixalign.data.formats.layout import SPLIT_NAMES, SPLIT_OF, SPLITS, Found, Layout, drawn, split_of
 from pixalign.data.images import IMAGE_SUFFIXES
 from pixalign.data.masks import Labels
 from pixalign.errors import InputError
@@ -188,7 +188,7 @@ def _json_files(root: Path) -> list[Path]:
 
 def _named(root: Path, file: Path) -> bool:
     """Whether a file has a name that says that it is a COCO file."""
-    known = any(file.stem in names for names in SPLIT_FOLDERS.values()) or file.name.startswith("instances_")
+    known = file.stem in SPLIT_OF or file.name.startswith("instances_")
     return (
         file.name == "_annotations.coco.json"
         or file == root / "annotations.json"
@@ -258,7 +258,7 @@ def _categories(file: Path) -> tuple[dict[_Id, dict[str, Any]], set[_Id | None]]
 
 def _image_folder(root: Path, file: Path, split: str, names: Sequence[str]) -> Path:
     """The folder that holds most of the images; InputError if none holds any."""
-    words = dict.fromkeys([file.stem.removeprefix("instances_"), *SPLIT_FOLDERS.get(split, ())])
+    words = dict.fromkeys([file.stem.removeprefix("instances_"), *SPLIT_NAMES.get(split, ())])
     folders = [root / "images" / word for word in words]
     folders += [root / "images", root / "data", file.parent / "images", file.parent / "data", file.parent]
     folders += [root / word / inner for word in words for inner in ("", "images", "data")]

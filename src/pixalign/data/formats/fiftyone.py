@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from pixalign.data.formats.annotations import json_keys
-from pixalign.data.formats.files import PICTURES, entries, holds, images_in, keyed, pair
-from pixalign.data.formats.layout import Found, Layout, split_of
+from pixalign.data.formats.files import PICTURES, holds, images_in, keyed, pair, split_folders
+from pixalign.data.formats.layout import Found, Layout
 from pixalign.data.images import walk
 from pixalign.errors import InputError
 
@@ -18,11 +18,7 @@ _REMEDY = "export fiftyone.types.ImageSegmentationDirectory, or COCODetectionDat
 
 def find(root: Path) -> Layout | None:
     """Return the layout of FiftyOne's images and masks; InputError if it is another export of FiftyOne."""
-    by_split = {split_of(path.name): path for path in entries(root)[0]}
-    places = {split: path for split, path in by_split.items() if split and _is_place(path)}
-    if not places and _is_place(root):
-        places = {"": root}
-    if places:
+    if places := split_folders(root, _is_place) or ({"": root} if _is_place(root) else {}):
         splits = {split: partial(_found, path) for split, path in places.items()}
         return Layout("FiftyOne's images and masks", splits, root)
     if (root / "data").is_dir():

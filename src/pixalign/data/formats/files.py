@@ -6,7 +6,7 @@ are one in that form are two files all the same, and an error where it matters w
 
 import os
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from pixalign.data.formats.layout import SPLITS, Found, split_of
@@ -126,6 +126,16 @@ def lists_of_splits(files: Iterable[Path]) -> dict[str, Path]:
         if split and lists.setdefault(split, path) != path:
             raise InputError(f"{path}: {lists[split].name} is a list of the same split: keep one of them")
     return {split: lists[split] for split in SPLITS if split in lists}
+
+
+def split_folders(root: Path, fits: Callable[[Path], bool]) -> dict[str, Path]:
+    """Return the folders in ``root`` that fit and whose names make them splits; InputError for two of one split."""
+    folders: dict[str, Path] = {}
+    for path in entries(root)[0]:
+        split = split_of(path.name)
+        if split and fits(path) and folders.setdefault(split, path) != path:
+            raise InputError(f"{root}: {folders[split].name}/ and {path.name}/ are the same split: remove one")
+    return {split: folders[split] for split in SPLITS if split in folders}
 
 
 def unique(names: Iterable[str], file: Path) -> list[str]:

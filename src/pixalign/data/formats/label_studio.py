@@ -9,7 +9,6 @@
 - Brush strokes exported as PNG do not tell their images, and are refused. Exports as COCO and YOLO are read as these.
 """
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -31,7 +30,7 @@ from pixalign.data.formats.annotations import (
     until_changed,
     upright_size,
 )
-from pixalign.data.formats.files import nfc
+from pixalign.data.formats.files import entries, nfc
 from pixalign.data.formats.layout import Found, Layout, drawn
 from pixalign.data.images import IMAGE_SUFFIXES, walk
 from pixalign.data.masks import Labels
@@ -48,13 +47,11 @@ def find(root: Path) -> Layout | None:
     """Return the tasks of Label Studio, all in one split; InputError for several files, or brush strokes as PNG."""
     if (root / "masks").is_dir():
         return None
-    names = sorted(os.listdir(root)) if root.is_dir() else []
-    if brush := next((name for name in names if _BRUSH_FILE.fullmatch(name)), None):
-        raise InputError(
-            f"{root / brush}: Label Studio's brush strokes as PNG, without their images' names: export JSON"
-        )
-    images = {os.path.splitext(name)[0] for name in names if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES}
-    files = [root / name for name in names if name.endswith(".json") and name.removesuffix(".json") not in images]
+    files = entries(root)[1]
+    if brush := next((file for file in files if _BRUSH_FILE.fullmatch(file.name)), None):
+        raise InputError(f"{brush}: Label Studio's brush strokes as PNG, without their images' names: export JSON")
+    images = {file.stem for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
+    files = [file for file in files if file.suffix == ".json" and file.stem not in images]
     tasks = ({"annotations", "data"}, {"annotator", "annotation_id"})  # keys in JSON and JSON-MIN
     files = [file for file in files if any(keys <= json_keys(file) for keys in tasks)]
     if not files:
@@ -83,8 +80,8 @@ def _task(file: Path, index: int, task: Any) -> Task:
         )
     if "data" not in task:
         lists = [value for value in task.values() if isinstance(value, list)]
-        entries = [entry for part in lists for entry in part if isinstance(entry, dict)]
-        return what, named[0], [{"value": entry, **entry} for entry in entries]
+        given = [entry for part in lists for entry in part if isinstance(entry, dict)]
+        return what, named[0], [{"value": entry, **entry} for entry in given]
     annotations = task.get("annotations")
     if not _are_dicts(annotations):
         raise InputError(f"{what} has no list of annotations: export it again")
@@ -116,9 +113,7 @@ def _path_of(named: str) -> str:
 
 def _labels(file: Path) -> Labels:
     """The labels of all areas, by name."""
-    names: set[str] = set()
-    for what, _, results in _tasks(file):
-        names |= {label for _, label in _labeled(results or (), what)}
+    names = {label for what, _, results in _tasks(file) for _, label in _labeled(results or (), what)}
     if not names:
         raise InputError(f"{file}: holds no labeled area: draw some")
     return drawn(sorted(names), file)

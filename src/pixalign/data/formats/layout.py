@@ -11,7 +11,6 @@ from pixalign.palette import IGNORE, default_colors
 
 SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
-SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}  # of COCO and YOLO
 SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}  # by the name of a folder or list
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pixalign.data.formats.colors import colors_beside
 from pixalign.data.formats.files import PICTURES, below, entries, holds, images_in, keyed, pair
-from pixalign.data.formats.layout import SPLIT_NAMES, SPLITS, Found, Layout, split_of
+from pixalign.data.formats.layout import SPLIT_NAMES, SPLIT_OF, SPLITS, Found, Layout, split_of
 from pixalign.data.images import IMAGE_SUFFIXES, walk
 from pixalign.data.masks import LOSSY_SUFFIXES, MASK_SUFFIXES
 from pixalign.errors import InputError
@@ -43,8 +43,8 @@ def find(root: Path) -> Layout | None:
     places = places or {split: place for split in [""] if (place := _place(root, split))}
     if any(_has_masks(place) for place in places.values()):
         return _layout(root, places, _title(root, places))
-    if beside := _side_by_side(root, places or {"": Place(root, root)}):
-        return beside
+    if marked := _side_by_side(root, places or {"": Place(root, root)}):
+        return marked
     return _layout(root, places, LABELME) if any(has_labelme(place.images) for place in places.values()) else None
 
 
@@ -170,7 +170,7 @@ def _split_folder(root: Path, images: Path) -> str:
     parts = images.relative_to(root).parts
     if folders := [part for part in parts if split_of(part)]:
         return folders[0]
-    names = sorted((name for names in SPLIT_NAMES.values() for name in names), key=len, reverse=True)
+    names = sorted(SPLIT_OF, key=len, reverse=True)
     found = re.match("|".join(names), parts[0], re.IGNORECASE) or re.search(f"({'|'.join(names)})$", parts[0], re.I)
     return found[0] if found else parts[0]
 
@@ -217,7 +217,7 @@ def _side_by_side(root: Path, places: dict[str, Place]) -> Layout | None:
     keys = [[*_pictures(place.images).values()] for place in places.values()]
     for mark in MARKS:
         if keys and all(_is_complete(of_split, mark) for of_split in keys):
-            return _layout(root, places, f"masks beside their images, marked {mark}", partial(_beside, mark))
+            return _layout(root, places, f"masks beside their images, marked {mark}", partial(beside, mark))
     return None
 
 
@@ -232,7 +232,8 @@ def _is_complete(keys: list[str], mark: str) -> bool:
     return bool(masks) and masks == {key for key in keys if not key.casefold().endswith(mark)}
 
 
-def _beside(mark: str, place: Place) -> Found:
+def beside(mark: str, place: Place) -> Found:
+    """Return the pairs of pictures in one folder, of which those whose names end with a mark are masks."""
     pictures = _pictures(place.images)
     masks = {path: key[: -len(mark)] for path, key in pictures.items() if key.casefold().endswith(mark)}
     images = {path: key for path, key in pictures.items() if path not in masks}

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from pixalign.data.formats.files import entries, images_in, keyed, pair, read_lines, unique
-from pixalign.data.formats.layout import SPLITS, Found, Layout, split_of
+from pixalign.data.formats.files import entries, read_lines, split_folders, unique
+from pixalign.data.formats.layout import Layout
+from pixalign.data.formats.plain import Place, beside
 from pixalign.data.masks import Labels
 from pixalign.errors import InputError
 from pixalign.palette import IGNORE, default_colors
@@ -19,25 +20,17 @@ _FILE, _MARK = "_classes.csv", "_mask"
 
 def find(root: Path) -> Layout | None:
     """Return the layout of a folder whose folders of splits hold _classes.csv and masks."""
-    folders: dict[str, Path] = {}
-    for path in entries(root)[0]:
-        split, files = split_of(path.name), entries(path)[1]
-        if split and (path / _FILE).is_file() and any(file.name.endswith(f"{_MARK}.png") for file in files):
-            if split in folders:
-                raise InputError(f"{root}: {folders[split].name}/ and {path.name}/ are the same split: remove one")
-            folders[split] = path
+    folders = split_folders(root, _is_split)
     if not folders:
         return None
-    splits = {split: partial(_pairs, folders[split]) for split in SPLITS if split in folders}
-    labels = partial(_labels, [folders[split] / _FILE for split in splits])
+    splits = {split: partial(beside, _MARK, Place(folder, folder)) for split, folder in folders.items()}
+    labels = partial(_labels, [folder / _FILE for folder in folders.values()])
     return Layout("Roboflow semantic masks", splits, root, labels, _FILE)
 
 
-def _pairs(folder: Path) -> Found:
-    pictures = keyed(images_in(folder), folder)
-    masks = {path: key[: -len(_MARK)] for path, key in pictures.items() if path.name.endswith(f"{_MARK}.png")}
-    images = {path: key for path, key in pictures.items() if path not in masks}
-    return pair(images, masks, folders=(folder, folder))
+def _is_split(folder: Path) -> bool:
+    files = [path.name for path in entries(folder)[1]]
+    return _FILE in files and any(name.endswith(f"{_MARK}.png") for name in files)
 
 
 def _labels(files: Sequence[Path]) -> Labels:

@@ -33,7 +33,7 @@ from pixalign.data.formats.annotations import (
     read_json,
 )
 from pixalign.data.formats.files import entries, images_in, nfc, pair, unique
-from pixalign.data.formats.layout import SPLIT_OF, SPLITS, Found, Layout, drawn, split_of
+from pixalign.data.formats.layout import SPLITS, Found, Layout, drawn, split_of
 from pixalign.data.images import IMAGE_SUFFIXES, walk
 from pixalign.data.masks import MASK_SUFFIXES, Labels
 from pixalign.errors import InputError
@@ -52,7 +52,7 @@ def find(root: Path) -> Layout | None:
         return None
     by_split: dict[str, list[Path]] = {}
     for data_set in sets:
-        by_split.setdefault(SPLIT_OF.get(data_set.name.lower(), ""), []).append(data_set)
+        by_split.setdefault(split_of(data_set.name), []).append(data_set)
     if "" in by_split and len(by_split) > 1:
         raise InputError(
             f"{by_split[''][0]}: a data set that is no split, though {', '.join(filter(None, by_split))} is there: "
@@ -76,7 +76,7 @@ def read_annotation(path: Path) -> Drawing:
 def _data_sets(root: Path) -> list[Path]:
     """Folders that hold img and ann, also inside a data set's folder datasets."""
     sets = []
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+    for folder in entries(root)[0]:
         sets += [folder] if (folder / "img").is_dir() and (folder / "ann").is_dir() else []
         sets += _data_sets(folder / "datasets") if (folder / "datasets").is_dir() else []
     return sets

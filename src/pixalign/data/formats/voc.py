@@ -15,8 +15,19 @@ from functools import partial
 from pathlib import Path
 
 from pixalign.data.formats.colors import VOC_BORDER, read_labelmap, voc_colors
-from pixalign.data.formats.files import PICTURES, entries, holds, images_in, keyed, nfc, pair, read_lines, unique
-from pixalign.data.formats.layout import SPLITS, Found, Layout, split_of
+from pixalign.data.formats.files import (
+    PICTURES,
+    entries,
+    holds,
+    images_in,
+    keyed,
+    lists_of_splits,
+    nfc,
+    pair,
+    read_lines,
+    unique,
+)
+from pixalign.data.formats.layout import Found, Layout
 from pixalign.data.formats.plain import IMAGE_FOLDERS
 from pixalign.data.images import walk
 from pixalign.data.masks import LOSSY_SUFFIXES, MASK_SUFFIXES, Labels, plain_ids
@@ -55,16 +66,12 @@ def find(root: Path) -> Layout | None:
 def _lists(root: Path) -> dict[str, Path]:
     """The list of each split, or of all images ("")."""
     files = [path for path in entries(root / "ImageSets" / "Segmentation")[1] if path.suffix.lower() == ".txt"]
-    by_split: dict[str, Path] = {}
-    for path in files:
-        split = split_of(path.stem)
-        if split and by_split.setdefault(split, path) != path:
-            raise InputError(f"{path}: {by_split[split].name} is a list of the same split: keep one of them")
+    by_split = lists_of_splits(files)
     if by_split and by_split.keys() != {"test"}:
         if default := [path for path in files if path.stem.casefold() == "default"]:
             names = ", ".join(path.name for path in by_split.values())
             raise InputError(f"{default[0]}: lists images beside {names}: give them a split, or remove this list")
-        return {split: by_split[split] for split in SPLITS if split in by_split}
+        return by_split
     others = [path for path in files if path not in by_split.values()]
     whole = [path for path in others if path.stem.casefold() == "trainval"] or others
     if len(whole) > 1:

@@ -21,7 +21,7 @@ import yaml
 
 from pixalign.data.formats.annotations import Drawing, Shape, class_name, polygon, upright_size
 from pixalign.data.formats.files import read_lines
-from pixalign.data.formats.layout import SPLIT_FOLDERS, Found, Layout, drawn
+from pixalign.data.formats.layout import SPLIT_OF, SPLITS, Found, Layout, drawn
 from pixalign.data.images import IMAGE_SUFFIXES, walk
 from pixalign.errors import InputError
 from pixalign.text import first_line
@@ -37,7 +37,7 @@ def find(root: Path) -> Layout | None:
         return None
     if config := _config(root):
         file, content = config
-        splits = {split: content[split] for split in SPLIT_FOLDERS if content.get(split)}
+        splits = {split: content[split] for split in SPLITS if content.get(split)}
         names = _names(file, content)
     else:
         file = next((f for f in (root / "classes.txt", root / "labels" / "classes.txt") if f.is_file()), root)
@@ -88,7 +88,7 @@ def read_polygons(labels: Path, image: Path, names: dict[int, str], source: Path
 
 def _label_files(root: Path) -> Iterator[Path]:
     """Files of labels in a folder labels or its folders, there or in the folder of a split."""
-    for place in (root, *(root / name for names in SPLIT_FOLDERS.values() for name in names)):
+    for place in (root, *(root / name for name in SPLIT_OF)):
         for base, folders, names in os.walk(place / "labels"):
             folders.sort()
             yield from (Path(base, name) for name in sorted(names) if name.endswith(".txt") and name not in _LISTS)
