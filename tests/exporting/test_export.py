@@ -1,5 +1,6 @@
 """Exported files do what the network does, say what they are, and are whole or not there."""
 
+import copy
 import json
 import sys
 import zipfile
@@ -137,7 +138,7 @@ def sfnet(tmp_path_factory):
     """A network, its graph, and that as an ONNX file: captured once for both formats of int8."""
     model = network("sfnet", bins=(1, 6))
     model.config.classes = CLASSES
-    program = graph.trace(graph.Graph(graph.float_copy(model), raw=False, labels=False).eval())
+    program = graph.trace(graph.Graph(copy.deepcopy(model), raw=False, labels=False).eval())
     file = tmp_path_factory.mktemp("sfnet") / "model.onnx"
     graph.write_onnx(program, file, opset=18, output="logits", manifest="{}")
     return model, program, file
