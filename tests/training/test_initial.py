@@ -145,10 +145,12 @@ def test_what_does_not_fit_is_named_with_both_shapes_and_stays():
 
 def test_fine_tuning_takes_the_network_of_the_model_it_starts_from(folder_data, tmp_path):
     source = network(["class_2", "other"])
+    source.config.encoder_weights = {"package": "some-weights 1.0", "license": "Apache-2.0"}
     pixalign.save(source, tmp_path / "source")
     config = configuration(folder_data, tmp_path / "run", init=str(tmp_path / "source"))
     out = train(config)
     model = pixalign.load(out / "last")
+    assert model.config.encoder_weights == source.config.encoder_weights
     assert model.config.arguments["channels"] == 16
     assert model.config.classes == ["class_0", "class_1", "class_2"]
     said = (out / "log.txt").read_text()

@@ -448,6 +448,8 @@ def _check_run_folder(out: Path, resume: bool) -> Path | None:
 
 def _start_from(model: SegmentationNetwork, source: SegmentationNetwork, name: str, log: Log) -> None:
     left, new_classes = initialize(model, source)
+    if source.config.arguments.get("encoder") == model.config.arguments.get("encoder"):
+        model.config.encoder_weights = model.config.encoder_weights or source.config.encoder_weights
     log(f"started from {name}: {len(model.state_dict()) - len(left)} of {len(model.state_dict())} tensors fit")
     if new_classes:
         log(f"classes that {name} does not know start anew: {', '.join(new_classes)}")
