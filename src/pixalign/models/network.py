@@ -98,13 +98,11 @@ class SegmentationNetwork(nn.Module):
         images of such sides, as training does.
         """
         size = grid_of(image)
-        if heads:
+        if heads or self.step == 1:
             logits, others = self.decode_heads(self.encode(image), size, heads)  # no second reference to large maps
-            return {"logits": logits, **others}
-        if self.step > 1:
-            image = fill(image, self.step)
-        filled = grid_of(image)
-        return cut(self.decode_heads(self.encode(image), filled, heads)[0], size)
+            return {"logits": logits, **others} if heads else logits
+        image = fill(image, self.step)
+        return cut(self.decode_heads(self.encode(image), grid_of(image), heads)[0], size)
 
     @property
     def step(self) -> int:
