@@ -74,12 +74,11 @@ def main() -> None:
     parser.add_argument("--root", required=True, type=Path)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--out", required=True, type=Path)
-    parser.add_argument("words", nargs="*", help="further words for `pixalign train`, after --")
-    arguments = parser.parse_args()
+    arguments, words = parser.parse_known_args()  # further words are for `pixalign train`
     if arguments.what == "yolo":
         result = yolo(arguments)
     else:
-        result = ours(arguments, [*(UNET if arguments.what == "unet" else []), *arguments.words])
+        result = ours(arguments, [*(UNET if arguments.what == "unet" else []), *words])
     figures = [f"{name}: IoU {100 * x:.1f}, F1 {200 * x / (1 + x):.1f}" for name, x in result["iou"].items()]
     print(f"{arguments.what}, {arguments.minutes:g} minutes: mIoU {100 * result['miou']:.1f}; {'; '.join(figures)}")
 

@@ -245,7 +245,7 @@ def test_a_fused_network_exports_with_dynamic_sizes(key):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("key", ["sfnet", "bialignnet"])
+@pytest.mark.parametrize("key", ["bialignnet"])
 def test_compiled_is_the_same(key, monkeypatch):
     torch.compiler.reset()
     compile_module, asked = nn.Module.compile, []
