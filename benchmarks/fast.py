@@ -57,10 +57,10 @@ def main() -> None:
     _table("encoders alone, all their maps", {**yolo, **encoders}, arguments)
     networks = {f"sfnet_lite of 24 on {name}": _network("sfnet_lite", 24, name) for name in RESNETS}
     networks |= {f"{decoder} of {width} on chosen": _network(decoder, width, "chosen") for decoder, width in DECODERS}
-    networks["`default`"] = pixalign.load("default")
     _table("networks, logits at the image's size", {**yolo, **networks}, arguments)
     # alone, since in a round whoever follows a large network is slower
-    _table("the bundled one alone", {**yolo, "`default-fast`": pixalign.load("default-fast")}, arguments)
+    for name in ("default-fast", "default"):
+        _table("a bundled one alone", {**yolo, f"`{name}`": pixalign.load(name)}, arguments)
 
 
 def _network(decoder: str, width: int, name: str) -> nn.Module:
