@@ -294,4 +294,4 @@ assert ids.shape == (1600, 1600)
 print(peak() - before)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 100  # MiB; 40 classes x 1600 x 1600 floats are 391
+    assert float(done.stdout) < 130  # MiB, 67 to 105 as the allocator likes; 40 classes x 1600 x 1600 floats are 391
