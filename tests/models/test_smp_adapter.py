@@ -6,6 +6,7 @@ import torch
 import pixalign
 from pixalign.errors import InputError
 from pixalign.losses.weights import adjust_logits
+from pixalign.sampling import fill
 
 pytest.importorskip("segmentation_models_pytorch", reason="needs the extra peers")
 pytest.importorskip("transformers", reason="needs the extra peers")
@@ -82,3 +83,9 @@ def test_imagenet_weights_of_a_package_are_the_encoders_as_in_a_network_of_ours(
     assert expected.keys() == got.keys()
     assert all(torch.equal(x, expected[name]) for name, x in got.items())
     assert theirs.config.encoder_weights == ours.config.encoder_weights
+
+
+def test_segformer_fills_an_image_up_to_whole_cells():
+    network, image = pixalign.create_model("hf/segformer-b0", num_classes=5).eval(), torch.randn(1, 3, 40, 70)
+    with torch.no_grad():
+        torch.testing.assert_close(network(image), network(fill(image, 32))[..., :40, :70])

@@ -13,12 +13,13 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from networks import network
+from networks import NETWORKS, image, network
 from pixalign import InputError, Mode, Predictor, evaluate
 from pixalign.data.normalization import normalize
 from pixalign.data.samples import Samples
 from pixalign.predicting import predict_files
 from pixalign.runtime import Runtime, manifest_file, open_runtime
+from pixalign.sampling import fill
 
 MANIFEST = {
     "classes": ["near", "far"],
@@ -289,3 +290,15 @@ def test_results_of_another_exported_file_are_predicted_again(path, tmp_path):
     changed.graph.initializer[0].CopyFrom(numpy_helper.from_array(-WEIGHT, "weight"))
     write(path, changed, MANIFEST)
     assert predict_files(Predictor(path), targets, tmp_path / "out").predicted == 1
+
+
+@pytest.mark.parametrize("key", NETWORKS)
+def test_asked_for_the_images_size_or_twice_that_a_network_answers_over_the_image_alone(key):
+    model, x = network(key), image(33, 47)
+    runtime = open_runtime(model, device="cpu")
+    pixels = fill(x, model.step)
+    assert pixels.shape[-2:] == (64, 64)
+    with torch.inference_mode():
+        twice = model.decode(model.encode(pixels), (128, 128))[..., :66, :94]
+        torch.testing.assert_close(runtime.run_at(x, (33, 47), None), model(x), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(runtime.run_at(x, (66, 94), None), twice, atol=1e-5, rtol=1e-5)

@@ -17,8 +17,9 @@ import pixalign
 from pixalign.data import class_pixels, label_counts, open_data
 from pixalign.data.normalization import normalize
 from pixalign.errors import InputError
-from pixalign.losses import distillation_loss
+from pixalign.losses import distillation_loss, total_loss
 from pixalign.losses.weights import class_weights
+from pixalign.palette import IGNORE
 from pixalign.training.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
 from pixalign.training.loop import learning_rate, load_teacher, train
 
@@ -346,3 +347,22 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
         assert max(rates) == pytest.approx(1.0, abs=0.02)
         assert rates[100:] == sorted(rates[100:], reverse=True)
         assert rates[-1] == pytest.approx(0.0)
+
+
+def test_crops_are_filled_up_to_whole_cells_with_pixels_that_no_loss_counts(folder_data, tmp_path, monkeypatch):
+    seen = []
+
+    def watched(outputs, labels, **options):
+        seen.append((outputs["logits"].shape[-2:], labels))
+        return total_loss(outputs, labels, **options)
+
+    monkeypatch.setattr("pixalign.training.loop.total_loss", watched)
+    config = configuration(folder_data, tmp_path / "run", epochs=1)
+    config.data.crop = (40, 48)
+    train(config)
+    assert seen
+    for size, labels in seen:
+        assert size == labels.shape[-2:] == (64, 64)
+        assert (labels[:, 40:] == IGNORE).all()
+        assert (labels[:, :, 48:] == IGNORE).all()
+        assert (labels[:, :40, :48] != IGNORE).any()

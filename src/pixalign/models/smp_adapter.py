@@ -187,6 +187,11 @@ class SegFormer(SegmentationNetwork):
         self._normalization = normalization("resnet18", in_channels)  # ImageNet's
 
     @property
+    def step(self) -> int:
+        """32, the stride of its coarsest map."""
+        return _MULTIPLE
+
+    @property
     def class_layer(self) -> nn.Conv2d:
         """The last layer."""
         return cast(nn.Conv2d, self.head.classifier)

@@ -189,10 +189,10 @@ def train(
         """Update the weights by some batches, at a learning rate; keep their losses."""
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-        moved = [[x.to(accelerator.device, non_blocking=True) for x in batch] for batch in update]
-        filled = [(fill(images, model.step), _fill_labels(masks, model.step)) for images, masks in moved]
-        labels = [masks for _, masks in filled]
-        for pixels, masks in filled:
+        moved = [masks.to(accelerator.device, non_blocking=True) for _, masks in update]
+        labels = [_fill_labels(masks, model.step) for masks in moved]
+        for (images, _), masks in zip(update, labels, strict=True):
+            pixels = fill(images.to(accelerator.device, non_blocking=True), model.step)
             images = normalize(pixels, mean, std)
             with accelerator.accumulate(wrapped):
                 outputs = wrapped(images.contiguous(memory_format=layout), heads=True)
