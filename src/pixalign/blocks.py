@@ -88,6 +88,35 @@ class LevelFusion(nn.Sequential):
         return super().forward(torch.cat(resized, dim=1))  # (N, channels, H, W)
 
 
+class Detail(nn.Module):
+    """A level at 1/2, our choice: what it sees in the stem's map, and in the fused one, is added to the logits there.
+
+    Its last layer is zero at first: a network without it, continued, starts where it was.
+
+    Args:
+        stem_channels: of the encoder's map at 1/2.
+        channels: of the fused map at 1/4.
+        width: channels at 1/2.
+        num_classes: number of classes K.
+        convention: sampling convention of the resizes (`pixalign.sampling`).
+    """
+
+    def __init__(self, stem_channels: int, channels: int, width: int, num_classes: int, convention: str) -> None:
+        super().__init__()
+        self.lateral = conv_norm_act(stem_channels, width)
+        self.reduce = conv_norm_act(channels, width)
+        self.fuse = LevelFusion(2, width, convention)
+        self.classify = nn.Conv2d(width, num_classes, 1)
+        for parameter in self.classify.parameters():
+            nn.init.zeros_(parameter)
+        self.convention = convention
+
+    def forward(self, stem: Tensor, fused: Tensor, logits: Tensor) -> Tensor:
+        """Return logits (N, K, H/2, W/2) for maps at 1/2 and 1/4 and the logits at 1/4."""
+        more = self.classify(self.fuse([self.lateral(stem), self.reduce(fused)])).contiguous()
+        return resize(logits, grid_of(stem), self.convention) + more
+
+
 class RelativeEncoding(nn.Module):
     """Encoding of a position inside a cell, as in IFA (ECCV 2022, arXiv 2206.08655): [d, sin(d F^T), cos(d F^T)].
 

@@ -66,6 +66,7 @@ class TimmEncoder(nn.Module):
         in_channels: channels of the image.
         output_stride: 32, or 16 or 8 where timm supports dilation for this model; the deeper maps then stay at it.
         levels: which of the four maps the network reads, finest first; the others are not built.
+        half: give the map at stride 2 as well, before the others.
         enlarge: factor by which the image is enlarged first, bilinearly: 1 to 4 in quarters. Strides then count pixels
             of the enlarged image: 2 gives maps at 1/2, 1/4, 1/8 and 1/16 of the image, for things of a few pixels.
         options: further arguments of the timm model, such as ``drop_path_rate`` or a ResNet's ``channels``.
@@ -73,7 +74,7 @@ class TimmEncoder(nn.Module):
     Attributes:
         channels: channels of the maps, finest first.
         strides: pixels of the (enlarged) image per map pixel, finest first: of (4, 8, 16, 32) unless
-            ``output_stride`` is lower.
+            ``output_stride`` is lower, after 2 with ``half``.
         unread: beginnings of the names that a model of all four levels has and this one has not.
         step: sides of an image that are multiples of it are filled exactly by the cells of every map. At others the
             last cells stick out, and a resize between two maps, which goes by their sizes, stretches one of them.
@@ -91,6 +92,7 @@ class TimmEncoder(nn.Module):
         in_channels: int = 3,
         output_stride: int = 32,
         levels: Sequence[int] = (0, 1, 2, 3),
+        half: bool = False,
         enlarge: float = 1.0,
         **options: Any,
     ) -> None:
@@ -109,13 +111,17 @@ class TimmEncoder(nn.Module):
         reductions = base.feature_info.reduction()
         indices = _pick_levels(name, reductions, output_stride)
         plain = len(indices) == 1
-        positions = [base.feature_info.out_indices[i] for i in (indices if plain else [indices[k] for k in levels])]
+        picked = indices if plain else [indices[k] for k in levels]
+        if half and (plain or 2 not in reductions):
+            raise InputError(f"encoder {name!r} has no map at 1/2 of the image, which detail reads: choose another")
+        picked = [reductions.index(2), *picked] if half else picked
+        positions = [base.feature_info.out_indices[i] for i in picked]
         self.body = _create(name, in_channels, output_stride, {**options, "out_indices": positions}, pretrained)
         channels = self.body.feature_info.channels()
         self.channels_last = str(getattr(self.body, "output_fmt", "NCHW")).endswith("NHWC")
         self.pyramid = _SimplePyramid(channels[0], reductions[-1], levels) if plain else None
         self.channels = self.pyramid.channels if self.pyramid else list(channels)
-        self.strides = tuple(min(STRIDES[k], output_stride) for k in levels)
+        self.strides = (*([2] if half else []), *(min(STRIDES[k], output_stride) for k in levels))
         self.step = 4 * max(self.strides) // math.gcd(self.quarters, 4 * max(self.strides))
         self.unread = [f"pyramid.{part}" for part in self.pyramid.unread] if self.pyramid else []
         if isinstance(self.body, HighResolutionNetFeatures):

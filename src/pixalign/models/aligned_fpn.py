@@ -9,7 +9,7 @@ DDSM, with ``bilinear`` a plain feature pyramid, the baseline. From an encoder's
 - fusion at 1/4: concatenate [f2, f3, f4, pooled c5], 3x3 BN ReLU, 1x1 with bias; logits are resized to the image.
 
 Open in the paper, our choice: one auxiliary head, on c4's lateral (the SFNet-Lite release has it there), and none where
-``auxiliary`` is false (the converted checkpoints have none).
+``auxiliary`` is false (the converted checkpoints have none). Ours altogether: a level at 1/2, with ``detail``.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pixalign.aligners import create_aligner
-from pixalign.blocks import LevelFusion, PyramidPooling, class_head, conv_norm_act
+from pixalign.blocks import Detail, LevelFusion, PyramidPooling, class_head, conv_norm_act
 from pixalign.encoders import TimmEncoder
 from pixalign.models.network import SegmentationNetwork
 from pixalign.sampling import Size, check_convention
@@ -35,6 +35,7 @@ class AlignedFPN(SegmentationNetwork):
         channels: width C of the decoder (SFNet: 128 for ResNet-18, 256 for ResNet-50 and 101).
         bins: grid sizes of the pyramid pooling.
         auxiliary: add an auxiliary class head on c4's lateral, used by the loss alone.
+        detail: channels of a further level at 1/2 (`pixalign.blocks.Detail`), for things of a few pixels; 0: none.
         pretrained, in_channels, encoder_options: see `pixalign.encoders.TimmEncoder`.
         convention: sampling convention of every resize and warp (`pixalign.sampling`).
     """
@@ -48,6 +49,7 @@ class AlignedFPN(SegmentationNetwork):
         channels: int = 128,
         bins: Sequence[int] = (1, 2, 3, 6),
         auxiliary: bool = True,
+        detail: int = 0,
         pretrained: bool | str = False,
         in_channels: int = 3,
         encoder_options: dict[str, Any] | None = None,
@@ -55,8 +57,8 @@ class AlignedFPN(SegmentationNetwork):
     ) -> None:
         super().__init__()
         self.convention = check_convention(convention)
-        self.encoder = TimmEncoder(encoder, pretrained, in_channels, **(encoder_options or {}))
-        *lateral_channels, top_channels = self.encoder.channels
+        self.encoder = TimmEncoder(encoder, pretrained, in_channels, half=detail > 0, **(encoder_options or {}))
+        *lateral_channels, top_channels = self.encoder.channels[-4:]
         self.pool = PyramidPooling(top_channels, channels, bins, convention)
         self.laterals = nn.ModuleList(conv_norm_act(c, channels, bias=True) for c in lateral_channels)
         self.aligners = nn.ModuleList(
@@ -66,9 +68,21 @@ class AlignedFPN(SegmentationNetwork):
         self.fuse = LevelFusion(len(lateral_channels) + 1, channels, convention)
         self.classify = nn.Conv2d(channels, num_classes, 1)
         self.auxiliary = class_head(channels, channels, num_classes) if auxiliary else None
+        self.detail = (
+            Detail(self.encoder.channels[0], channels, detail, num_classes, convention) if detail > 0 else None
+        )
+
+    @property
+    def class_layers(self) -> list[nn.Module]:
+        """As of every network, and the last layer of ``detail``."""
+        return [*super().class_layers, *([self.detail.classify] if self.detail is not None else [])]
 
     def decode_heads(self, features: list[Tensor], size: Size | None, heads: bool) -> tuple[Tensor, dict[str, Any]]:
-        """Return logits at ``size`` or at 1/4 of the image, and, with ``heads``, "auxiliaries" [logits at 1/16]."""
+        """Return logits at ``size`` or the finest map's, and, with ``heads``, "auxiliaries" [logits at 1/16].
+
+        The finest map is that at 1/4 of the image, or with ``detail`` that at 1/2.
+        """
+        stem, features = features[0], features[-4:]
         fused = self.pool(features[3])
         lateral4 = self.laterals[2](features[2])
         pyramid = [fused]
@@ -77,5 +91,8 @@ class AlignedFPN(SegmentationNetwork):
             fused = self.aligners[level](lateral, fused)
             pyramid.insert(0, self.smooth[level](fused))
         del lateral, fused  # large ones, read by now
-        logits = self.classify(self.fuse(pyramid)).contiguous()  # few channels: resizing them is faster so
+        fused = self.fuse(pyramid)
+        logits = self.classify(fused).contiguous()  # few channels: resizing them is faster so
+        if self.detail is not None:
+            logits = self.detail(stem, fused, logits)
         return self._resized(logits, size), self._auxiliary_head(lateral4) if heads else {}

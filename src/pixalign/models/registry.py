@@ -75,7 +75,7 @@ def create_model(
         if option not in allowed and not any(p.kind is p.VAR_KEYWORD for p in parameters):
             raise InputError(f"model.options: {name} has no option {option!r}: choose from {', '.join(allowed)}")
     for option in options.get("encoder_options") or {}:
-        if option in ("name", "pretrained", "in_channels", "levels"):
+        if option in ("name", "pretrained", "in_channels", "levels", "half"):
             raise InputError(f"model.options.encoder_options: {option!r} is set by the model: leave it out here")
     try:
         check_convention(options.get("convention", "pixel"))
