@@ -23,13 +23,17 @@ def write_pair(
         Image.fromarray(pixels).save(path)
 
 
-@pytest.fixture
-def folder_data(tmp_path):
-    """A folder of images/ and masks/: 10 pairs of three classes."""
-    root = tmp_path / "data"
+def write_folder(root: Path) -> Path:
+    """Write a folder of images/ and masks/: 10 pairs of three classes."""
     for i in range(10):
         write_pair(root / "images" / f"img{i}.png", root / "masks" / f"img{i}.png", seed=i)
     return root
+
+
+@pytest.fixture
+def folder_data(tmp_path):
+    """A folder of images/ and masks/: 10 pairs of three classes."""
+    return write_folder(tmp_path / "data")
 
 
 @pytest.fixture

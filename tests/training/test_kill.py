@@ -53,7 +53,7 @@ def start(context, config, kill_at=0):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_kills_change_no_bit_of_weights_average_and_metrics(folder_data, tmp_path, workers):
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "timm", "accelerate", "pixalign.training.loop"])
+    context.set_forkserver_preload(["torch", "timm", "accelerate", "matplotlib.figure", "pixalign.training.loop"])
     whole = configuration(folder_data, tmp_path / "whole", workers)
     process = start(context, whole)
     began = time.perf_counter()

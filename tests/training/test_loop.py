@@ -47,6 +47,7 @@ def metrics(out):
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.usefixtures("drawn_curves")
 def test_a_run_leaves_models_metrics_pictures_and_its_configuration(folder_data, tmp_path):
     out = train(configuration(folder_data, tmp_path / "run"))
     lines = metrics(out)

@@ -69,17 +69,16 @@ def test_a_sheet_shows_the_first_three_bands_or_the_first(tmp_path, bands):
     assert np.abs(shown - expected).max() < 12
 
 
-@pytest.mark.parametrize("channels_last", [True, False])
-@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize(("ema", "channels_last"), [(0.0, False), (0.9, True)])
 def test_drawing_changes_no_bit_of_the_weights(tmp_path, ema, channels_last):
     runs = [
         train(
-            configuration(tmp_path / str(every), ema=ema, channels_last=channels_last, pictures_every=every, epochs=3),
+            configuration(tmp_path / str(every), ema=ema, channels_last=channels_last, pictures_every=every),
             dataset=items(), classes=["a", "b"],
         )
         for every in (0, 1)
     ]  # fmt: skip
-    assert len([*(runs[1] / "pictures").iterdir()]) == 3
+    assert len([*(runs[1] / "pictures").iterdir()]) == 2
     one, other = (load_file(next((run / "state").iterdir()) / "tensors.safetensors") for run in runs)
     assert all(torch.equal(one[key], other[key]) for key in one)
     assert (runs[0] / "metrics.jsonl").read_text() == (runs[1] / "metrics.jsonl").read_text()
