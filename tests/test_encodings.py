@@ -56,7 +56,7 @@ print(json.dumps([main(command) for command in commands]), file=sys.stderr)
 """
 TINY = [
     "--model.encoder", "test_resnet", "--model.options", "channels=16", "--data.crop", "32,32", "--data.workers", "0",
-    "--epochs", "1", "--batch_size", "2", "--precision", "fp32", "--device", "cpu",
+    "--epochs", "1", "--updates_per_epoch", "1", "--batch_size", "2", "--precision", "fp32", "--device", "cpu",
 ]  # fmt: skip
 
 

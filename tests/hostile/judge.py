@@ -23,10 +23,9 @@ from PIL import Image
 from hostile.case import VOID, Case, Reading
 
 LIMIT = 60.0  # seconds for one command on one core; the slowest take a few
-TINY = json.dumps({"channels": 8, "encoder_options": {"channels": [8, 8, 16, 16]}})
 TRAIN = [
-    "--model.encoder", "resnet18", "--model.options", TINY, "--data.crop", "[32,32]", "--data.workers", "0",
-    "--epochs", "1", "--batch_size", "2", "--precision", "fp32", "--device", "cpu",
+    "--model.encoder", "test_resnet", "--model.options", "channels=8", "--data.crop", "[32,32]", "--data.workers", "0",
+    "--epochs", "1", "--updates_per_epoch", "2", "--batch_size", "2", "--precision", "fp32", "--device", "cpu",
 ]  # fmt: skip
 
 

@@ -248,14 +248,15 @@ def test_the_predictor_takes_an_exported_file_as_it_takes_a_model(path):
     assert result.classes == ["near", "far"]
 
 
-def test_an_exported_file_is_predicted_with_without_timm_or_torchvision(path):
-    write(path, graph(), MANIFEST)
+def test_exported_files_are_predicted_with_without_timm_or_torchvision(tmp_path):
+    files = [write(tmp_path / name, graph(), MANIFEST) for name in ("model.onnx", "model.xml")]
     script = (
         "import sys, numpy, pixalign\n"
-        "pixalign.Predictor(sys.argv[1], device='cpu')(numpy.zeros((33, 47, 3), numpy.uint8))\n"
+        "for file in sys.argv[1:]:\n"
+        "    pixalign.Predictor(file, device='cpu')(numpy.zeros((33, 47, 3), numpy.uint8))\n"
         "assert not {'timm', 'torchvision'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script, *map(str, files)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,6 +1,9 @@
 """Two processes compute what one does with the batch of both."""
 
 import json
+import multiprocessing
+import os
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -34,7 +37,7 @@ def configuration(root, out, batch_size):
         loss=LossConfig(class_weights="enet"),
         optim=OptimConfig("sgd", lr=0.02),
         freeze="pool,auxiliary",  # whose dropout would be drawn differently
-        epochs=3,
+        epochs=2,
         batch_size=batch_size,
         precision="fp32",
         ema=0.9,
@@ -63,6 +66,31 @@ def launch(config, folder):
         [*command, "--config", str(folder / "config.yaml")], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(line) for line in (Path(config.out) / "metrics.jsonl").read_text().splitlines()]
+
+
+def in_two_processes(function, *arguments):
+    """Call it with 0 and with 1 before its arguments, in two processes that are forked from one that has imported."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(
+        ["torch", "timm", "accelerate", "pixalign.training.loop"]
+    )
+    torch.multiprocessing.start_processes(function, arguments, nprocs=2, start_method="forkserver")
+
+
+def one_of_two(rank, config, port):
+    """Train as one of two processes that a launcher has started."""
+    places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
+    os.environ |= {key: str(value) for key, value in places.items()}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    train(config)
+
+
+def train_in_two(config):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    in_two_processes(one_of_two, config, port)
     return [json.loads(line) for line in (Path(config.out) / "metrics.jsonl").read_text().splitlines()]
 
 
@@ -106,7 +134,7 @@ def test_two_processes_that_accumulate_two_batches_train_as_one_with_the_fourfol
     train(one)
     alone = [json.loads(line) for line in (tmp_path / "one" / "metrics.jsonl").read_text().splitlines()]
     two = replace(configuration(data, tmp_path / "two", batch_size=1), freeze=frozen, optim=optim, accumulate=2)
-    both = launch(two, tmp_path)
+    both = train_in_two(two)
     assert [line["loss"] for line in both] == pytest.approx([line["loss"] for line in alone], rel=1e-5)
     first, second = (pixalign.load(tmp_path / run / "last").state_dict() for run in ("one", "two"))
     for key, tensor in first.items():
@@ -121,7 +149,7 @@ def test_a_process_whose_crops_hold_no_label_does_not_stop_the_other(data, tmp_p
     shares = [list(EpochBatches(8, 2, config.seed, config.epochs, rank=rank, world=2)) for rank in (0, 1)]
     unlabeled = [[all(index % 2 == 0 for _, index in batch) for batch in share] for share in shares]
     assert sum(a != b for a, b in zip(*unlabeled)) > 0, "no batch is without labels on one process alone"
-    lines = launch(config, tmp_path)
+    lines = train_in_two(config)
     assert len(lines) == 8
     assert all(np.isfinite(line["loss"]) for line in lines)
 
@@ -166,7 +194,7 @@ def batch_for_a_norm(dtype):
 @pytest.mark.slow
 def test_a_norm_over_two_processes_is_the_norm_of_the_whole_batch(tmp_path):
     """Forward, all gradients and the running statistics, against torch's own norm in one process."""
-    torch.multiprocessing.spawn(global_norms, (str(tmp_path),), nprocs=2)
+    in_two_processes(global_norms, str(tmp_path))
     parts = [load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1)]
     for case, (dtype, _) in enumerate(CASES):
         whole, gradient, norm = batch_for_a_norm(dtype)
