@@ -15,7 +15,7 @@ from pixalign.cli import main
 from pixalign.comparing import compare, measure, result_table, runs
 from pixalign.comparing.config import expand, read_comparison
 from pixalign.errors import InputError
-from pixalign.training import train
+from pixalign.training.loop import train
 
 SEEDS = [0, 1]
 BEFORE = [("bilinear", 0), ("bilinear", 1), ("flow", 0)]
