@@ -95,9 +95,7 @@ def prepared(tmp_path_factory):
         write_pair(root / "DIR" / "images" / f"img{i}.png", root / "DIR" / "masks" / f"img{i}.png", seed=i)
     for name in ("street.jpg", "photo.jpg"):
         Image.fromarray(draw_scene(0, (96, 128))[0]).save(root / name)
-    model = pixalign.create_model(
-        "aligned_fpn", encoder="test_resnet", num_classes=3, channels=16, aligner="bilinear"
-    ).eval()
+    model = pixalign.create_model("sfnet", encoder="test_resnet", num_classes=3, channels=16).eval()
     pixalign.save(model, root / "runs" / "mine" / "best")
     (root / "results").mkdir()
     pixalign.evaluate(model, open_data("folder", root / "DIR", "val"), per_image=root / "results" / "images.csv")
