@@ -13,6 +13,7 @@ from pixalign import create_model, list_models
 from pixalign.aligners import ALIGNERS
 from pixalign.aligners.dynamic_dual import PACE
 from pixalign.models import MODELS
+from pixalign.models.ifa import IFA
 
 
 def _variants(name: str) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -47,6 +48,12 @@ def network(key: str, encoder: str = "test_resnet", randomize: bool = True, **op
         own = {"encoder": encoder, **own}
     model = create_model(name, **{"num_classes": CLASSES, **own, **options})
     return (randomized(model) if randomize else model).eval()
+
+
+def two_level_ifa(**options: Any) -> nn.Module:
+    """`network` "ifa" on two of the encoder's levels, each of which it asks alike: half of a graph to capture."""
+    levels = {"encoder_options": {"levels": (0, 3)}, "auxiliary": False}
+    return randomized(IFA("test_resnet", CLASSES, 36, **levels, **options)).eval()
 
 
 def randomized(module: nn.Module, seed: int = 0) -> nn.Module:
