@@ -19,13 +19,19 @@ STEPS, SIZE, SEEDS = 100, (64, 96), (237, 110)
 LEARNT = 0.9  # mIoU over the classes of at least 1 % of the labeled pixels
 
 
+@pytest.fixture(scope="module")
+def scenes():
+    """Drawn once for all."""
+    return tuple(np.stack(x) for x in zip(*(draw_scene(seed, SIZE) for seed in SEEDS)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("key", [key for key in NETWORKS if key not in ("sfnet", "ddsm")])  # the frame with an aligner
-def test_network_learns_two_drawn_scenes_by_heart(key):
+def test_network_learns_two_drawn_scenes_by_heart(key, scenes):
     torch.manual_seed(0)
     name, options = NETWORKS[key]
     model = create_model(name, encoder="test_resnet", num_classes=len(CLASSES), channels=36, **options).train()
-    images, labels = (np.stack(x) for x in zip(*(draw_scene(seed, SIZE) for seed in SEEDS)))
+    images, labels = scenes
     x = normalize(torch.from_numpy(images).permute(0, 3, 1, 2), model.config.mean, model.config.std)
     target = torch.from_numpy(labels).long()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
