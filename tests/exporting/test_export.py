@@ -102,13 +102,6 @@ def test_the_manifest_is_in_the_file_and_beside_it(onnx_report, model):
     assert beside["parity"] == onnx_report["parity"]
 
 
-@pytest.mark.slow
-def test_a_network_exports_whole(tmp_path):
-    """What is exported of every network is in test_export_graphs.py."""
-    made = network("bialignnet", bins=(1, 6))
-    check(export(made, tmp_path / "model.xml"), made)
-
-
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])
 def test_normalization_and_argmax_can_be_inside_the_graph(suffix, model, tmp_path):
     report = export(model, tmp_path / f"model{suffix}", raw=True, labels=True)
@@ -134,31 +127,45 @@ def test_a_newer_opset_can_be_had(opset, model, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def sfnet(tmp_path_factory):
-    """A network, its graph, and that as an ONNX file: captured once for both formats of int8."""
-    model = network("sfnet", bins=(1, 6))
+def captured(tmp_path_factory):
+    """A network with two flows, its graph, and that as an ONNX file: captured once for every format."""
+    model = network("bialignnet", bins=(1, 6))
     model.config.classes = CLASSES
     program = graph.trace(graph.Graph(copy.deepcopy(model), raw=False, labels=False).eval())
-    file = tmp_path_factory.mktemp("sfnet") / "model.onnx"
+    file = tmp_path_factory.mktemp("bialignnet") / "model.onnx"
     graph.write_onnx(program, file, opset=18, output="logits", manifest="{}")
     return model, program, file
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
-def test_int8_keeps_positions_and_sums_over_the_image_in_float(suffix, sfnet, images, tmp_path, monkeypatch):
-    model, program, file = sfnet
+@pytest.fixture
+def network_captured(captured, monkeypatch):
+    """The network, whose export finds what was captured of it."""
+    model, program, file = captured
     monkeypatch.setattr(writing, "trace", lambda graph: program)
     monkeypatch.setattr(
         writing,
         "write_onnx",
         lambda program, path, opset, output, manifest: graph.save_onnx(onnx.load_model(file), path, manifest),
     )
+    return model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_a_network_exports_whole(suffix, network_captured, tmp_path):
+    """What is exported of every network is in test_export_graphs.py."""
+    check(export(network_captured, tmp_path / f"model{suffix}"), network_captured)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_int8_keeps_positions_and_sums_over_the_image_in_float(suffix, network_captured, images, tmp_path):
+    model = network_captured
     path = tmp_path / "out" / f"model{suffix}"
     report = export(model, path, int8=True, calibration=images)
     found = report["int8"]
     assert found["images"] == 4
-    assert len(found["float_layers"]) == 3  # one flow per alignment
+    assert len(found["float_layers"]) == 4  # the flow and the gate of each alignment
     assert found["labels_equal"] > 0.7
     assert found["labels_equal_half"] > 0.6
     assert 0 <= found["miou"] <= 1
@@ -273,7 +280,7 @@ def test_a_calibration_image_that_cannot_be_used_is_named(images):
 
 def test_the_command_prints_the_differences(tmp_path, capsys):
     folder = tmp_path / "model"
-    pixalign.save(network("aligned_fpn-bilinear", bins=(1, 6)), folder)
+    pixalign.save(network("aligned_fpn-bilinear", bins=(6,)), folder)
     assert main(["export", str(folder), "--out", str(tmp_path / "model.pt2")]) == 0
     shown = capsys.readouterr().out
     assert "1 x 97 x 161: largest difference" in shown
@@ -283,7 +290,7 @@ def test_the_command_prints_the_differences(tmp_path, capsys):
 
 
 def test_an_image_is_enlarged_in_the_graph_too_at_every_size(tmp_path):
-    model = network("sfnet", encoder_options={"enlarge": 1.5})
+    model = network("aligned_fpn-bilinear", bins=(6,), encoder_options={"enlarge": 1.5})
     pixalign.export(model, tmp_path / "model.onnx")
     exported, plain = open_runtime(tmp_path / "model.onnx"), open_runtime(model)
     for size in ((64, 96), (65, 97), (130, 75)):
