@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from torch import Tensor, nn
 
 from graphs import onnx_runner, relative_error
-from networks import CLASSES, image, network
+from networks import CLASSES, image, network, two_level_ifa
 from pixalign.errors import InputError
 from pixalign.losses import total_loss
 from pixalign.losses.weights import adjust_logits
@@ -400,7 +400,7 @@ class _Anywhere(nn.Module):
 
 @pytest.mark.slow
 def test_points_and_pixels_are_graphs_that_are_equal_at_every_size():
-    module = _Anywhere(network("ifa", queries="pixels", convention="sfnet")).eval()
+    module = _Anywhere(two_level_ifa(queries="pixels", convention="sfnet")).eval()
     generator = torch.Generator().manual_seed(0)
     inputs = [
         (image(*size, batch=batch), 2 * torch.rand(batch, points, 2, generator=generator) - 1)
