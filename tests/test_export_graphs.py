@@ -1,8 +1,9 @@
 """Networks as graphs: compiled, exported and as ONNX, one for every batch and size.
 
 Weights and norm statistics are random and the flows reach beyond a pixel, so that a wrong position would show. A graph
-takes as long as it has operations: every network is captured whole, with two sizes of pooling and one place for a query
-of DDSM, and every aligner in one merge of two maps, whose sizes follow from the image's as in a network.
+takes as long as it has operations, most of all those whose sizes follow from the image's. So every network is captured
+from the image to the logits, but with few sizes of pooling, and with its aligner in one of the merges that are alike
+(the others are bilinear) or, without merges, with two levels; an aligner of no network in one merge of two maps.
 """
 
 from typing import Any
@@ -12,16 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from graphs import export, onnx_file, onnx_runtime, openvino_runtime, relative_error
-from networks import CLASSES, NETWORKS, displacements, image, network, randomized
+from networks import CLASSES, NETWORKS, displacements, image, network, randomized, two_level_ifa
 from pixalign.aligners import ALIGNERS, create_aligner
 from pixalign.encoders import TimmEncoder
 from pixalign.sampling import resize
 
 SIZES = ((64, 96), (33, 47), (97, 129))
 TOLERANCE = 1e-4  # largest difference over the largest logit
-MERGES = {f"a merge by {name}": name for name in ALIGNERS}
-# the frame `aligned_fpn` is captured with `flow`, as `sfnet`, and with `dynamic_dual`, as `ddsm`
 WHOLE = [key for key in NETWORKS if not key.startswith("aligned_fpn-")]
+# `sfnet` and `ddsm` are the frame `aligned_fpn` with an aligner; where the others are captured: in their networks
+IN_NETWORKS = {"flow": "sfnet", "dynamic_dual": "ddsm", "dual_flow": "alignseg", "gated_dual_flow": "sfnet_lite"}
+MERGES = {f"a merge by {name}": name for name in ALIGNERS if name not in IN_NETWORKS}
 GRAPHS = [*WHOLE, *MERGES]
 WITHOUT_FLOWS = ("bilinear", "implicit", "ifa")
 
@@ -43,29 +45,32 @@ class Merge(nn.Module):
 
 
 class Maps(nn.Module):
-    """The maps of an encoder, each with its part of the logits at the image's size."""
+    """The maps of an encoder, each brought to as many channels, their pixels side by side."""
 
-    def __init__(self, encoder: str) -> None:
+    def __init__(self, encoder: str, **options: Any) -> None:
         super().__init__()
-        self.encoder = TimmEncoder(encoder)
+        self.encoder = TimmEncoder(encoder, **options)
         self.classify = nn.ModuleList(nn.Conv2d(channels, CLASSES, 1) for channels in self.encoder.channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        size = (x.shape[-2], x.shape[-1])
-        parts = [resize(classify(y), size) for classify, y in zip(self.classify, self.encoder(x))]
-        return torch.stack(parts).sum(0)
+        return torch.cat([classify(y).flatten(2) for classify, y in zip(self.classify, self.encoder(x))], dim=2)
 
 
-def small(key: str, **options: Any) -> nn.Module:
+def small(key: str) -> nn.Module:
     """The network or merge ``key`` of `GRAPHS`, with few operations and random weights."""
     if key in MERGES:
-        narrow = {"grid": 2} if MERGES[key] == "dynamic_dual" else {}
-        return randomized(Merge(MERGES[key], **narrow)).eval()
-    if key == "ddsm":
+        return randomized(Merge(MERGES[key])).eval()
+    if key == "ifa":
+        return two_level_ifa()
+    options: dict[str, Any] = {}
+    if key != "alignseg":  # which pools to one size
+        options["bins"] = (1, 6) if key == "sfnet" else (6,)
+    if key == "ddsm":  # a sum over several places is a graph in test_dynamic_sampling.py
         options["aligner_options"] = {"grid": 1}
-    if key not in ("alignseg", "ifa"):  # these pool at no or at one size
-        options["bins"] = (1, 6)
-    return network(key, **options)
+    model = network(key, **options)
+    for i in range(1, len(getattr(model, "aligners", ()))):
+        model.aligners[i] = create_aligner("bilinear", 36)
+    return model
 
 
 def images(first: int = 1) -> list[Tensor]:
@@ -107,10 +112,19 @@ def test_exported_network_is_equal_at_every_batch_and_size(key):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoder", ["test_convnext", "test_vit", "tf_efficientnet_lite0"])
-def test_exported_encoders_that_pad_are_equal_at_every_size(encoder):
+@pytest.mark.parametrize(
+    ("encoder", "options"), [("test_convnext", {}), ("test_vit", {}), ("test_efficientnet", {"pad_type": "same"})]
+)
+def test_exported_encoders_that_pad_are_equal_at_every_size(encoder, options):
     """Padding and cropping neither fix the graph to sizes that need none nor divide negatives, which ONNX truncates."""
-    check_exports(randomized(Maps(encoder)).eval())
+    model = randomized(Maps(encoder, **options)).eval()
+    assert model.encoder.multiple > 1
+    check_exports(model)
+
+
+@pytest.mark.parametrize(("aligner", "key"), IN_NETWORKS.items())
+def test_aligners_that_are_captured_in_a_network_are_in_it(aligner, key):
+    assert type(create_aligner(aligner, 36)) in {type(module) for module in small(key).modules()}
 
 
 @pytest.mark.slow
@@ -121,7 +135,7 @@ def test_network_compiles_to_a_whole_graph_that_is_equal_at_every_size(key):
 
 @pytest.mark.slow
 def test_a_batch_of_one_compiles_as_well():
-    check_compiles(small("sfnet_lite"), [image(*size) for size in SIZES])
+    check_compiles(small("sfnet"), [image(*size) for size in SIZES])
 
 
 def check_compiles(model: nn.Module, inputs: list[Tensor]) -> None:
