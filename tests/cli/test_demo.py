@@ -1,4 +1,4 @@
-"""pixalign demo: a drawn street or an image, a table and a sheet."""
+"""pixalign demo: drawn pictures or an image, each with a table and a sheet."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ import pixalign.weights as weights
 from pixalign import create_model, save
 from pixalign.cli import main
 from pixalign.data.sets.camvid import CLASSES, COLORS
+from pixalign.data.sets.drawings import NUCLEI, RETINA
 
 
 @pytest.fixture
@@ -32,6 +33,20 @@ def test_without_an_image_a_drawn_street_is_scored_against_its_label(bundle, cap
     assert {p.name for p in out.iterdir()} == names
     with Image.open(out / "street_sheet.png") as sheet:
         assert sheet.width > sheet.height > 400
+
+
+def test_each_bundled_model_has_a_picture_of_what_it_knows(bundle, capsys):
+    for name, classes in (("vessels", RETINA), ("nuclei", NUCLEI)):
+        model = create_model("sfnet_lite", encoder="test_resnet", num_classes=len(classes), channels=8)
+        model.config.classes = classes
+        save(model, bundle / "bundled" / name)
+    assert main(["demo", "--model", "nuclei", "--out", "one"]) == 0
+    assert {p.name for p in (bundle / "one").glob("*_sheet.png")} == {"nuclei_sheet.png"}
+    assert main(["demo"]) == 0
+    assert {p.name for p in (bundle / "pixalign_demo").glob("*_sheet.png")} == {
+        "street_sheet.png", "retina_sheet.png", "nuclei_sheet.png",
+    }  # fmt: skip
+    assert capsys.readouterr().out.count("mIoU") == 4
 
 
 def test_an_image_is_shown_without_scores(bundle, capsys):

@@ -1,49 +1,67 @@
-"""Segment an image, or a drawn street scene, with the bundled model, and lay the pictures side by side."""
+"""Segment an image, or drawn pictures of what the bundled models know, and lay the results side by side."""
 
 from typing import Any
 
-HELP = "show what the bundled model does, on an image or a drawn street"
-_SEED = 362  # a street by day with something of every class
+HELP = "show what the bundled models do, on drawn pictures or an image"
+_MODELS = ("default", "vessels", "nuclei")
 
 
 def add_arguments(parser: Any) -> None:
-    parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image (default: a drawn street with its label)")
+    parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image (default: drawn ones with their labels)")
     parser.add_argument("--out", default="pixalign_demo", metavar="DIR", help="folder for the pictures")
     parser.add_argument(
-        "--model", default="default", help="default, another bundled name, a folder, a file or a Hub id"
+        "--model",
+        metavar="MODEL",
+        help="a bundled name, a folder, a file or a Hub id (default: for an image 'default', for a drawn one its own)",
     )
 
 
 def run(args: Any) -> int:
     from pathlib import Path
 
+    from pixalign.predicting import Predictor
+    from pixalign.weights import bundled
+
+    out = Path(args.out)
+    if args.image:
+        _show(Predictor(args.model or "default"), args.image, None, Path(args.image).stem, Path(args.image).name, out)
+        return 0
+    for model in (args.model,) if args.model else (_MODELS[0], *(name for name in _MODELS[1:] if name in bundled())):
+        predictor = Predictor(model)
+        _show(predictor, *_drawn(predictor.config.classes), out)
+    return 0
+
+
+def _drawn(classes: list[str]) -> tuple[Any, Any, str, str]:
+    """A drawn picture for a model of these classes: image, label (None if it is of others), name and title."""
+    from pixalign.data.sets import drawings
+    from pixalign.data.sets.camvid import CLASSES
+    from pixalign.data.sets.streets import draw_scene
+
+    if classes == drawings.RETINA:
+        return *drawings.draw_retina(1), "retina", "A drawn retina"
+    if classes == drawings.NUCLEI:
+        return *drawings.draw_nuclei(0), "nuclei", "Drawn cell nuclei"
+    image, label = draw_scene(362)  # a street by day with something of every class
+    return image, label if classes == CLASSES else None, "street", "A drawn street"
+
+
+def _show(predictor: Any, image: Any, label: Any, name: str, title: str, out: Any) -> None:
+    """Write the pictures of one image, and print a table of its classes."""
     from PIL import Image
     from rich.console import Console
     from rich.table import Table
 
     from pixalign.data.images import write_image
-    from pixalign.data.sets.camvid import CLASSES
-    from pixalign.data.sets.streets import draw_scene
     from pixalign.metrics.confusion import confusion_matrix, summary
     from pixalign.pages.sheet import Panel, draw_sheet
-    from pixalign.predicting import Predictor
     from pixalign.predicting.result import draw_overlay
 
-    predictor = Predictor(args.model)
-    if args.image:
-        result, label = predictor(args.image), None
-        name, title = Path(args.image).stem, Path(args.image).name
-    else:
-        picture, label = draw_scene(_SEED)
-        result = predictor(picture)
-        name, title = "street", "A drawn street"
+    result = predictor(image)
     classes, colors, areas = result.classes, result.colors, result.areas()
-    scores = None
-    if label is not None and classes == CLASSES:
-        scores = summary(confusion_matrix(result.ids, label, len(classes)), classes)
-
+    scores = None if label is None else summary(confusion_matrix(result.ids, label, len(classes)), classes)
     panels = [Panel("image", Image.fromarray(result.image.squeeze())), Panel("prediction", result.overlay(0.6))]
-    if label is not None and scores:
+    if scores:
         panels.append(Panel("label", draw_overlay(result.image, label, colors, 0.6)))
     shown = [i for i, name_ in enumerate(classes) if areas[name_] or (scores and scores["iou"][name_] is not None)]
     model = f"{predictor.config.architecture} with {predictor.config.arguments['encoder']}"
@@ -53,7 +71,6 @@ def run(args: Any) -> int:
         panels,
         [(classes[i], colors[i], f"{areas[classes[i]]:.1%}") for i in shown],
     )
-    out = Path(args.out)
     if label is not None:
         write_image(panels[0].picture, out / f"{name}_image.png")
     result.save(out, name)
@@ -75,4 +92,3 @@ def run(args: Any) -> int:
         )
     print(f"side by side: {out / f'{name}_sheet.png'}")
     print(f"id map and overlay: {out / f'{name}.png'}, {out / f'{name}_overlay.jpg'}")
-    return 0
