@@ -174,7 +174,7 @@ def test_fitted_biases_shift_the_logits_of_each_class_and_nothing_else_changes(m
 # --- inference
 
 
-@pytest.mark.parametrize("key", PEERS)  # for ours, tests/fusing/test_optimize.py
+@pytest.mark.parametrize("key", PEERS)  # for ours, tests/fusing/test_fuse.py
 def test_a_fused_network_has_the_same_logits_and_is_a_copy(key):
     model = network(key)
     in_training = copy.deepcopy(model).train()

@@ -30,6 +30,13 @@ def test_day_and_dusk_divide_the_training_images_by_sequence(camvid_data):
     assert [path.stem[:6] for path in dusk] == ["0001TP", "0001TP"]
 
 
+def test_trainval_is_both(camvid_data):
+    train, val, both = (open_data("camvid", camvid_data, split) for split in ("train", "val", "trainval"))
+    assert both.name == "camvid/trainval"
+    assert both.images == train.images + val.images
+    assert (both[-1][1] == val[-1][1]).all()
+
+
 def test_images_may_be_png_or_jpg(camvid_data):
     for path in (camvid_data / "val").glob("*.jpg"):
         Image.open(path).save(path.with_suffix(".png"))
@@ -39,7 +46,7 @@ def test_images_may_be_png_or_jpg(camvid_data):
 
 @pytest.mark.parametrize(
     ("split", "message"),
-    [("tset", "choose one of train, val, test, day, dusk"), ("test", "no such folder")],
+    [("tset", "choose one of train, val, test, trainval, day, dusk"), ("test", "no such folder")],
 )
 def test_a_split_that_is_not_there_is_named(camvid_data, split, message):
     with pytest.raises(InputError, match=message):
@@ -147,8 +154,8 @@ def test_what_is_wrong_with_the_original_release_is_named(original):
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs CamVid in ../shared/camvid")
 def test_the_real_splits_have_their_published_sizes():
-    sizes = {split: len(open_data("camvid", SHARED, split)) for split in ("train", "val", "day", "dusk")}
-    assert sizes == {"train": 367, "val": 101, "day": 305, "dusk": 62}
+    sizes = {split: len(open_data("camvid", SHARED, split)) for split in ("train", "val", "trainval", "day", "dusk")}
+    assert sizes == {"train": 367, "val": 101, "trainval": 468, "day": 305, "dusk": 62}
     image, label = open_data("camvid", SHARED, "dusk")[0]
     assert image.shape == (360, 480, 3)
     assert set(np.unique(label)) <= {*range(11), 255}

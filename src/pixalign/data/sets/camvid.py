@@ -12,7 +12,7 @@ Layouts
 Besides these three splits there is the selection pair ``day`` and ``dusk``: the training images of the daylight
 sequences 0006R0 and 0016E5 (305), and those of the dusk sequence 0001TP (62). All validation frames come from a
 training sequence, so a recipe chosen on ``val`` alone flatters; train on ``day`` and validate on ``dusk`` to see how it
-generalizes.
+generalizes. ``trainval`` is train and val in one (468), for final weights that are measured on ``test``.
 
 Protocols
 ---------
@@ -34,7 +34,7 @@ from pixalign.palette import CAMVID, IGNORE
 
 CLASSES, COLORS = list(CAMVID), [list(color) for color in CAMVID.values()]
 VOID = 11
-SPLITS = ("train", "val", "test", "day", "dusk")
+SPLITS = ("train", "val", "test", "trainval", "day", "dusk")
 IMAGES, LABELS = "701_StillsRaw_full", "LabeledApproved_full"
 
 # The other 21 colors of the original labels: name, color, and the class that protocol A merges it into.
@@ -73,6 +73,8 @@ def camvid(root: str | Path, split: str) -> Pairs:
     Raises:
         InputError: an unknown split, a missing or empty folder, an image without label.
     """
+    if split == "trainval":
+        return _both(camvid(root, "train"), camvid(root, "val"))
     root, folder = Path(root), "train" if split in ("day", "dusk") else split
     images_in, masks_in = root / folder, root / f"{folder}annot"
     if (root / IMAGES).is_dir():
@@ -93,6 +95,8 @@ def camvid_b(root: str | Path, split: str) -> Pairs:
 
     InputError as of `camvid`, or for labels of protocol A.
     """
+    if split == "trainval":
+        return _both(camvid_b(root, "train"), camvid_b(root, "val"))
     root = Path(root)
     if split in SPLITS and not (root / IMAGES).is_dir() and (root / "trainannot").is_dir():
         raise InputError(
@@ -100,6 +104,11 @@ def camvid_b(root: str | Path, split: str) -> Pairs:
             f"and {LABELS}/; or set data.name to camvid"
         )
     return _original(root, split, f"camvid-b/{split}", dict.fromkeys((color for _, color, _ in MERGED), IGNORE))
+
+
+def _both(train: Pairs, val: Pairs) -> Pairs:
+    name = train.name.replace("/train", "/trainval")
+    return Pairs(name, train.images + val.images, train.masks + val.masks, train.labels)
 
 
 def _original(root: Path, split: str, name: str, others: dict[tuple[int, int, int], int]) -> Pairs:
