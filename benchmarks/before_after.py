@@ -1,9 +1,10 @@
 """Whether a change costs time: two source trees in turns, and the paired interval of the ratio.
 
 Each round runs, first with one tree and then with the other (the order alternates), a short training through
-``pixalign train`` and predictions with the bundled networks in a process of their own. Printed is, for training
-images/s and for milliseconds of a prediction, the median over the rounds of new / old with a 95 % interval by bootstrap
-over the rounds; 1 within it means that no difference was seen.
+``pixalign train``, and predictions and an evaluation with the models that the old tree bundles in a process of their
+own. Printed is, for training images/s and for milliseconds of a prediction and of an evaluated image, the median over
+the rounds of new / old with a 95 % interval by bootstrap over the rounds; 1 in it: no difference was seen.
+Images are cut to sides that are multiples of 32, which no tree fills up.
 
     git worktree add /tmp/before COMMIT
     python benchmarks/before_after.py --old /tmp/before/src --new src --data CAMVID [--rounds 10] [--threads 2]
@@ -19,25 +20,34 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 EPOCHS = 4  # the first is warm-up
-IMAGES = 24
+IMAGES = {"train": 24, "val": 12}
+SIZE = (480, 352)
 
 PREDICT = """
 import sys, time, statistics
 import numpy as np, torch, pixalign
-torch.set_num_threads(int(sys.argv[1]))
+from pathlib import Path
+from pixalign.data import open_data
+threads, root, *folders = sys.argv[1:]
+torch.set_num_threads(int(threads))
 image = np.random.default_rng(0).integers(0, 255, (512, 1024, 3), dtype=np.uint8)
-for name in ("default", "default-fast"):
-    predictor = pixalign.Predictor(name, device="cpu")
-    for _ in range(3):
-        predictor(image)
+val = open_data("camvid", root, "val")
+
+def milliseconds(call, warm, rounds):
     times = []
-    for _ in range(12):
+    for _ in range(warm + rounds):
         start = time.perf_counter()
-        predictor(image)
-        times.append(time.perf_counter() - start)
-    print(name, 1000 * statistics.median(times))
+        call()
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times[warm:])
+
+for folder in folders:
+    predictor, model = pixalign.Predictor(folder, device="cpu"), pixalign.load(folder)
+    print(f"{Path(folder).name}/prediction", milliseconds(lambda: predictor(image), 3, 12))
+    print(f"{Path(folder).name}/evaluation", milliseconds(lambda: pixalign.evaluate(model, val), 1, 3) / len(val))
 """
 
 
@@ -46,12 +56,13 @@ def environment(source: Path, threads: int) -> dict[str, str]:
 
 
 def some_images(data: Path, folder: Path) -> None:
-    """Link the first images of CamVid's training and validation splits."""
-    for split, count in (("train", IMAGES), ("val", 2)):
+    """Write the first images of CamVid's training and validation splits, cut."""
+    for split, count in IMAGES.items():
         for suffix in ("", "annot"):
             (folder / f"{split}{suffix}").mkdir(parents=True)
             for file in sorted((data / f"{split}{suffix}").iterdir())[:count]:
-                (folder / f"{split}{suffix}" / file.name).symlink_to(file.resolve())
+                with Image.open(file) as image:
+                    image.crop((0, 0, *SIZE)).save(folder / f"{split}{suffix}" / f"{file.stem}.png")
 
 
 def training_speed(source: Path, data: Path, config: Path, threads: int) -> float:
@@ -65,10 +76,11 @@ def training_speed(source: Path, data: Path, config: Path, threads: int) -> floa
     return statistics.median(line["images_per_second"] for line in lines[1:-1])
 
 
-def prediction_times(source: Path, threads: int) -> dict[str, float]:
-    command = [sys.executable, "-c", PREDICT, str(threads)]
+def prediction_times(source: Path, data: Path, models: Path, threads: int) -> dict[str, float]:
+    folders = [str(models / name) for name in ("default", "default-fast")]
+    command = [sys.executable, "-c", PREDICT, str(threads), str(data), *folders]
     done = subprocess.run(command, check=True, env=environment(source, threads), capture_output=True, text=True)
-    return {name: float(value) for name, value in (line.split() for line in done.stdout.splitlines())}
+    return {f"ms of {name}": float(value) for name, value in (line.split() for line in done.stdout.splitlines())}
 
 
 def main() -> None:
@@ -89,8 +101,8 @@ def main() -> None:
             seen = {}
             for tree in sorted(trees, reverse=number % 2 == 0):
                 seen[tree] = {"training images/s": training_speed(trees[tree], data, args.config, args.threads)}
-                times = prediction_times(trees[tree], args.threads)
-                seen[tree] |= {f"{name}, ms a prediction": value for name, value in times.items()}
+                models = args.old / "pixalign/weights/bundled"
+                seen[tree] |= prediction_times(trees[tree], data, models, args.threads)
             for key, value in seen["new"].items():
                 ratios.setdefault(key, []).append(value / seen["old"][key])
             print(f"round {number + 1}:", {key: round(values[-1], 3) for key, values in ratios.items()}, flush=True)
