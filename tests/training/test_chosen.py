@@ -102,16 +102,28 @@ def test_rare_classes_are_weighted_and_common_ones_are_not():
     assert (street.loss.class_weights, street.loss.adjust, street.loss.dice) == ("enet", 0.75, 0)
     few, _ = chosen(TrainConfig(), replace(CELLS, shares=[0.95, 0.05]), frozenset(), "cpu")
     assert (few.loss.class_weights, few.loss.dice) == ("none", 0.5)
+    rarer, _ = chosen(TrainConfig(), replace(CELLS, shares=[0.995, 0.005]), frozenset(), "cpu")
+    assert (rarer.loss.class_weights, rarer.loss.adjust, rarer.loss.dice) == ("enet", 0.25, 0.5)
     common, _ = chosen(TrainConfig(), CELLS, frozenset(), "cpu")
     assert (common.loss.class_weights, common.loss.dice) == ("none", 0)
 
 
 def test_narrow_things_get_larger_images_as_far_as_the_machine_can_take_them():
-    assert enlargement(STREET, "cpu") == 2
-    assert enlargement(replace(STREET, widths=[100, 7.0, 22, 36]), "cpu") == 1.5
-    assert enlargement(CELLS, "cpu") == 1
-    assert enlargement(replace(STREET, height=1080, width=1920), "cpu") == 1
-    assert enlargement(replace(STREET, height=1080, width=1920), "cuda") == 2
+    assert enlargement(STREET, 4, "cpu") == 2
+    assert enlargement(STREET, 2, "cpu") == 1.5
+    assert enlargement(replace(STREET, widths=[100, 7.0, 22, 36]), 4, "cpu") == 1.5
+    assert enlargement(CELLS, 4, "cpu") == 1
+    assert enlargement(replace(STREET, height=1080, width=1920), 4, "cpu") == 1
+    assert enlargement(replace(STREET, height=1080, width=1920), 4, "cuda") == 2
+
+
+def test_encoders_with_a_map_at_half_get_a_level_there():
+    known, _ = chosen(TrainConfig(), STREET, frozenset(), "cpu")
+    assert known.model.options == {"channels": 64, "detail": 24, "encoder_options": {"enlarge": 1.5}}
+    other, _ = chosen(
+        TrainConfig(model=ModelConfig(encoder="convnext_atto")), STREET, frozenset({"model.encoder"}), "cpu"
+    )
+    assert other.model.options == {"channels": 64, "encoder_options": {"enlarge": 2.0}}
 
 
 sizes = st.integers(20, 9000)

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from pixalign.data import open_data
 from pixalign.data.samples import Data
-from pixalign.encoders.packaged import source_at_hand
+from pixalign.encoders.packaged import PACKAGES, source_at_hand
 from pixalign.errors import InputError
 from pixalign.models import MODELS
 from pixalign.palette import IGNORE
@@ -27,12 +27,12 @@ from pixalign.training.config import TrainConfig
 
 _LOOKED_AT = 24  # pairs
 _ENCODER = "tf_efficientnet_lite0"
-_NARROW = 8.0  # pixels: what is narrower than two cells of the finest map, at 1/4, gets a larger image
+_DETAIL = 24  # channels of the level at 1/2
 _STEP_PIXELS = {"cpu": 9e5, "cuda": 4e6}  # of the images that an update learns from, as the encoder sees them
 _IMAGE_PIXELS = {"cpu": 2.5e6, "cuda": 9e6}  # of a whole image, enlarged
 _LARGEST_CROP = 512
 _NO_UPPER_SIDE = 0.05  # of the labels' distributions in the upper and lower thirds: the distance below which it is so
-_RARE = 0.1  # share of the pixels
+_RARE, _VERY_RARE = 0.1, 0.02  # shares of the pixels
 _SIDES = re.compile(r"(^|[^a-z])(left|right)([^a-z]|$)", re.IGNORECASE)
 
 
@@ -132,8 +132,11 @@ def chosen(config: TrainConfig, traits: Traits, given: frozenset[str], device: s
     if ours:
         encoder = unless_given("model.encoder", _ENCODER)
         pretrained = unless_given("model.pretrained", source_at_hand(encoder) is not None)
-        enlarge = enlargement(traits, device)
         options: dict[str, Any] = {} if "model.name" in given else {"channels": 64}
+        options |= (
+            {"detail": _DETAIL} if options and encoder.split(".")[0] in PACKAGES else {}
+        )  # they have a map at 1/2
+        enlarge = enlargement(traits, 2 if "detail" in options else 4, device)
         options |= {"encoder_options": {"enlarge": enlarge}} if enlarge > 1 else {}
         options = unless_given("model.options", options)
         model = replace(model, encoder=encoder, pretrained=pretrained, options=options)
@@ -154,10 +157,13 @@ def chosen(config: TrainConfig, traits: Traits, given: frozenset[str], device: s
 
     rare = traits.shares[traits.rarest] < _RARE
     few = len(traits.classes) <= 3
+    weighted = traits.shares[traits.rarest] < (_VERY_RARE if few else _RARE)
     loss = replace(
         config.loss,
-        class_weights=unless_given("loss.class_weights", "enet" if rare and not few else "none"),
-        adjust=unless_given("loss.adjust", 0.75 if rare and not few and "loss.class_weights" not in given else 0.0),
+        class_weights=unless_given("loss.class_weights", "enet" if weighted else "none"),
+        adjust=unless_given(
+            "loss.adjust", (0.25 if few else 0.75) if weighted and "loss.class_weights" not in given else 0.0
+        ),
         dice=unless_given("loss.dice", 0.5 if rare and few else 0.0),
     )
     optim = replace(
@@ -182,10 +188,13 @@ def chosen(config: TrainConfig, traits: Traits, given: frozenset[str], device: s
     return config, _told(config, traits, enlarge, turned)
 
 
-def enlargement(traits: Traits, device: str) -> float:
-    """How much larger images go into the encoder, 1, 1.5 or 2: narrow things need it, large images cannot have it."""
-    width = traits.widths[traits.narrowest]
-    wanted = 1.0 if width >= _NARROW else 1.5 if width >= 0.8 * _NARROW else 2.0
+def enlargement(traits: Traits, cell: int, device: str) -> float:
+    """How much larger images go into the encoder, 1, 1.5 or 2: narrow things need it, large images cannot have it.
+
+    Narrow is what is less than two cells of the finest map wide, of ``cell`` pixels each.
+    """
+    cells = traits.widths[traits.narrowest] / cell
+    wanted = 1.0 if cells >= 2 else 1.5 if cells >= 1 else 2.0
     affordable = math.sqrt(_IMAGE_PIXELS[device] / (traits.height * traits.width))
     return max(each for each in (1.0, 1.5, 2.0) if each == 1 or each <= min(wanted, affordable))
 
@@ -225,7 +234,7 @@ def _told(config: TrainConfig, traits: Traits, enlarge: float, turned: bool) -> 
     features = "ImageNet features" if model.pretrained else "random weights (model.pretrained true downloads others)"
     network = f"that of {config.init}" if config.init else model.name
     if not config.init and model.name in MODELS:
-        network += f" on {model.encoder}, {features}"
+        network += f" on {model.encoder}, {features}" + ", a level at 1/2" * ("detail" in model.options)
     if enlarge > 1:
         pixels = f"{traits.widths[narrow]:.0f} pixels"
         network += f"; images enlarged {enlarge:g} times ({traits.classes[narrow]} is {pixels} wide)"
