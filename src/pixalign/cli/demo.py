@@ -1,4 +1,4 @@
-"""Segment an image, or drawn pictures of what the bundled models know, and lay the results side by side."""
+"""Segment an image, or a drawn picture of what each bundled model knows, and lay the results side by side."""
 
 from typing import Any
 
