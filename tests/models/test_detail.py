@@ -25,7 +25,7 @@ def test_a_network_that_gets_it_starts_where_it_was():
 
 
 @pytest.mark.parametrize("aligner", ["bilinear", "flow", "dynamic_dual"])
-def test_it_tells_pixels_of_a_cell_apart_and_is_fused_as_the_rest(aligner):
+def test_it_changes_the_logits_and_is_fused_as_the_rest(aligner):
     model = network(f"aligned_fpn-{aligner}", detail=8)
     for size in ((64, 96), (33, 47)):
         x = image(*size, batch=2)
@@ -62,3 +62,9 @@ def test_classes_that_two_data_sets_share_keep_its_rows():
 def test_an_encoder_without_a_map_at_half_is_refused(encoder):
     with pytest.raises(InputError, match=rf"{encoder}' has no map at 1/2"):
         create_model("sfnet", encoder=encoder, channels=8, detail=8)
+
+
+@pytest.mark.parametrize("detail", [-8, 2.5, True, "24"])
+def test_what_is_no_number_of_channels_is_refused(detail):
+    with pytest.raises(InputError, match=r"detail is .*: give a number of channels"):
+        create_model("sfnet", encoder="test_resnet", channels=8, detail=detail)

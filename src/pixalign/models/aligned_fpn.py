@@ -20,12 +20,15 @@ from torch import Tensor, nn
 from pixalign.aligners import create_aligner
 from pixalign.blocks import Detail, LevelFusion, PyramidPooling, class_head, conv_norm_act
 from pixalign.encoders import TimmEncoder
+from pixalign.errors import InputError
 from pixalign.models.network import SegmentationNetwork
 from pixalign.sampling import Size, check_convention
 
 
 class AlignedFPN(SegmentationNetwork):
     """A feature pyramid whose merges are done by an aligner.
+
+    InputError for a ``detail`` that is no number of channels, or an encoder that has no map at 1/2 for it.
 
     Args:
         encoder: timm model name.
@@ -56,6 +59,8 @@ class AlignedFPN(SegmentationNetwork):
         convention: str = "pixel",
     ) -> None:
         super().__init__()
+        if isinstance(detail, bool) or not isinstance(detail, int) or detail < 0:
+            raise InputError(f"detail is {detail!r}: give a number of channels, such as 24, or 0 for no level at 1/2")
         self.convention = check_convention(convention)
         self.encoder = TimmEncoder(encoder, pretrained, in_channels, half=detail > 0, **(encoder_options or {}))
         *lateral_channels, top_channels = self.encoder.channels[-4:]

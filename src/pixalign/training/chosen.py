@@ -133,9 +133,8 @@ def chosen(config: TrainConfig, traits: Traits, given: frozenset[str], device: s
         encoder = unless_given("model.encoder", _ENCODER)
         pretrained = unless_given("model.pretrained", source_at_hand(encoder) is not None)
         options: dict[str, Any] = {} if "model.name" in given else {"channels": 64}
-        options |= (
-            {"detail": _DETAIL} if options and encoder.split(".")[0] in PACKAGES else {}
-        )  # they have a map at 1/2
+        if options and encoder.split(".")[0] in PACKAGES:  # which have a map at 1/2
+            options["detail"] = _DETAIL
         enlarge = enlargement(traits, 2 if "detail" in options else 4, device)
         options |= {"encoder_options": {"enlarge": enlarge}} if enlarge > 1 else {}
         options = unless_given("model.options", options)
@@ -234,7 +233,7 @@ def _told(config: TrainConfig, traits: Traits, enlarge: float, turned: bool) -> 
     features = "ImageNet features" if model.pretrained else "random weights (model.pretrained true downloads others)"
     network = f"that of {config.init}" if config.init else model.name
     if not config.init and model.name in MODELS:
-        network += f" on {model.encoder}, {features}" + ", a level at 1/2" * ("detail" in model.options)
+        network += f" on {model.encoder}, {features}" + ", a level at 1/2" * bool(model.options.get("detail"))
     if enlarge > 1:
         pixels = f"{traits.widths[narrow]:.0f} pixels"
         network += f"; images enlarged {enlarge:g} times ({traits.classes[narrow]} is {pixels} wide)"
